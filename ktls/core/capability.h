@@ -1,0 +1,31 @@
+// Capability: what this kernel's TLS offers here and now, found by trying on a loopback pair,
+// never by version number (distributions backport, containers refuse).
+#pragma once
+
+#include <array>
+#include <cstddef>
+
+#include "ktls/base/result.h"
+#include "ktls/core/crypto_info.h"
+#include "ktls/core/reason.h"
+#include "ktls/core/syscalls.h"
+
+namespace ktls {
+
+// Errno of each trial, 0 where it succeeded.
+struct Capability {
+  int attach_errno = 0;
+  bool rekey = false;  // a second TLS_TX on a TLS 1.3 socket is taken (kernel 6.14 and later)
+  // [index in cipher_layouts()][0 = TLS 1.2, 1 = TLS 1.3][0 = receive, 1 = transmit]
+  std::array<std::array<std::array<int, 2>, 2>, 3> install_errno{};
+
+  [[nodiscard]] int install_error(Cipher cipher, Version version, Direction direction) const;
+  // kNone if the direction would go to the kernel, else why not.
+  [[nodiscard]] Reason reason(Cipher cipher, Version version, Direction direction) const;
+};
+
+// Tries everything on throw-away pairs. Never fails: what cannot even be tried (no sockets left)
+// is recorded as the errno of attach. Takes some milliseconds; callers keep the answer.
+[[nodiscard]] Capability probe(Syscalls& syscalls = system_calls());
+
+}  // namespace ktls

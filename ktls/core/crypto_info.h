@@ -1,0 +1,67 @@
+// What the kernel takes for one direction of one connection: the CipherLayout table and encode(),
+// which writes the tls12_crypto_info_* structures of include/uapi/linux/tls.h.
+#pragma once
+
+#include <cstddef>
+#include <cstdint>
+#include <span>
+#include <string_view>
+
+#include "ktls/base/result.h"
+#include "ktls/base/secret.h"
+
+namespace ktls {
+
+// TLS_CIPHER_* of linux/tls.h.
+enum class Cipher : std::uint16_t {
+  kAes128Gcm = 51,
+  kAes256Gcm = 52,
+  kChaCha20Poly1305 = 54,
+};
+
+// TLS_1_2_VERSION and TLS_1_3_VERSION, host order in the structure.
+enum class Version : std::uint16_t { kTls12 = 0x0303, kTls13 = 0x0304 };
+
+enum class Direction : std::uint8_t { kReceive, kTransmit };
+
+// Sizes, in bytes, of the fields of one cipher's structure; they follow the 4-byte header
+// {u16 version, u16 cipher} in the order iv, key, salt, rec_seq without padding.
+struct CipherLayout {
+  Cipher cipher;
+  std::string_view name;         // "AES-128-GCM"
+  std::string_view kernel_aead;  // "gcm(aes)": the crypto API's name, for reasons and remedies
+  std::size_t iv_size;
+  std::size_t key_size;
+  std::size_t salt_size;
+  std::size_t structure_size;
+};
+
+// Every cipher this bridge installs, in ascending order of its kernel number.
+[[nodiscard]] std::span<const CipherLayout> cipher_layouts();
+[[nodiscard]] const CipherLayout& layout_of(Cipher cipher);
+
+using RecordKey = Secret<32, struct RecordKeyTag>;
+using RecordIv = Secret<12, struct RecordIvTag>;
+
+// One direction's keys as the protocol floor knows them.
+//   key             key_size bytes of the cipher
+//   iv              TLS 1.3 and ChaCha20: the 12-byte IV; TLS 1.2 AES-GCM: the 4-byte implicit part
+//   explicit_nonce  TLS 1.2 AES-GCM, transmit: the explicit nonce of the next record
+//   sequence        number of the next record
+struct RecordKeys {
+  Version version = Version::kTls13;
+  Cipher cipher = Cipher::kAes128Gcm;
+  RecordKey key;
+  RecordIv iv;
+  std::uint64_t explicit_nonce = 0;
+  std::uint64_t sequence = 0;
+};
+
+// The encoded structure: what setsockopt(SOL_TLS, TLS_TX or TLS_RX) is given. Wipes itself.
+using CryptoInfo = Secret<56, struct CryptoInfoTag>;
+
+// Errors: kInvalidArgument when a length does not fit the layout of keys.cipher.
+// Source: linux/tls.h; the salt/iv split by version is net/tls/tls_sw.c, init_prot_info().
+[[nodiscard]] Result<CryptoInfo> encode(const RecordKeys& keys);
+
+}  // namespace ktls

@@ -1,0 +1,34 @@
+// Negotiated: what any handshake yields, whichever code drove it.
+#pragma once
+
+#include <cstdint>
+#include <optional>
+#include <string>
+
+#include "userspace/record/connection_state.h"
+#include "userspace/schedule/traffic_keys.h"
+#include "userspace/suite/cipher_suite.h"
+#include "userspace/suite/version.h"
+
+namespace tls {
+
+// The result of a finished handshake. Move-only, as it holds the only copy of both states.
+//   read, write        connection states at the sequence numbers that the handshake left behind
+//   read_secret,       TLS 1.3: application traffic secrets of each direction, for KeyUpdate;
+//   write_secret       empty in TLS 1.2
+//   peer_name          client role: the name that was verified; server role: the SNI name or empty
+//   alpn               the protocol agreed on, or empty
+struct Negotiated {
+  ProtocolVersion version;
+  const CipherSuite* suite;
+  Role role;
+  bool resumed = false;
+  std::string peer_name;
+  std::string alpn;
+  ConnectionState read;
+  ConnectionState write;
+  TrafficSecret read_secret;
+  TrafficSecret write_secret;
+};
+
+}  // namespace tls
