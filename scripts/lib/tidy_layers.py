@@ -53,9 +53,11 @@ HEADERS = [
 
 
 def room_of(path):
-    """The room of a path, or None: "userspace/io/loop.h" is in "userspace/io"."""
+    """The room of a path: "userspace/io/loop.h" is in "userspace/io", "loop.h" is in None."""
     parts = str(path).split("/")
-    return parts[0] if parts[0] in ROOMS else "/".join(parts[:2]) if len(parts) > 2 else None
+    if parts[0] in ("ktls", "userspace"):
+        return "/".join(parts[:2]) if len(parts) > 2 else None
+    return parts[0] if parts[0] in ROOMS else None
 
 
 def check_layers(file):
