@@ -3,7 +3,7 @@
     if __name__ == "__main__":
         report.main("tidy")
 
-prints `ok tidy: names the file` for a test method test_names_the_file. See tests/README.md.
+prints `ok names the file` for a test method test_names_the_file. See tests/README.md.
 """
 
 import sys
@@ -12,13 +12,9 @@ import unittest
 
 
 class _Lines(unittest.TestResult):
-    def __init__(self, suite):
-        super().__init__()
-        self.suite = suite
-
     def name(self, test):
         method = test.id().rsplit(".", 1)[-1]
-        return f"{self.suite}: {method.removeprefix('test_').replace('_', ' ')}"
+        return method.removeprefix("test_").replace("_", " ")
 
     def addSuccess(self, test):
         print(f"ok {self.name(test)}", flush=True)
@@ -51,7 +47,7 @@ def main(suite):
     chosen = unittest.TestSuite(
         case for group in cases for case in group
         if not wanted or case.id().rsplit(".", 1)[-1] in wanted)
-    result = _Lines(suite)
+    result = _Lines()
     started = time.monotonic()
     chosen.run(result)
     print(f"{suite}: {result.testsRun} tests in {time.monotonic() - started:.1f} s")

@@ -1,0 +1,106 @@
+"""The table of test suites. To add one, add a row to SUITES: tests/README.md says what it means."""
+
+import os
+import shutil
+from dataclasses import dataclass, field
+from pathlib import Path
+
+REPOSITORY = Path(__file__).resolve().parents[2]
+BUILD = REPOSITORY / "build-test"
+# The kernels of scripts/vm, oldest first.
+KERNELS = ("6.1", "6.12", "newest")
+UNIT_TIMEOUT_S = 300
+# A guest runs on an emulated processor, some thirty times slower than the machine under it.
+VM_TIMEOUT_S = 1200
+VM_BOOT_S = 400  # three attempts to boot
+
+# How the results of a suite are told: by lines `ok NAME`, `FAIL NAME`, `skip NAME: reason`; by
+# GoogleTest's JSON file; or by the exit status alone, as one result.
+LINES, GTEST, STATUS = "lines", "gtest", "status"
+
+
+@dataclass(frozen=True)
+class Suite:
+    """One row.
+
+    command    words; the first is a path from the root of the repository, or a program
+    needs      names of NEEDS; where one is not met the suite is skipped, or fails under CI
+    timeout_s  after which the suite is killed and counts as failed
+    kernel     run the command inside scripts/vm with this kernel
+    alone      nothing else runs at the same time: for what measures time
+    """
+
+    name: str
+    command: tuple
+    results: str = LINES
+    needs: tuple = ()
+    timeout_s: int = 300
+    kernel: str = ""
+    alone: bool = False
+    environment: dict = field(default_factory=dict)
+
+
+SUITES = [
+    Suite("tidy", ("scripts/tidy",), results=STATUS, timeout_s=30),
+    Suite("format", ("scripts/format", "--check"), results=STATUS, needs=("clang-format", "git"),
+          timeout_s=60),
+    Suite("house/tidy", ("tests/house/tidy_test.py",), timeout_s=60),
+    Suite("house/tidy-build", ("tests/house/tidy_build_test.py",), timeout_s=120),
+    Suite("house/runner", ("tests/house/runner_test.py",), timeout_s=120),
+    Suite("house/setup", ("tests/house/setup_test.py",), timeout_s=60),
+]
+
+
+def unit_suites(targets):
+    """One suite for each program that meson builds under tests/unit."""
+    return [Suite(f"unit/{name}", (program,), results=GTEST, timeout_s=UNIT_TIMEOUT_S)
+            for name, program in programs_under(targets, "tests/unit")]
+
+
+def kernel_suites(targets):
+    """One suite for each kernel and each program that meson builds under tests/kernel."""
+    return [Suite(f"kernel/{kernel}/{name}", (program,), results=GTEST, needs=("vm",),
+                  timeout_s=VM_TIMEOUT_S, kernel=kernel)
+            for name, program in programs_under(targets, "tests/kernel")
+            for kernel in KERNELS]
+
+
+def programs_under(targets, folder):
+    """(name, path) of the executables that `meson introspect --targets` places in a folder."""
+    found = []
+    for target in targets:
+        defined = Path(target["defined_in"]).parent
+        if (target["type"] == "executable" and target["build_by_default"]
+                and defined.is_relative_to(REPOSITORY / folder)):
+            found.append((target["name"], target["filename"][0]))
+    return sorted(found)
+
+
+def _program(name):
+    def missing():
+        return "" if shutil.which(name) else f"{name} is not installed"
+    return missing
+
+
+def _vm():
+    if os.geteuid() != 0:
+        return "scripts/vm needs root"
+    for path in (shutil.which("qemu-system-x86_64"), "/usr/lib/qemu/virtiofsd"):
+        if not path or not os.path.exists(path):
+            return "qemu-system-x86 is not installed"
+    return "" if (REPOSITORY / "scripts" / "vm").exists() else "there is no scripts/vm"
+
+
+# Each returns why it is not met, or nothing. A name that is not here is a program to be in PATH.
+NEEDS = {
+    "vm": _vm,
+    "root": lambda: "" if os.geteuid() == 0 else "needs root",
+}
+
+
+def unmet_need(suite):
+    for need in suite.needs:
+        reason = NEEDS.get(need, _program(need))()
+        if reason:
+            return reason
+    return ""
