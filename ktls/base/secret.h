@@ -5,6 +5,7 @@
 #include <cstddef>
 #include <cstdint>
 #include <span>
+
 #include <string.h>  // explicit_bzero
 
 namespace ktls {
@@ -20,7 +21,8 @@ class Secret {
   Secret() = default;
 
   // Copies `bytes`; at most N are taken, the caller checks lengths against its table before.
-  explicit Secret(std::span<const std::uint8_t> bytes) : size_(bytes.size() < N ? bytes.size() : N) {
+  explicit Secret(std::span<const std::uint8_t> bytes)
+      : size_(bytes.size() < N ? bytes.size() : N) {
     if (size_ != 0) ::memcpy(bytes_.data(), bytes.data(), size_);
   }
 
