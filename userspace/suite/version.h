@@ -1,4 +1,5 @@
-// ProtocolVersion: the versions of TLS on the wire (RFC 5246 section 6.2.1, RFC 8446 section 4.2.1).
+// ProtocolVersion: the versions of TLS on the wire (RFC 5246 section 6.2.1, RFC 8446
+// section 4.2.1).
 #pragma once
 
 #include <cstdint>
