@@ -10,14 +10,15 @@ namespace tls {
 
 using TrafficSecret = ktls::Secret<48, struct TrafficSecretTag>;
 
-// Keys of one direction: data only. `iv` is 12 bytes in TLS 1.3 and for ChaCha20, 4 for TLS 1.2 GCM.
+// Keys of one direction: data only. `iv` is 12 bytes in TLS 1.3 and for ChaCha20, 4 for TLS 1.2
+// GCM.
 struct TrafficKeys {
   ktls::RecordKey key;
   ktls::RecordIv iv;
 };
 
-// key = HKDF-Expand-Label(secret, "key", "", key size), iv = HKDF-Expand-Label(secret, "iv", "", 12).
-// `secret` must be as long as the suite's hash, else kInvalidArgument.
+// key = HKDF-Expand-Label(secret, "key", "", key size), iv = HKDF-Expand-Label(secret, "iv", "",
+// 12). `secret` must be as long as the suite's hash, else kInvalidArgument.
 [[nodiscard]] ktls::Result<TrafficKeys> derive_traffic_keys(const CipherSuite& suite,
                                                             const TrafficSecret& secret);
 
