@@ -7,7 +7,7 @@
 namespace ktls {
 namespace {
 
-constexpr std::size_t kReasonCount = static_cast<std::size_t>(Reason::kPipeLimit) + 1;
+constexpr std::size_t kReasonCount = static_cast<std::size_t>(Reason::kRecordSizeLimited) + 1;
 
 constexpr std::array<ReasonText, kReasonCount> kTexts{{
     {Reason::kNone, "none", "the kernel encrypts or decrypts this direction", "nothing to do"},
@@ -29,8 +29,7 @@ constexpr std::array<ReasonText, kReasonCount> kTexts{{
     {Reason::kNotEstablished, "not_established",
      "the connection was not established any more when the keys were ready",
      "none needed: the peer had sent all and closed already; if it is frequent, see why peers "
-     "close "
-     "right after the handshake"},
+     "close right after the handshake"},
     {Reason::kVersionNotInKernel, "version_not_in_kernel",
      "the kernel does TLS 1.2 and 1.3 only, and this connection speaks an older version",
      "enable TLS 1.2 or 1.3 on the peer; no kernel will do older versions"},
@@ -46,19 +45,19 @@ constexpr std::array<ReasonText, kReasonCount> kTexts{{
      "setsockopt(SOL_TLS) through in the seccomp profile; ENOMEM: raise the memory limit; EMFILE "
      "or ENFILE: raise the limit of open files"},
     {Reason::kRekeyImpossible, "rekey_impossible",
-     "the keys could not be changed: this kernel takes them once, or the change met a limit",
-     "Linux 6.14 or later changes TLS 1.3 keys; on an older one keep the direction in userspace, "
-     "or turn KeyUpdate off in the peer"},
+     "the key of this direction cannot be changed in the kernel, as KeyUpdate demands",
+     "kernels before 6.14 take a key once, and on later ones ktls-bridge does not change it yet: "
+     "keep the direction in userspace with --offload never, or turn KeyUpdate off in the peer"},
     {Reason::kSequenceUnknown, "sequence_unknown",
      "the number of records that the handshake used is in doubt, and a wrong one breaks the "
      "connection",
      "none by the operator: report it with the versions of the peer and of libssl"},
-    {Reason::kOtherDirectionRefused, "other_direction_refused",
-     "the other direction could not go to the kernel and the policy wants both or none",
-     "see the reason of the other direction, or choose a policy that takes them one by one"},
     {Reason::kPipeLimit, "pipe_limit",
      "no pipe large enough could be had, so the bytes are read and written instead of spliced",
      "raise /proc/sys/fs/pipe-user-pages-soft, or the limit of open files"},
+    {Reason::kRecordSizeLimited, "record_size_limited",
+     "the peer asked for smaller records than the kernel makes",
+     "nothing on this side: the peer's max_fragment_length extension asks for it"},
 }};
 
 constexpr bool in_order() {

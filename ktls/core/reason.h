@@ -27,8 +27,8 @@ enum class Reason : std::uint8_t {
   kInstallRefused,         // another errno at install
   kRekeyImpossible,        // this kernel cannot change keys (EBUSY), or the key change met a limit
   kSequenceUnknown,        // the record count of the handshake is in doubt
-  kOtherDirectionRefused,  // the peer direction was refused and the policy wants both
   kPipeLimit,              // no pipe large enough: the direction is read and written
+  kRecordSizeLimited,      // the peer asked for smaller records than the kernel makes
 };
 
 struct ReasonText {
