@@ -13,9 +13,9 @@ using ktls::Error;
 using ktls::ErrorCode;
 
 // Empty content takes a record, too.
-std::size_t record_count(std::size_t content_size) {
+std::size_t record_count(std::size_t content_size, std::size_t fragment_size_max) {
   if (content_size == 0) return 1;
-  return (content_size - 1) / kMaxPlaintextSize + 1;
+  return (content_size - 1) / fragment_size_max + 1;
 }
 
 bool is_content_type(ContentType type) {
@@ -70,7 +70,7 @@ ktls::Result<void> RecordLayer::count_if_empty(const ConnectionState::Opened& op
 
 std::size_t RecordLayer::sealed_size(std::size_t content_size) const {
   if (!write_.current) return 0;
-  return content_size + record_count(content_size) * write_.current->overhead();
+  return content_size + record_count(content_size, fragment_size_max_) * write_.current->overhead();
 }
 
 ktls::Result<std::size_t> RecordLayer::seal(ContentType type, std::span<const std::uint8_t> content,
@@ -82,13 +82,13 @@ ktls::Result<std::size_t> RecordLayer::seal(ContentType type, std::span<const st
                                 "seal: content type, empty content, or too little room"));
   }
   // Asked for all records at once: a call that seals some of its content could not say so.
-  if (write_.current->records_left() < record_count(content.size())) {
+  if (write_.current->records_left() < record_count(content.size(), fragment_size_max_)) {
     return refuse(ErrorCode::kLimitReached, AlertDescription::kInternalError,
                   "the sequence number would wrap");
   }
   std::size_t written = 0;
   do {
-    const auto fragment = content.first(std::min(content.size(), kMaxPlaintextSize));
+    const auto fragment = content.first(std::min(content.size(), fragment_size_max_));
     auto sealed = write_.current->seal(type, fragment, wire.subspan(written));
     if (!sealed) {
       write_.error = sealed.error();
@@ -137,6 +137,11 @@ ktls::Result<ConnectionState> RecordLayer::Half::release() {
   if (current->is_null()) return violation("the null state is not handed out");
   ConnectionState released = *std::exchange(current, std::nullopt);
   return released;
+}
+
+void RecordLayer::Half::close() {
+  current.reset();
+  pending.reset();
 }
 
 }  // namespace tls

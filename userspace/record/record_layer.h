@@ -54,7 +54,11 @@ class RecordLayer {
   // Bytes that seal() writes for `content_size` bytes of content; 0 after release_write().
   [[nodiscard]] std::size_t sealed_size(std::size_t content_size) const;
 
-  // Cuts `content` into records of at most 2^14 bytes and seals them all into `wire`, which has
+  // Content bytes of the largest record that seal() makes: 1 to 2^14, which it is at first. Less
+  // where the peer asked for less (RFC 6066 section 4).
+  void set_fragment_size_max(std::size_t size) { fragment_size_max_ = size; }
+
+  // Cuts `content` into records of at most the size set above and seals them all into `wire`, which has
   // room for sealed_size(). Empty content gives one empty record. Returns the bytes written.
   // Errors that leave everything as it was: kInvalidArgument for too little room, for a type that
   // is not TLS's, and for an empty record of another type than application data (RFC 5246 section
@@ -81,6 +85,11 @@ class RecordLayer {
   [[nodiscard]] ktls::Result<ConnectionState> release_read();
   [[nodiscard]] ktls::Result<ConnectionState> release_write();
 
+  // For a direction that is handled elsewhere from the start: its states go, and it is refused as
+  // after a release.
+  void close_read() { read_.close(); }
+  void close_write() { write_.close(); }
+
   // Empty after release.
   [[nodiscard]] const std::optional<ConnectionState>& read_state() const { return read_.current; }
   [[nodiscard]] const std::optional<ConnectionState>& write_state() const { return write_.current; }
@@ -95,6 +104,7 @@ class RecordLayer {
     [[nodiscard]] ktls::Result<void> usable() const;
     [[nodiscard]] ktls::Result<void> change();
     [[nodiscard]] ktls::Result<ConnectionState> release();
+    void close();
   };
 
   [[nodiscard]] ktls::Result<NextRecord> open_next();
@@ -102,6 +112,7 @@ class RecordLayer {
 
   std::span<std::uint8_t> unread_;
   std::size_t empty_records_ = 0;
+  std::size_t fragment_size_max_ = kMaxPlaintextSize;
   Half read_, write_;
 };
 
