@@ -77,9 +77,9 @@ using Result = tl::expected<T, Error>;
 
 // KTLS_TRY(declaration, expression): declares what a successful Result holds, or returns its
 // error from the enclosing (non-coroutine) function. The only control-flow macro there is.
-#define KTLS_TRY(declaration, ...)                                           \
-  auto KTLS_TRY_NAME_(__LINE__) = (__VA_ARGS__);                             \
-  if (!KTLS_TRY_NAME_(__LINE__)) {                                           \
-    return ::ktls::fail(std::move(KTLS_TRY_NAME_(__LINE__)).error());        \
-  }                                                                          \
+#define KTLS_TRY(declaration, ...)                                    \
+  auto KTLS_TRY_NAME_(__LINE__) = (__VA_ARGS__);                      \
+  if (!KTLS_TRY_NAME_(__LINE__)) {                                    \
+    return ::ktls::fail(std::move(KTLS_TRY_NAME_(__LINE__)).error()); \
+  }                                                                   \
   declaration = *std::move(KTLS_TRY_NAME_(__LINE__))

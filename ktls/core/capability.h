@@ -12,12 +12,13 @@
 
 namespace ktls {
 
-// Errno of each trial, 0 where it succeeded.
+// Errno of each trial, 0 where it succeeded. When attach failed nothing else could be tried, and
+// every trial holds attach_errno.
 struct Capability {
   int attach_errno = 0;
   bool rekey = false;  // a second TLS_TX on a TLS 1.3 socket is taken (kernel 6.14 and later)
   // [index in cipher_layouts()][0 = TLS 1.2, 1 = TLS 1.3][0 = receive, 1 = transmit]
-  std::array<std::array<std::array<int, 2>, 2>, 3> install_errno{};
+  std::array<std::array<std::array<int, 2>, 2>, kCipherCount> install_errno{};
 
   [[nodiscard]] int install_error(Cipher cipher, Version version, Direction direction) const;
   // kNone if the direction would go to the kernel, else why not.

@@ -19,6 +19,9 @@ enum class Cipher : std::uint16_t {
   kChaCha20Poly1305 = 54,
 };
 
+// How many ciphers there are: rows of cipher_layouts().
+inline constexpr std::size_t kCipherCount = 3;
+
 // TLS_1_2_VERSION and TLS_1_3_VERSION, host order in the structure.
 enum class Version : std::uint16_t { kTls12 = 0x0303, kTls13 = 0x0304 };
 
@@ -38,7 +41,11 @@ struct CipherLayout {
 
 // Every cipher this bridge installs, in ascending order of its kernel number.
 [[nodiscard]] std::span<const CipherLayout> cipher_layouts();
+// The row of `cipher`. Aborts on a number that is no enumerator: there is no layout to answer with.
 [[nodiscard]] const CipherLayout& layout_of(Cipher cipher);
+
+// Length of RecordKeys::iv: 4 for TLS 1.2 AES-GCM, else 12.
+[[nodiscard]] std::size_t iv_size_of(Version version, Cipher cipher);
 
 using RecordKey = Secret<32, struct RecordKeyTag>;
 using RecordIv = Secret<12, struct RecordIvTag>;
@@ -60,7 +67,10 @@ struct RecordKeys {
 // The encoded structure: what setsockopt(SOL_TLS, TLS_TX or TLS_RX) is given. Wipes itself.
 using CryptoInfo = Secret<56, struct CryptoInfoTag>;
 
-// Errors: kInvalidArgument when a length does not fit the layout of keys.cipher.
+// The direction is not asked for: TLS 1.2 AES-GCM's explicit nonce is always written, and the
+// kernel ignores it on receipt, where each record carries its own.
+// Errors: kInvalidArgument when a length does not fit the layout of keys.cipher, or when version
+// or cipher is no enumerator.
 // Source: linux/tls.h; the salt/iv split by version is net/tls/tls_sw.c, init_prot_info().
 [[nodiscard]] Result<CryptoInfo> encode(const RecordKeys& keys);
 

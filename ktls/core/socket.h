@@ -18,7 +18,8 @@ namespace ktls {
 //   size           bytes written to the caller's buffer; 0 with a type is an empty record
 //   end_of_record  the bytes end where a record ends (MSG_EOR)
 //   end_of_stream  the peer's FIN; type and size are 0. Without a close_notify before it this is
-//                  truncation, which the kernel does not tell apart (net/tls: FIN in mid-record too)
+//                  truncation, which the kernel does not tell apart (net/tls: FIN in mid-record
+//                  too)
 struct ReceivedBytes {
   std::uint8_t type = 0;
   std::size_t size = 0;
@@ -35,7 +36,8 @@ class TlsSocket {
   [[nodiscard]] int fd() const { return fd_; }
 
   // Attaches the "tls" upper-layer protocol; needs an ESTABLISHED socket; irreversible. Already
-  // attached is success. Error: kSystem with errno, see reason_of_attach().
+  // attached is success. Error: kSystem with errno, see reason_of_attach(); EEXIST means that the
+  // socket carries another protocol.
   [[nodiscard]] Result<void> attach();
 
   // Gives one direction to the kernel. At most once a direction unless the kernel can rekey.
@@ -44,12 +46,18 @@ class TlsSocket {
 
   // Sends plaintext as records of `type` (20..23 are TLS's own; any byte is passed on).
   // Never blocks (MSG_DONTWAIT) and never raises SIGPIPE. Returns the bytes taken, which may be
-  // fewer than given for application data. Error: kSystem, EAGAIN when the send buffer is full.
-  [[nodiscard]] Result<std::size_t> send(std::uint8_t type, std::span<const std::uint8_t> plaintext);
+  // fewer than given for application data. Error: kSystem, EAGAIN when the send buffer is full;
+  // kInvalidArgument for empty plaintext, of which the kernel makes no record.
+  // Only after install(kTransmit): before it, the kernel sends the bytes as they are.
+  [[nodiscard]] Result<std::size_t> send(std::uint8_t type,
+                                         std::span<const std::uint8_t> plaintext);
 
   // Receives plaintext of one record type, with a control buffer always, so that control records
   // do not fail with EIO. Never blocks. Error: kSystem, EAGAIN when no whole record is there;
   // EBADMSG, EMSGSIZE, EINVAL for hostile records, EKEYEXPIRED after a KeyUpdate (>= 6.14).
+  // The kernel reports most of these once and then answers EAGAIN for ever: the first is final.
+  // kInvalidArgument for an empty buffer; kProtocolViolation for bytes without a record type,
+  // which are raw ones of a socket whose receive direction is not installed.
   [[nodiscard]] Result<ReceivedBytes> receive(std::span<std::uint8_t> plaintext);
 
   // Number of the next record of that direction, by getsockopt. The structure that comes back

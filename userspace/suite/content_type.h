@@ -2,6 +2,7 @@
 #pragma once
 
 #include <cstdint>
+#include <string_view>
 
 namespace tls {
 
@@ -12,5 +13,21 @@ enum class ContentType : std::uint8_t {
   kHandshake = 22,
   kApplicationData = 23,
 };
+
+[[nodiscard]] constexpr std::string_view name_of(ContentType type) {
+  switch (type) {
+    case ContentType::kChangeCipherSpec:
+      return "change_cipher_spec";
+    case ContentType::kAlert:
+      return "alert";
+    case ContentType::kHandshake:
+      return "handshake";
+    case ContentType::kApplicationData:
+      return "application_data";
+    case ContentType::kInvalid:
+      break;
+  }
+  return "invalid";
+}
 
 }  // namespace tls

@@ -1,0 +1,24 @@
+// The kernel's TLS interface as this floor uses it. Private to ktls/ and its tests: everybody
+// else sees ktls::Cipher, ktls::Version and encoded structures.
+#pragma once
+
+#include <linux/tls.h>
+#include <netinet/in.h>
+#include <netinet/tcp.h>
+#include <sys/socket.h>
+
+// include/linux/socket.h; musl and older C libraries do not repeat it.
+#ifndef SOL_TLS
+#define SOL_TLS 282
+#endif
+
+namespace ktls {
+
+// Name of the upper-layer protocol, as a C string (net/tls/tls_main.c, tcp_tls_ulp_ops).
+inline constexpr char kUlpName[] = "tls";
+// TCP_ULP_NAME_MAX of include/net/tcp.h, which has no uapi twin.
+inline constexpr socklen_t kUlpNameMax = 16;
+// TLS_RECORD_TYPE_DATA of include/net/tls_prot.h (kernel-internal): RFC 8446 section 5.1.
+inline constexpr unsigned char kApplicationData = 23;
+
+}  // namespace ktls
