@@ -42,7 +42,7 @@ class Suite:
 
 SUITES = [
     Suite("tidy", ("scripts/tidy",), results=STATUS, timeout_s=30),
-    Suite("format", ("scripts/format", "--check"), results=STATUS, needs=("clang-format", "git"),
+    Suite("format", ("scripts/format", "--check"), results=STATUS, needs=("clang-format",),
           timeout_s=60),
     Suite("house/tidy", ("tests/house/tidy_test.py",), timeout_s=60),
     Suite("house/tidy-build", ("tests/house/tidy_build_test.py",), timeout_s=120),

@@ -24,6 +24,8 @@ _DECLARED = re.compile(
     r"(?P<before>[\w>\]&*]+)\s+[&*]*(?:\w+::)*(?P<name>(?:get|do|handle|process)_\w+)\s*\(")
 _KEYWORDS = {"return", "co_return", "co_await", "co_yield", "throw", "else", "case", "and", "or",
              "not", "new", "&&", "||", "&", "*"}
+# The language looks for this name in the promise of a coroutine.
+_DICTATED = {"get_return_object"}
 _VAGUE_TYPE = re.compile(
     r"\b(?:class|struct|enum|union|concept|using)\s+(?:\[\[\w+\]\]\s*)?"
     r"(\w*(?:[Mm]anager|[Uu]til|[Hh]elper)\w*)")
@@ -101,8 +103,8 @@ def check_conditionals(file):
 def check_function_names(file):
     for number, line in enumerate(file.code_lines, start=1):
         for match in _DECLARED.finditer(line):
-            if match.group("before") not in _KEYWORDS:
-                name = match.group("name")
+            name = match.group("name")
+            if match.group("before") not in _KEYWORDS and name not in _DICTATED:
                 prefix = name[:name.index("_") + 1]
                 yield number, f"{name}: no function begins with {prefix}, {_ADVICE[prefix]}"
 

@@ -178,6 +178,7 @@ class Shape(unittest.TestCase):
             self.finds("function-name", f"// A file.\n{declaration}\n", line=2)
         for call in ("auto s = io_uring_get_sqe(&r);", "int r = SSL_do_handshake(s);",
                      "int r = process_vm_readv(a);", "auto d = p.get_deleter();",
+                     "Task get_return_object();",
                      "auto t = std::this_thread::get_id();", "return get_thing(a);"):
             self.accepts(f"// A file.\nint f() {{\n  {call}\n}}\n")
 
