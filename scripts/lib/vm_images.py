@@ -26,7 +26,7 @@ DEFAULT_MIRROR = "http://deb.debian.org/debian"
 KEYRING = Path("/usr/share/keyrings/debian-archive-keyring.gpg")
 FETCH_ATTEMPTS = 4
 # Raised when the layout of a cached kernel changes, so that an old cache is fetched anew.
-LAYOUT = 1
+LAYOUT = 2
 
 
 class VmError(Exception):
@@ -246,7 +246,7 @@ def build(archives, work, version):
     for path in sorted(folders[0].glob("**/*.ko*")):
         name = path.name.split(".ko")[0].replace("-", "_")
         (image / "modules" / f"{name}.ko").write_bytes(decompress(path.read_bytes()))
-    for config in sorted(tree.glob("**/config-*"))[:1]:
+    for config in [*tree.glob("**/config-*"), *tree.glob("**/modules/*/config")][:1]:
         shutil.copy(config, image / "config")
     facts = {"layout": LAYOUT, "release": release, "version": version,
              "packages": [path.name for path in archives]}
@@ -258,7 +258,7 @@ def extract_vmlinux(image):
     if image[:4] == b"\x7fELF":
         return image
     if image[0x202:0x206] != b"HdrS":
-        pass
+        raise VmError("the kernel is no bzImage")
     setup_sectors = image[0x1F1] or 4
     offset, length = struct.unpack_from("<II", image, 0x248)
     start = (setup_sectors + 1) * 512 + offset

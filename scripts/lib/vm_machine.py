@@ -127,6 +127,7 @@ def write_initramfs(target, image, options):
             "arguments": options.command,
             "environment": [f"{name}={value}" for name, value in environment.items()],
             "folder": [folder],
+            "warmed": program_files(options.command) if options.icount else [],
             "binds": hidden_folders(folder, options.command[0]),
         }
         for name, values in strings.items():
@@ -143,6 +144,17 @@ def hidden_folders(folder, program):
     if os.path.isabs(program):
         wanted.append(os.path.dirname(program))
     return sorted({path for path in wanted if re.match(r"/(tmp|run)/.", path)})
+
+
+def program_files(command):
+    """The program, its libraries and the files among its arguments."""
+    program = shutil.which(command[0], path=GUEST_PATH)
+    if not program:
+        return []
+    listed = subprocess.run(["ldd", program], capture_output=True, text=True, check=False)
+    libraries = re.findall(r"(/\S+) \(0x", listed.stdout)
+    files = [program, *libraries, *command[1:]]
+    return [os.path.abspath(path) for path in files if os.path.isfile(path)]
 
 
 class Archive:
@@ -175,7 +187,8 @@ def bind_read_only(source, target):
     """Shows `source` and all mounts under it at `target`, for this process alone and read-only:
     no guest can write to the host, and virtiofsd cannot make / itself its root."""
     libc = ctypes.CDLL(None, use_errno=True)
-    clone_newns, ms_bind, ms_rec, ms_private, sys_mount_setattr = 0x20000, 4096, 1 << 14, 1 << 18, 442
+    clone_newns, sys_mount_setattr = 0x20000, 442
+    ms_bind, ms_rec, ms_private = 1 << 12, 1 << 14, 1 << 18
     attributes = (ctypes.c_uint64 * 4)(1, 0, 0, 0)  # MOUNT_ATTR_RDONLY
     at_fdcwd, at_recursive = -100, 0x8000
 
@@ -206,12 +219,16 @@ class Machine:
         return self
 
     def __exit__(self, *_):
+        # A second Ctrl-C must not leave half of them.
+        signals = {signal.SIGINT, signal.SIGTERM, signal.SIGHUP}
+        signal.pthread_sigmask(signal.SIG_BLOCK, signals)
         for process in reversed(self.processes):
             process.kill()
         for process in self.processes:
             process.wait()
         for port in self.ports.values():
             port.close()
+        signal.pthread_sigmask(signal.SIG_UNBLOCK, signals)
 
     def spawn(self, name, command, pass_fds=(), preexec=die_with_parent):
         with open(self.work / f"{name}.log", "wb") as log:
@@ -259,6 +276,7 @@ class Machine:
                    "-kernel", str(self.image.vmlinux), "-initrd", str(self.work / "initramfs")]
         kernel_options = list(KERNEL_OPTIONS)
         if options.icount:
+            # No random seed is handed to the guest by this machine version, nor by -seed, -rtc.
             command += ["-accel", "tcg,thread=single", "-icount", "shift=0,sleep=off",
                         "-seed", "1", "-rtc", "base=2025-01-01T00:00:00,clock=vm"]
             kernel_options += ICOUNT_KERNEL_OPTIONS
@@ -321,12 +339,20 @@ class Machine:
         return Result(STATUS_TIMEOUT)
 
     def log_tail(self):
+        """The ends of all logs, the kernel's last."""
         text = ""
-        for path in sorted(self.work.glob("*.log")):
+        for path in sorted(self.work.glob("*.log"), key=lambda path: path == self.kernel_log):
             lines = path.read_text(errors="replace").splitlines()[-LOG_TAIL_LINES:]
+            # What virtiofsd says whenever qemu goes before it.
+            lines = [line for line in lines
+                     if not re.match("fv_remove_watch|virtio_loop: Unexpected poll", line)]
             if lines:
                 text += "\n".join([f"--- {path.name}", *lines]) + "\n"
         return text
+
+    def refused_by_guest(self):
+        """Whether the guest ended by its own decision: another boot would end the same."""
+        return re.search(r"\] vm: .*: ", self.kernel_log.read_text(errors="replace"))
 
 
 def write_all(fd, data):
@@ -360,7 +386,7 @@ def run(kernel, options):
             return result
         except BootCrash as crash:
             say(f"boot {attempt} of {BOOT_ATTEMPTS}: {crash}")
-            if attempt == BOOT_ATTEMPTS:
+            if attempt == BOOT_ATTEMPTS or machine.refused_by_guest():
                 raise VmError(f"the kernel does not boot:\n{machine.log_tail()}") from crash
         finally:
             shutil.rmtree(work, ignore_errors=True)
