@@ -1,7 +1,8 @@
 """Debian kernel images for scripts/vm: fetched by a private apt, unpacked into a cache.
 
 Nothing is installed on the host: apt works on its own lists and sources, dpkg-deb unpacks.
-A cached kernel is a folder with `vmlinux`, `config`, `modules/NAME.ko` and `image.json`.
+A cached kernel is a folder with `vmlinux`, `config`, `modules/NAME.ko`, `builtin` (the names of
+what might be modules but is not) and `image.json`.
 """
 
 import contextlib
@@ -26,7 +27,7 @@ DEFAULT_MIRROR = "http://deb.debian.org/debian"
 KEYRING = Path("/usr/share/keyrings/debian-archive-keyring.gpg")
 FETCH_ATTEMPTS = 4
 # Raised when the layout of a cached kernel changes, so that an old cache is fetched anew.
-LAYOUT = 2
+LAYOUT = 3
 
 
 class VmError(Exception):
@@ -68,6 +69,7 @@ class Image:
         self.version = facts["version"]
         self.vmlinux = folder / "vmlinux"
         self.modules = folder / "modules"
+        self.builtin = set((folder / "builtin").read_text().split())
         if facts["layout"] != LAYOUT:
             raise ValueError("another layout")
 
@@ -244,13 +246,20 @@ def build(archives, work, version):
     (image / "vmlinux").write_bytes(extract_vmlinux(kernels[0].read_bytes()))
     (image / "modules").mkdir()
     for path in sorted(folders[0].glob("**/*.ko*")):
-        name = path.name.split(".ko")[0].replace("-", "_")
-        (image / "modules" / f"{name}.ko").write_bytes(decompress(path.read_bytes()))
+        target = image / "modules" / f"{module_name(path)}.ko"
+        target.write_bytes(decompress(path.read_bytes()))
+    builtin = [module_name(Path(line)) for path in tree.glob("**/modules.builtin")
+               for line in path.read_text().split()]
+    (image / "builtin").write_text("\n".join(builtin) + "\n")
     for config in [*tree.glob("**/config-*"), *tree.glob("**/modules/*/config")][:1]:
         shutil.copy(config, image / "config")
     facts = {"layout": LAYOUT, "release": release, "version": version,
              "packages": [path.name for path in archives]}
     (image / "image.json").write_text(json.dumps(facts, indent=2) + "\n")
+
+
+def module_name(path):
+    return path.name.split(".ko")[0].replace("-", "_")
 
 
 def extract_vmlinux(image):

@@ -81,8 +81,8 @@ static void load_modules(void) {
     snprintf(path, sizeof path, "/modules/%s", *name);
     int fd = open(path, O_RDONLY | O_CLOEXEC);
     /* ENODEV: a driver of instructions that this CPU does not have. */
-    if (fd < 0 || (syscall(SYS_finit_module, fd, "", 0) != 0 && errno != ENODEV && errno != EEXIST))
-      fprintf(kernel_log, "<4>vm: module %s: %s\n", *name, strerror(errno));
+    bool loaded = fd >= 0 && (syscall(SYS_finit_module, fd, "", 0) == 0 || errno == ENODEV);
+    if (!loaded) fprintf(kernel_log, "<4>vm module %s: %s\n", *name, strerror(errno));
     fflush(kernel_log);
     if (fd >= 0) close(fd);
     unlink(path);
@@ -100,7 +100,7 @@ static void make_folders(const char* path) {
   mkdir(copy, 0755);
 }
 
-/* Mounts a fresh /tmp and /run, keeping visible the host folders that the command needs there. */
+/* Mounts a fresh /tmp and /run; host folders that the command needs there stay visible. */
 static void mount_scratch(char** binds) {
   int fds[kBindsMax];
   size_t count = 0;

@@ -84,18 +84,18 @@ class ModuleSet:
     """Chooses modules of an image, in an order in which each finds what it depends on."""
 
     def __init__(self, image, left_out):
-        self.folder = image.modules
+        self.image = image
         self.left_out = {name.replace("-", "_") for name in left_out}
         self.ordered = []
 
     def add(self, name, required=False):
         name = name.replace("-", "_")
-        path = self.folder / f"{name}.ko"
+        path = self.image.modules / f"{name}.ko"
         if name in self.left_out or path in self.ordered:
             return
         if not path.exists():
-            if required:
-                raise VmError(f"this kernel has no module {name} (or it is built in)")
+            if required and name not in self.image.builtin:
+                raise VmError(f"the kernel {self.image.release} has no module {name}")
             return
         depends = re.search(rb"\0depends=([^\0]*)\0", path.read_bytes())
         for other in (depends.group(1).decode().split(",") if depends else []):
@@ -178,29 +178,30 @@ class Archive:
         self.add("TRAILER!!!", 0)
 
 
+LIBC = ctypes.CDLL(None, use_errno=True)
+
+
 def die_with_parent():
     """So that even a killed script leaves no machine behind."""
-    ctypes.CDLL(None).prctl(1, signal.SIGKILL)  # PR_SET_PDEATHSIG
+    LIBC.prctl(1, signal.SIGKILL)  # PR_SET_PDEATHSIG
 
 
 def bind_read_only(source, target):
-    """Shows `source` and all mounts under it at `target`, for this process alone and read-only:
-    no guest can write to the host, and virtiofsd cannot make / itself its root."""
-    libc = ctypes.CDLL(None, use_errno=True)
-    clone_newns, sys_mount_setattr = 0x20000, 442
+    """Shows `source` and all mounts under it at `target`, read-only and for this process alone:
+    no guest can write to the host. virtiofsd could not make / itself its root, either."""
+    clone_newns, sys_mount_setattr, at_fdcwd, at_recursive = 0x20000, 442, -100, 0x8000
     ms_bind, ms_rec, ms_private = 1 << 12, 1 << 14, 1 << 18
     attributes = (ctypes.c_uint64 * 4)(1, 0, 0, 0)  # MOUNT_ATTR_RDONLY
-    at_fdcwd, at_recursive = -100, 0x8000
 
     def mount(origin, place, flags):
-        return libc.mount(origin, place, None, ctypes.c_ulong(flags), None)
+        return LIBC.mount(origin, place, None, ctypes.c_ulong(flags), None)
 
-    if (libc.unshare(clone_newns) != 0
+    if (LIBC.unshare(clone_newns) != 0
             or mount(b"none", b"/", ms_rec | ms_private) != 0
             or mount(os.fsencode(source), os.fsencode(target), ms_bind | ms_rec) != 0
-            or libc.syscall(sys_mount_setattr, at_fdcwd, os.fsencode(target), at_recursive,
+            or LIBC.syscall(sys_mount_setattr, at_fdcwd, os.fsencode(target), at_recursive,
                             attributes, 32) != 0):
-        raise OSError(ctypes.get_errno(), "read-only mount namespace")
+        raise OSError(ctypes.get_errno(), "read-only mount")
 
 
 class Machine:
@@ -214,6 +215,7 @@ class Machine:
         self.ports = {}
         self.qemu = None
         self.kernel_log = work / "kernel.log"
+        self.kernel_log.touch()
 
     def __enter__(self):
         return self
@@ -242,22 +244,24 @@ class Machine:
     def share(self, tag, folder, read_only):
         """Serves a host folder; returns qemu's options for it."""
         path = self.work / f"{tag}.sock"
-        view = self.work / tag
-        view.mkdir()
+        source = folder
+        if read_only:
+            source = self.work / tag
+            source.mkdir()
+
+        def prepare():
+            die_with_parent()
+            if read_only:
+                bind_read_only(folder, source)
+
+        # A read-only share may be cached for good: it is not meant to change under a run.
+        cache = "always" if read_only else "auto"
         with socket.socket(socket.AF_UNIX) as listener:
             listener.bind(str(path))
             listener.listen(1)
-
-            def prepare():
-                die_with_parent()
-                if read_only:
-                    bind_read_only(folder, view)
-
-            # A read-only share may be cached for good: it is not meant to change under a run.
-            cache = "always" if read_only else "auto"
             self.spawn(f"virtiofsd-{tag}",
-                       [VIRTIOFSD, f"--fd={listener.fileno()}", "-f", "-o",
-                        f"source={view if read_only else folder}", "-o", f"cache={cache},log_level=warn", "--thread-pool-size=1"],
+                       [VIRTIOFSD, f"--fd={listener.fileno()}", "-f", "--thread-pool-size=1",
+                        "-o", f"source={source}", "-o", f"cache={cache},log_level=warn"],
                        pass_fds=[listener.fileno()], preexec=prepare)
         return ["-chardev", f"socket,id={tag},path={path}",
                 "-device", f"vhost-user-fs-pci,chardev={tag},tag={tag},queue-size=1024"]
@@ -350,9 +354,10 @@ class Machine:
                 text += "\n".join([f"--- {path.name}", *lines]) + "\n"
         return text
 
-    def refused_by_guest(self):
-        """Whether the guest ended by its own decision: another boot would end the same."""
-        return re.search(r"\] vm: .*: ", self.kernel_log.read_text(errors="replace"))
+    def another_boot_is_vain(self):
+        """Whether qemu did not start, or the guest ended by its own decision."""
+        log = self.kernel_log.read_text(errors="replace")
+        return not log or re.search(r"\] vm: .*: ", log)
 
 
 def write_all(fd, data):
@@ -386,7 +391,7 @@ def run(kernel, options):
             return result
         except BootCrash as crash:
             say(f"boot {attempt} of {BOOT_ATTEMPTS}: {crash}")
-            if attempt == BOOT_ATTEMPTS or machine.refused_by_guest():
+            if attempt == BOOT_ATTEMPTS or machine.another_boot_is_vain():
                 raise VmError(f"the kernel does not boot:\n{machine.log_tail()}") from crash
         finally:
             shutil.rmtree(work, ignore_errors=True)
