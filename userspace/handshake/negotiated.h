@@ -1,11 +1,13 @@
 // Negotiated: what any handshake yields, whichever code drove it.
 #pragma once
 
+#include <cstddef>
 #include <cstdint>
 #include <optional>
 #include <string>
 
 #include "userspace/record/connection_state.h"
+#include "userspace/record/record_header.h"
 #include "userspace/schedule/traffic_keys.h"
 #include "userspace/suite/cipher_suite.h"
 #include "userspace/suite/version.h"
@@ -18,6 +20,8 @@ namespace tls {
 //   write_secret       empty in TLS 1.2
 //   peer_name          client role: the name that was verified; server role: the SNI name or empty
 //   alpn               the protocol agreed on, or empty
+//   max_fragment_size  content bytes that a record of either side may have: 2^14, or less if a
+//                      client asked for it (RFC 6066 section 4); the kernel knows 2^14 only
 struct Negotiated {
   ProtocolVersion version;
   const CipherSuite* suite;
@@ -25,6 +29,7 @@ struct Negotiated {
   bool resumed = false;
   std::string peer_name;
   std::string alpn;
+  std::size_t max_fragment_size = kMaxPlaintextSize;
   ConnectionState read;
   ConnectionState write;
   TrafficSecret read_secret;

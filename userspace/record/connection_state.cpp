@@ -14,26 +14,12 @@ namespace {
 using ktls::Error;
 using ktls::ErrorCode;
 
-// RFC 8446 section 5.3: "Because the size of sequence numbers is 64-bit, they should not wrap. If
-// a TLS implementation would need to wrap a sequence number, it MUST either rekey or terminate the
-// connection." The last number is left unused, so that "the next" is always a number.
-constexpr std::uint64_t kSequenceEnd = UINT64_MAX;
-
 // The kernel floor numbers versions as the wire does, and so does this one.
 constexpr ktls::Version kernel_version(ProtocolVersion version) {
   return static_cast<ktls::Version>(version);
 }
 static_assert(kernel_version(ProtocolVersion::kTls12) == ktls::Version::kTls12);
 static_assert(kernel_version(ProtocolVersion::kTls13) == ktls::Version::kTls13);
-
-tl::unexpected<Error> spent() {
-  return ktls::fail(Error::of(ErrorCode::kProtocolViolation, "the connection state is spent"));
-}
-
-tl::unexpected<Error> sequence_exhausted() {
-  return refuse(ErrorCode::kLimitReached, AlertDescription::kInternalError,
-                "the sequence number would wrap");
-}
 
 }  // namespace
 
@@ -72,15 +58,41 @@ ConnectionState::ConnectionState(ConnectionState&&) noexcept = default;
 ConnectionState& ConnectionState::operator=(ConnectionState&&) noexcept = default;
 ConnectionState::~ConnectionState() = default;
 
+// RFC 8446 section 5.3: "Because the size of sequence numbers is 64-bit, they should not wrap. If
+// a TLS implementation would need to wrap a sequence number, it MUST either rekey or terminate the
+// connection."
+ktls::Result<void> ConnectionState::usable() const {
+  if (!protection_) {
+    return ktls::fail(Error::of(ErrorCode::kProtocolViolation, "the connection state is spent"));
+  }
+  if (sequence_exhausted_) {
+    return refuse(ErrorCode::kLimitReached, AlertDescription::kInternalError,
+                  "the sequence number would wrap");
+  }
+  return {};
+}
+
+void ConnectionState::consume_sequence() {
+  if (sequence_ == UINT64_MAX) {
+    sequence_exhausted_ = true;
+  } else {
+    ++sequence_;
+  }
+}
+
+std::uint64_t ConnectionState::records_left() const {
+  if (sequence_exhausted_) return 0;
+  return sequence_ == 0 ? UINT64_MAX : UINT64_MAX - sequence_ + 1;
+}
+
 std::size_t ConnectionState::overhead() const {
-  return protection_->overhead();
+  return protection_ ? protection_->overhead() : 0;
 }
 
 ktls::Result<std::size_t> ConnectionState::seal(ContentType type,
                                                 std::span<const std::uint8_t> content,
                                                 std::span<std::uint8_t> wire) {
-  if (!protection_) return spent();
-  if (sequence_ == kSequenceEnd) return sequence_exhausted();
+  if (auto checked = usable(); !checked) return ktls::fail(std::move(checked).error());
   const std::size_t size = content.size() + protection_->overhead();
   if (content.size() > kMaxPlaintextSize || wire.size() < size) {
     return ktls::fail(
@@ -88,19 +100,19 @@ ktls::Result<std::size_t> ConnectionState::seal(ContentType type,
                   "seal: content over 2^14 bytes, or too little room for the record"));
   }
   auto sealed = protection_->seal(sequence_, type, content, wire.first(size));
+  // Also when libcrypto failed: `wire` may hold ciphertext of this nonce then.
+  consume_sequence();
   if (!sealed) return ktls::fail(std::move(sealed).error());
-  ++sequence_;
   return size;
 }
 
 ktls::Result<void> ConnectionState::check_header(const RecordHeader& header) const {
-  if (!protection_) return spent();
+  if (auto checked = usable(); !checked) return checked;
   return protection_->check_header(header);
 }
 
 ktls::Result<ConnectionState::Opened> ConnectionState::open(std::span<std::uint8_t> record) {
-  if (!protection_) return spent();
-  if (sequence_ == kSequenceEnd) return sequence_exhausted();
+  if (auto checked = usable(); !checked) return ktls::fail(std::move(checked).error());
   if (record.size() < kRecordHeaderSize ||
       record.size() - kRecordHeaderSize !=
           decode_record_header(record.first<kRecordHeaderSize>()).body_size) {
@@ -108,12 +120,12 @@ ktls::Result<ConnectionState::Opened> ConnectionState::open(std::span<std::uint8
                   "open: not one whole record");
   }
   auto opened = protection_->open(sequence_, record);
-  if (opened) ++sequence_;
+  if (opened) consume_sequence();
   return opened;
 }
 
 ktls::Result<ktls::RecordKeys> ConnectionState::into_record_keys(ConnectionState state) {
-  if (!state.protection_) return spent();
+  if (auto checked = state.usable(); !checked) return ktls::fail(std::move(checked).error());
   const auto cipher = state.suite_->bulk_cipher->kernel;
   if (!cipher) {
     return ktls::fail(Error::of(ErrorCode::kUnsupported, "the kernel has no such cipher"));

@@ -39,12 +39,14 @@ class ConnectionState {
   ~ConnectionState();
 
   [[nodiscard]] const CipherSuite& suite() const { return *suite_; }
+  // Number of the next record.
   [[nodiscard]] std::uint64_t sequence() const { return sequence_; }
   [[nodiscard]] bool is_null() const { return suite_->bulk_cipher->kind == ProtectionKind::kNull; }
 
-  // Records that can still be sealed or opened before the sequence number would wrap. The suite's
-  // record_limit is a smaller, cryptographic bound, and its keeper is whoever can change keys.
-  [[nodiscard]] std::uint64_t records_left() const { return UINT64_MAX - sequence_; }
+  // Records that can still be sealed or opened before the sequence number would wrap (UINT64_MAX
+  // when it is one more). The suite's record_limit is a smaller, cryptographic bound, and its
+  // keeper is whoever can change keys.
+  [[nodiscard]] std::uint64_t records_left() const;
 
   // Bytes a record is longer than its content, header included; 0 when spent.
   [[nodiscard]] std::size_t overhead() const;
@@ -52,7 +54,7 @@ class ConnectionState {
   // Seals one record of `type` holding `content` (at most 2^14 bytes) into `wire`, header
   // included, and consumes a sequence number. `content` and `wire` do not overlap. Returns the
   // size written. Errors: kLimitReached when the sequence number would wrap, kInvalidArgument
-  // when `wire` is too small or `content` too long; no number is consumed then.
+  // when `wire` is too small or `content` too long; no number is consumed then. kCrypto.
   [[nodiscard]] ktls::Result<std::size_t> seal(ContentType type,
                                                std::span<const std::uint8_t> content,
                                                std::span<std::uint8_t> wire);
@@ -67,18 +69,24 @@ class ConnectionState {
   using Opened = Protection::Opened;
   [[nodiscard]] ktls::Result<Opened> open(std::span<std::uint8_t> record);
 
-  // The keys for the kernel; the state is spent. Error: kUnsupported when the kernel has no such
-  // cipher (the state is spent then, too: ask suite().bulk_cipher->kernel before).
+  // The keys for the kernel; the state is spent. Errors: kUnsupported when the kernel has no such
+  // cipher, kLimitReached when there is no next sequence number (the state is spent then, too: ask
+  // suite().bulk_cipher->kernel and records_left() before).
   [[nodiscard]] static ktls::Result<ktls::RecordKeys> into_record_keys(ConnectionState state);
 
  private:
   ConnectionState(const CipherSuite& suite, TrafficKeys keys,
                   std::unique_ptr<Protection> protection, std::uint64_t sequence);
 
+  // kProtocolViolation when spent, kLimitReached when no sequence number is left.
+  [[nodiscard]] ktls::Result<void> usable() const;
+  void consume_sequence();
+
   const CipherSuite* suite_;
   TrafficKeys keys_;
   std::unique_ptr<Protection> protection_;
   std::uint64_t sequence_;
+  bool sequence_exhausted_ = false;  // sequence_ is 2^64 - 1, and has been used
 };
 
 }  // namespace tls

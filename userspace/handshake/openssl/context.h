@@ -2,6 +2,7 @@
 // tickets), made once and shared by every connection and thread.
 #pragma once
 
+#include <cstddef>
 #include <cstdint>
 #include <functional>
 #include <memory>
@@ -14,15 +15,13 @@
 
 namespace tls {
 
-class SessionCache;
-
 // Where key log lines go (NSS key log format), one line without newline; must be thread-safe.
 using KeylogSink = std::function<void(std::string_view line)>;
 
 struct ServerOptions {
   std::string certificate_file;  // PEM chain, leaf first; empty with an empty key_file: self-signed
   std::string key_file;          // PEM private key; empty: in certificate_file
-  std::vector<std::string> alpn;      // in order of preference; empty: ALPN is ignored
+  std::vector<std::string> alpn;  // in order of preference; empty: ALPN is ignored
   ProtocolVersion version_min = ProtocolVersion::kTls12;
   ProtocolVersion version_max = ProtocolVersion::kTls13;
   std::string ciphers;       // OpenSSL cipher list for TLS 1.2, empty: every suite of our table
@@ -31,7 +30,7 @@ struct ServerOptions {
 };
 
 struct ClientOptions {
-  std::string ca_file;       // PEM; empty: the system's trust store
+  std::string ca_file;  // PEM; empty: the system's trust store
   bool verify = true;
   std::vector<std::string> alpn;
   ProtocolVersion version_min = ProtocolVersion::kTls12;
@@ -53,6 +52,10 @@ class Context {
   [[nodiscard]] virtual std::string certificate_fingerprint() const = 0;
   // PEM of the leaf certificate (for a self-signed one: what a client must trust).
   [[nodiscard]] virtual std::string certificate_pem() const = 0;
+  // What was accepted but will not please every peer, for people: an expired certificate.
+  [[nodiscard]] virtual const std::vector<std::string>& warnings() const = 0;
+  // Client role: sessions that can be resumed at present.
+  [[nodiscard]] virtual std::size_t session_count() const = 0;
 };
 
 }  // namespace tls

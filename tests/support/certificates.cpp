@@ -1,0 +1,153 @@
+#include "tests/support/certificates.h"
+
+#include <cstdlib>
+#include <fstream>
+#include <stdexcept>
+
+#include <openssl/pem.h>
+#include <openssl/rand.h>
+#include <openssl/x509v3.h>
+
+namespace tls::test {
+namespace {
+
+template <auto kFree>
+struct Free {
+  template <typename Object>
+  void operator()(Object* object) const {
+    kFree(object);
+  }
+};
+using KeyPtr = std::unique_ptr<EVP_PKEY, Free<EVP_PKEY_free>>;
+using CertificatePtr = std::unique_ptr<X509, Free<X509_free>>;
+using BioPtr = std::unique_ptr<BIO, Free<BIO_free_all>>;
+using ExtensionPtr = std::unique_ptr<X509_EXTENSION, Free<X509_EXTENSION_free>>;
+
+void expect(bool succeeded, const char* what) {
+  if (!succeeded) throw std::runtime_error(std::string("test certificates: ") + what);
+}
+
+KeyPtr generate_key(KeyKind kind) {
+  KeyPtr key(kind == KeyKind::kRsa ? EVP_RSA_gen(2048) : EVP_EC_gen("P-256"));
+  expect(key != nullptr, "key");
+  return key;
+}
+
+// RSA keys take a while to make, and no test cares which one it has.
+EVP_PKEY* leaf_key(KeyKind kind) {
+  static const KeyPtr ecdsa = generate_key(KeyKind::kEcdsa);
+  static const KeyPtr rsa = generate_key(KeyKind::kRsa);
+  return kind == KeyKind::kRsa ? rsa.get() : ecdsa.get();
+}
+
+std::string text_of(BIO* bio) {
+  char* text = nullptr;
+  const long size = BIO_get_mem_data(bio, &text);
+  return {text, static_cast<std::size_t>(size)};
+}
+
+std::string pem_of(X509* certificate) {
+  const BioPtr bio(BIO_new(BIO_s_mem()));
+  expect(PEM_write_bio_X509(bio.get(), certificate) == 1, "PEM");
+  return text_of(bio.get());
+}
+
+void add_extension(X509* certificate, X509* issuer, int nid, const std::string& value) {
+  X509V3_CTX context{};
+  X509V3_set_ctx(&context, issuer, certificate, nullptr, nullptr, 0);
+  const ExtensionPtr extension(X509V3_EXT_conf_nid(nullptr, &context, nid, value.c_str()));
+  expect(extension && X509_add_ext(certificate, extension.get(), -1) == 1, value.c_str());
+}
+
+CertificatePtr new_certificate(const std::string& common_name, EVP_PKEY* key, long not_before_s,
+                               long not_after_s) {
+  CertificatePtr certificate(X509_new());
+  expect(certificate != nullptr, "X509_new");
+  X509_set_version(certificate.get(), 2);
+  std::uint32_t serial = 0;
+  RAND_bytes(reinterpret_cast<unsigned char*>(&serial), sizeof serial);
+  ASN1_INTEGER_set_uint64(X509_get_serialNumber(certificate.get()), serial);
+  X509_gmtime_adj(X509_getm_notBefore(certificate.get()), not_before_s);
+  X509_gmtime_adj(X509_getm_notAfter(certificate.get()), not_after_s);
+  X509_NAME_add_entry_by_txt(X509_get_subject_name(certificate.get()), "CN", MBSTRING_UTF8,
+                             reinterpret_cast<const unsigned char*>(common_name.c_str()), -1, -1,
+                             0);
+  expect(X509_set_pubkey(certificate.get(), key) == 1, "public key");
+  return certificate;
+}
+
+std::string alternative_names(const LeafOptions& options) {
+  std::string names;
+  for (const auto& name : options.dns_names) names += (names.empty() ? "DNS:" : ",DNS:") + name;
+  for (const auto& address : options.addresses) {
+    names += (names.empty() ? "IP:" : ",IP:") + address;
+  }
+  return names;
+}
+
+}  // namespace
+
+struct TestAuthority::Keys {
+  KeyPtr key;
+  CertificatePtr certificate;
+};
+
+TestAuthority::TestAuthority(const std::string& name) : keys_(std::make_unique<Keys>()) {
+  keys_->key = generate_key(KeyKind::kEcdsa);
+  keys_->certificate = new_certificate(name, keys_->key.get(), -86400, 86400L * 365);
+  X509* const certificate = keys_->certificate.get();
+  X509_set_issuer_name(certificate, X509_get_subject_name(certificate));
+  add_extension(certificate, certificate, NID_basic_constraints, "critical,CA:TRUE");
+  add_extension(certificate, certificate, NID_key_usage, "critical,keyCertSign");
+  add_extension(certificate, certificate, NID_subject_key_identifier, "hash");
+  expect(X509_sign(certificate, keys_->key.get(), EVP_sha256()) > 0, "signature");
+  certificate_pem_ = pem_of(certificate);
+}
+
+TestAuthority::~TestAuthority() = default;
+
+Issued TestAuthority::issue(const LeafOptions& options) const {
+  EVP_PKEY* const key = leaf_key(options.key);
+  const auto certificate =
+      new_certificate(options.common_name, key, options.not_before_s, options.not_after_s);
+  X509* const authority = keys_->certificate.get();
+  X509_set_issuer_name(certificate.get(), X509_get_subject_name(authority));
+  add_extension(certificate.get(), authority, NID_basic_constraints, "critical,CA:FALSE");
+  const std::string names = alternative_names(options);
+  if (!names.empty()) add_extension(certificate.get(), authority, NID_subject_alt_name, names);
+  expect(X509_sign(certificate.get(), keys_->key.get(), EVP_sha256()) > 0, "signature");
+  const BioPtr bio(BIO_new(BIO_s_mem()));
+  expect(PEM_write_bio_PrivateKey(bio.get(), key, nullptr, nullptr, 0, nullptr, nullptr) == 1,
+         "PEM");
+  return {pem_of(certificate.get()), text_of(bio.get())};
+}
+
+std::string encrypt_key(const std::string& key_pem, const std::string& passphrase) {
+  const BioPtr in(BIO_new_mem_buf(key_pem.data(), static_cast<int>(key_pem.size())));
+  const KeyPtr key(PEM_read_bio_PrivateKey(in.get(), nullptr, nullptr, nullptr));
+  const BioPtr out(BIO_new(BIO_s_mem()));
+  expect(key && PEM_write_bio_PKCS8PrivateKey(
+                    out.get(), key.get(), EVP_aes_128_cbc(), passphrase.data(),
+                    static_cast<int>(passphrase.size()), nullptr, nullptr) == 1,
+         "encrypted key");
+  return text_of(out.get());
+}
+
+TemporaryDirectory::TemporaryDirectory() {
+  std::string name = (std::filesystem::temp_directory_path() / "ktls-bridge-XXXXXX").string();
+  expect(::mkdtemp(name.data()) != nullptr, "temporary directory");
+  path_ = name;
+}
+
+TemporaryDirectory::~TemporaryDirectory() {
+  std::error_code ignored;
+  std::filesystem::remove_all(path_, ignored);
+}
+
+std::string TemporaryDirectory::write(const std::string& name, const std::string& content) const {
+  const auto path = path_ / name;
+  std::ofstream(path, std::ios::binary) << content;
+  return path.string();
+}
+
+}  // namespace tls::test

@@ -1,0 +1,192 @@
+#include "userspace/crypto/aead.h"
+
+#include <algorithm>
+#include <type_traits>
+#include <utility>
+
+#include <gtest/gtest.h>
+#include <openssl/err.h>
+
+#include "tests/vectors/vectors.h"
+
+namespace tls {
+namespace {
+
+using vectors::Bytes;
+using vectors::from_hex;
+using vectors::to_hex;
+
+static_assert(!std::is_copy_constructible_v<Aead> && !std::is_copy_assignable_v<Aead>);
+static_assert(std::is_nothrow_move_constructible_v<Aead>);
+
+const BulkCipher& cipher_named(std::string_view name) {
+  return *std::ranges::find(bulk_ciphers(), name, &BulkCipher::name);
+}
+
+Aead::Nonce nonce_from(std::string_view hex) {
+  Aead::Nonce nonce{};
+  std::ranges::copy(from_hex(hex), nonce.begin());
+  return nonce;
+}
+
+class AeadOfEveryCipher : public testing::TestWithParam<std::size_t> {
+ protected:
+  const BulkCipher& cipher() const { return bulk_ciphers()[GetParam()]; }
+  Aead aead() const { return Aead::create(cipher(), Bytes(cipher().key_size, 0x42)).value(); }
+
+  const Aead::Nonce nonce_{1, 2, 3};
+  const Bytes data_ = from_hex("170303002a");
+  const Bytes plaintext_ = from_hex("00112233445566778899aabbccddeeff01");
+  const Bytes trailer_ = from_hex("17");
+};
+
+TEST_P(AeadOfEveryCipher, OpensWhatItSealedInPlaceAndElsewhere) {
+  Aead aead = this->aead();
+  Bytes sealed(plaintext_.size() + trailer_.size() + aead.tag_size());
+  ASSERT_TRUE(aead.seal(nonce_, data_, plaintext_, trailer_, sealed));
+
+  Bytes expected = plaintext_;
+  expected.insert(expected.end(), trailer_.begin(), trailer_.end());
+  Bytes elsewhere(expected.size());
+  ASSERT_TRUE(aead.open(nonce_, data_, sealed, elsewhere));
+  EXPECT_EQ(elsewhere, expected);
+
+  ASSERT_TRUE(aead.open(nonce_, data_, sealed, std::span(sealed).first(expected.size())));
+  EXPECT_TRUE(std::ranges::equal(std::span(sealed).first(expected.size()), expected));
+}
+
+TEST_P(AeadOfEveryCipher, SealsInPlaceAsItDoesElsewhere) {
+  Aead aead = this->aead();
+  Bytes elsewhere(plaintext_.size() + trailer_.size() + aead.tag_size());
+  ASSERT_TRUE(aead.seal(nonce_, data_, plaintext_, trailer_, elsewhere));
+  Bytes in_place = plaintext_;
+  in_place.resize(elsewhere.size());
+  ASSERT_TRUE(
+      aead.seal(nonce_, data_, std::span(in_place).first(plaintext_.size()), trailer_, in_place));
+  EXPECT_EQ(to_hex(in_place), to_hex(elsewhere));
+}
+
+TEST_P(AeadOfEveryCipher, TrailerIsSealedAsIfItWereTheEndOfThePlaintext) {
+  Aead aead = this->aead();
+  Bytes joined = plaintext_;
+  joined.insert(joined.end(), trailer_.begin(), trailer_.end());
+  Bytes of_two(joined.size() + aead.tag_size());
+  Bytes of_one(joined.size() + aead.tag_size());
+  ASSERT_TRUE(aead.seal(nonce_, data_, plaintext_, trailer_, of_two));
+  ASSERT_TRUE(aead.seal(nonce_, data_, joined, {}, of_one));
+  EXPECT_EQ(to_hex(of_two), to_hex(of_one));
+}
+
+TEST_P(AeadOfEveryCipher, WipesWhatItCouldNotAuthenticate) {
+  Aead aead = this->aead();
+  Bytes sealed(plaintext_.size() + aead.tag_size());
+  ASSERT_TRUE(aead.seal(nonce_, data_, plaintext_, {}, sealed));
+  sealed.back() ^= 1;
+  const auto opened = std::span(sealed).first(plaintext_.size());
+  const auto result = aead.open(nonce_, data_, sealed, opened);
+  ASSERT_FALSE(result);
+  EXPECT_EQ(result.error().code, ktls::ErrorCode::kBadRecordMac);
+  EXPECT_EQ(result.error().alert, 20);
+  EXPECT_TRUE(std::ranges::all_of(opened, [](std::uint8_t byte) { return byte == 0; }));
+}
+
+TEST_P(AeadOfEveryCipher, RefusesOtherAssociatedDataAndOtherNonces) {
+  Aead aead = this->aead();
+  Bytes sealed(plaintext_.size() + aead.tag_size());
+  ASSERT_TRUE(aead.seal(nonce_, data_, plaintext_, {}, sealed));
+  Bytes out(plaintext_.size());
+  Aead::Nonce other_nonce = nonce_;
+  other_nonce.back() ^= 1;
+  EXPECT_FALSE(aead.open(other_nonce, data_, sealed, out));
+  EXPECT_FALSE(aead.open(nonce_, from_hex("170303002b"), sealed, out));
+  EXPECT_TRUE(aead.open(nonce_, data_, sealed, out)) << "a failure leaves no trace in the key";
+}
+
+TEST_P(AeadOfEveryCipher, LeavesTheErrorQueueAsItWas) {
+  ERR_clear_error();
+  ERR_raise(ERR_LIB_USER, 1);
+  const unsigned long before = ERR_peek_last_error();
+  Aead aead = this->aead();
+  Bytes sealed(aead.tag_size());
+  ASSERT_FALSE(aead.open(nonce_, data_, sealed, {}));
+  EXPECT_EQ(ERR_get_error(), before);
+  EXPECT_EQ(ERR_get_error(), 0U);
+}
+
+TEST_P(AeadOfEveryCipher, RefusesSizesThatDoNotFit) {
+  Aead aead = this->aead();
+  Bytes sealed(plaintext_.size() + aead.tag_size() - 1);
+  const auto result = aead.seal(nonce_, data_, plaintext_, {}, sealed);
+  ASSERT_FALSE(result);
+  EXPECT_EQ(result.error().code, ktls::ErrorCode::kInvalidArgument);
+  Bytes out(plaintext_.size());
+  EXPECT_FALSE(aead.open(nonce_, data_, sealed, out));
+  EXPECT_FALSE(Aead::create(cipher(), Bytes(cipher().key_size - 1)));
+}
+
+INSTANTIATE_TEST_SUITE_P(Aead, AeadOfEveryCipher, testing::Range<std::size_t>(0, 3),
+                         [](const auto& row) {
+                           std::string name(bulk_ciphers()[row.param].name);
+                           std::ranges::replace(name, '-', '_');
+                           return name;
+                         });
+
+TEST(Aead, AgreesWithTheGcmSpecification) {
+  // McGrew and Viega, "The Galois/Counter Mode of Operation (GCM)", appendix B, test case 4.
+  Aead aead =
+      Aead::create(cipher_named("AES-128-GCM"), from_hex("feffe9928665731c6d6a8f9467308308"))
+          .value();
+  const Bytes plaintext = from_hex(
+      "d9313225f88406e5a55909c5aff5269a86a7a9531534f7da2e4c303d8a318a72"
+      "1c3c0c95956809532fcf0e2449a6b525b16aedf5aa0de657ba637b39");
+  Bytes sealed(plaintext.size() + aead.tag_size());
+  ASSERT_TRUE(aead.seal(nonce_from("cafebabefacedbaddecaf888"),
+                        from_hex("feedfacedeadbeeffeedfacedeadbeefabaddad2"), plaintext, {},
+                        sealed));
+  EXPECT_EQ(to_hex(sealed),
+            "42831ec2217774244b7221b784d0d49ce3aa212f2c02a4e035c17e2329aca12e"
+            "21d514b25466931c7d8f6a5aac84aa051ba30b396a0aac973d58e091"
+            "5bc94fbc3221a5db94fae95ae7121a47");
+}
+
+TEST(Aead, AgreesWithRfc8439) {
+  // RFC 8439 section 2.8.2.
+  Bytes key(32);
+  for (std::size_t i = 0; i < key.size(); ++i) key[i] = static_cast<std::uint8_t>(0x80 + i);
+  Aead aead = Aead::create(cipher_named("CHACHA20-POLY1305"), key).value();
+  constexpr std::string_view kText =
+      "Ladies and Gentlemen of the class of '99: If I could offer you only one tip for the future, "
+      "sunscreen would be it.";
+  const Bytes plaintext(kText.begin(), kText.end());
+  Bytes sealed(plaintext.size() + aead.tag_size());
+  ASSERT_TRUE(aead.seal(nonce_from("070000004041424344454647"),
+                        from_hex("50515253c0c1c2c3c4c5c6c7"), plaintext, {}, sealed));
+  EXPECT_EQ(to_hex(std::span(sealed).first(16)), "d31a8d34648e60db7b86afbc53ef7ec2");
+  EXPECT_EQ(to_hex(std::span(sealed).last(16)), "1ae10b594f09e26a7e902ecbd0600691");
+}
+
+TEST(Aead, RefusesACipherThatIsNoAead) {
+  const auto created = Aead::create(*null_cipher_suite().bulk_cipher, {});
+  ASSERT_FALSE(created);
+  EXPECT_EQ(created.error().code, ktls::ErrorCode::kUnsupported);
+}
+
+TEST(Aead, RefusesACipherThatLibcryptoWasNotAskedFor) {
+  BulkCipher other = cipher_named("AES-128-GCM");
+  other.evp_name = "AES-128-CCM";
+  const auto created = Aead::create(other, Bytes(other.key_size));
+  ASSERT_FALSE(created);
+  EXPECT_EQ(created.error().code, ktls::ErrorCode::kUnsupported);
+}
+
+TEST(Aead, CanBeMovedAndGoesOn) {
+  const BulkCipher& cipher = cipher_named("AES-256-GCM");
+  Aead first = Aead::create(cipher, Bytes(cipher.key_size, 7)).value();
+  Bytes sealed(first.tag_size());
+  ASSERT_TRUE(first.seal({}, {}, {}, {}, sealed));
+  Aead second = std::move(first);
+  EXPECT_TRUE(second.open({}, {}, sealed, {}));
+}
+
+}  // namespace
+}  // namespace tls

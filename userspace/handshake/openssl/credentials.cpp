@@ -1,0 +1,151 @@
+#include "userspace/handshake/openssl/credentials.h"
+
+#include <array>
+#include <cerrno>
+#include <cstdio>
+#include <memory>
+#include <utility>
+
+#include <openssl/err.h>
+#include <openssl/pem.h>
+#include <sys/stat.h>
+
+#include "userspace/handshake/openssl/error_queue.h"
+
+namespace tls {
+namespace {
+
+using ktls::Error;
+using ktls::ErrorCode;
+using ktls::fail;
+using ktls::Result;
+
+// Called for encrypted keys. Without it libcrypto would ask on the terminal.
+int refuse_passphrase(char* /*buffer*/, int /*size*/, int /*writing*/, void* asked) {
+  *static_cast<bool*>(asked) = true;
+  return -1;
+}
+
+// True when PEM reading stopped because there was nothing more of the kind looked for.
+bool no_more_pem() {
+  const unsigned long code = ERR_peek_last_error();
+  return ERR_GET_LIB(code) == ERR_LIB_PEM && ERR_GET_REASON(code) == PEM_R_NO_START_LINE;
+}
+
+Result<void> read_chain(const std::string& path, Credentials& credentials) {
+  KTLS_TRY(const BioPtr bio, open_file(path));
+  ERR_clear_error();
+  for (;;) {
+    CertificatePtr certificate(PEM_read_bio_X509(bio.get(), nullptr, nullptr, nullptr));
+    if (!certificate) break;
+    if (!credentials.leaf) {
+      credentials.leaf = std::move(certificate);
+    } else if (sk_X509_push(credentials.chain.get(), certificate.get()) > 0) {
+      static_cast<void>(certificate.release());
+    }
+  }
+  if (!no_more_pem()) {
+    return fail(openssl_error(ErrorCode::kInvalidArgument, path + ": not a PEM certificate"));
+  }
+  ERR_clear_error();
+  if (!credentials.leaf) {
+    return fail(Error::of(ErrorCode::kInvalidArgument, path + ": holds no PEM certificate"));
+  }
+  return {};
+}
+
+Result<void> read_key(const std::string& path, Credentials& credentials) {
+  KTLS_TRY(const BioPtr bio, open_file(path));
+  ERR_clear_error();
+  bool encrypted = false;
+  credentials.key.reset(PEM_read_bio_PrivateKey(bio.get(), nullptr, refuse_passphrase, &encrypted));
+  if (credentials.key) return {};
+  if (encrypted) {
+    ERR_clear_error();
+    return fail(
+        Error::of(ErrorCode::kInvalidArgument,
+                  path + ": the private key is encrypted; decrypt it first (openssl pkey)"));
+  }
+  if (no_more_pem()) {
+    ERR_clear_error();
+    return fail(Error::of(ErrorCode::kInvalidArgument, path + ": holds no PEM private key"));
+  }
+  return fail(openssl_error(ErrorCode::kInvalidArgument, path + ": not a PEM private key"));
+}
+
+std::string subject_of(const X509* certificate) {
+  const BioPtr bio(BIO_new(BIO_s_mem()));
+  X509_NAME_print_ex(bio.get(), X509_get_subject_name(certificate), 0, XN_FLAG_RFC2253);
+  char* text = nullptr;
+  const long size = BIO_get_mem_data(bio.get(), &text);
+  return size > 0 ? std::string(text, static_cast<std::size_t>(size)) : "(no subject)";
+}
+
+void warn_of_dates(const std::string& path, const X509* certificate,
+                   std::vector<std::string>& warnings) {
+  if (X509_cmp_current_time(X509_get0_notAfter(certificate)) < 0) {
+    warnings.push_back(path + ": certificate of " + subject_of(certificate) + " has expired");
+  }
+  if (X509_cmp_current_time(X509_get0_notBefore(certificate)) > 0) {
+    warnings.push_back(path + ": certificate of " + subject_of(certificate) + " is not valid yet");
+  }
+}
+
+}  // namespace
+
+Result<BioPtr> open_file(const std::string& path) {
+  std::unique_ptr<std::FILE, int (*)(std::FILE*)> file(std::fopen(path.c_str(), "re"),
+                                                       &std::fclose);
+  if (!file) return fail(Error::system(errno, path));
+  struct stat status {};
+  if (::fstat(::fileno(file.get()), &status) != 0) return fail(Error::system(errno, path));
+  if (S_ISDIR(status.st_mode)) return fail(Error::system(EISDIR, path));
+  BioPtr bio(BIO_new_fp(file.get(), BIO_CLOSE));
+  if (!bio) return fail(openssl_error(ErrorCode::kCrypto, path));
+  static_cast<void>(file.release());
+  return bio;
+}
+
+Result<Credentials> load_credentials(const std::string& certificate_file,
+                                     const std::string& key_file) {
+  const std::string& key_path = key_file.empty() ? certificate_file : key_file;
+  Credentials credentials;
+  credentials.chain.reset(sk_X509_new_null());
+  if (auto read = read_chain(certificate_file, credentials); !read) return fail(read.error());
+  if (auto read = read_key(key_path, credentials); !read) return fail(read.error());
+  if (X509_check_private_key(credentials.leaf.get(), credentials.key.get()) != 1) {
+    return fail(openssl_error(
+        ErrorCode::kInvalidArgument,
+        key_path + ": the key does not belong to the first certificate of " + certificate_file));
+  }
+  warn_of_dates(certificate_file, credentials.leaf.get(), credentials.warnings);
+  for (int i = 0; i < sk_X509_num(credentials.chain.get()); ++i) {
+    warn_of_dates(certificate_file, sk_X509_value(credentials.chain.get(), i),
+                  credentials.warnings);
+  }
+  return credentials;
+}
+
+std::string fingerprint_of(const X509* certificate) {
+  static constexpr std::string_view kDigits = "0123456789abcdef";
+  std::array<unsigned char, EVP_MAX_MD_SIZE> digest{};
+  unsigned int size = 0;
+  if (X509_digest(certificate, EVP_sha256(), digest.data(), &size) != 1) return {};
+  std::string text;
+  for (unsigned int i = 0; i < size; ++i) {
+    if (i != 0) text += ':';
+    text += kDigits[digest[i] >> 4];
+    text += kDigits[digest[i] & 0xf];
+  }
+  return text;
+}
+
+std::string pem_of(X509* certificate) {
+  const BioPtr bio(BIO_new(BIO_s_mem()));
+  if (PEM_write_bio_X509(bio.get(), certificate) != 1) return {};
+  char* text = nullptr;
+  const long size = BIO_get_mem_data(bio.get(), &text);
+  return {text, static_cast<std::size_t>(size)};
+}
+
+}  // namespace tls

@@ -1,0 +1,38 @@
+// Credentials: a certificate chain with its private key, from PEM files or made on the spot.
+#pragma once
+
+#include <string>
+#include <vector>
+
+#include "ktls/base/result.h"
+#include "userspace/handshake/openssl/pointers.h"
+
+namespace tls {
+
+//   chain      what follows the leaf, in order; may be empty, never null
+//   warnings   what a peer will object to, for people: an expired certificate, for instance
+struct Credentials {
+  CertificatePtr leaf;
+  CertificateStackPtr chain;
+  KeyPtr key;
+  std::vector<std::string> warnings;
+};
+
+// `key_file` empty: the key is in `certificate_file`. Errors name the file: kSystem if it cannot be
+// read, kInvalidArgument if it is no PEM, holds no certificate or key, is encrypted (nobody is
+// asked for a passphrase), or the key belongs to another certificate.
+[[nodiscard]] ktls::Result<Credentials> load_credentials(const std::string& certificate_file,
+                                                         const std::string& key_file);
+
+// An ECDSA P-256 certificate signed by its own key, for localhost, 127.0.0.1, ::1 and the name of
+// this host; valid for 90 days, from an hour ago so that a peer's clock may be late.
+[[nodiscard]] ktls::Result<Credentials> make_self_signed_credentials();
+
+// SHA-256 of the certificate's DER in lower-case hex, with colons.
+[[nodiscard]] std::string fingerprint_of(const X509* certificate);
+[[nodiscard]] std::string pem_of(X509* certificate);
+
+// fopen() that refuses directories, which open but do not read. Error: kSystem, naming the file.
+[[nodiscard]] ktls::Result<BioPtr> open_file(const std::string& path);
+
+}  // namespace tls

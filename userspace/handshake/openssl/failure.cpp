@@ -1,0 +1,82 @@
+#include "userspace/handshake/openssl/failure.h"
+
+#include <algorithm>
+#include <array>
+#include <string>
+#include <string_view>
+
+#include "userspace/handshake/message_type.h"
+#include "userspace/handshake/openssl/error_queue.h"
+#include "userspace/suite/alert.h"
+
+namespace tls {
+namespace {
+
+using ktls::Error;
+using ktls::ErrorCode;
+
+// Methods of RFC 9110 section 9 and RFC 5789, and the preface of HTTP/2, as far as five bytes go;
+// and how a server answers.
+constexpr std::array<std::string_view, 10> kHttpBeginnings = {
+    "GET ", "HEAD ", "POST ", "PUT ", "DELET", "CONNE", "OPTIO", "TRACE", "PATCH", "PRI *"};
+constexpr std::string_view kHttpAnswer = "HTTP/";
+
+std::string hex_of(std::span<const std::uint8_t> bytes) {
+  static constexpr std::string_view kDigits = "0123456789abcdef";
+  std::string text;
+  for (const std::uint8_t byte : bytes) {
+    if (!text.empty()) text += ' ';
+    text += kDigits[byte >> 4];
+    text += kDigits[byte & 0xf];
+  }
+  return text;
+}
+
+// draft-hickman-netscape-ssl-00: a two-byte header with the high bit set, then CLIENT-HELLO; also
+// how old clients ask for SSL 3.0 and TLS (RFC 5246 appendix E.2).
+bool looks_like_ssl2(std::span<const std::uint8_t> bytes) {
+  return bytes.size() >= 3 && (bytes[0] & 0x80) != 0 &&
+         bytes[2] == static_cast<std::uint8_t>(MessageType::kClientHello);
+}
+
+}  // namespace
+
+Error failure_of(const SslConnection& connection, std::optional<std::uint8_t> alert_received,
+                 std::optional<std::uint8_t> alert_sent) {
+  const std::string reasons = drain_error_queue();
+  if (alert_received && !alert_sent) {
+    return Error::alerting(
+        ErrorCode::kPeerAlert, *alert_received,
+        "the peer sent the alert " +
+            std::string(name_of(static_cast<AlertDescription>(*alert_received))) + " (" +
+            std::to_string(*alert_received) + ")");
+  }
+  const std::uint8_t alert = alert_sent.value_or(Error::kNoAlert);
+  const long verified = SSL_get_verify_result(connection.ssl());
+  if (connection.context().verify() && verified != X509_V_OK) {
+    return Error::alerting(ErrorCode::kVerifyFailed, alert,
+                           "the certificate of " + connection.server_name() +
+                               " is not accepted: " + X509_verify_cert_error_string(verified));
+  }
+  return Error::alerting(ErrorCode::kHandshakeFailed, alert, reasons);
+}
+
+Error not_tls(std::span<const std::uint8_t> bytes) {
+  const std::string_view text(reinterpret_cast<const char*>(bytes.data()), bytes.size());
+  const auto begins_text = [text](std::string_view beginning) {
+    return text.starts_with(beginning);
+  };
+  std::string detail = "not TLS: ";
+  if (std::ranges::any_of(kHttpBeginnings, begins_text)) {
+    detail += "http request";
+  } else if (begins_text(kHttpAnswer)) {
+    detail += "http response";
+  } else if (looks_like_ssl2(bytes)) {
+    detail += "SSLv2 hello";
+  } else {
+    detail += "starts with " + hex_of(bytes.first(std::min<std::size_t>(bytes.size(), 5)));
+  }
+  return Error::of(ErrorCode::kHandshakeFailed, detail);
+}
+
+}  // namespace tls
