@@ -43,7 +43,8 @@ class AsyncMutex {
     AsyncMutex* mutex_ = nullptr;
   };
 
-  AsyncMutex() = default;
+  AsyncMutex();
+  ~AsyncMutex();
   AsyncMutex(const AsyncMutex&) = delete;
   AsyncMutex& operator=(const AsyncMutex&) = delete;
 

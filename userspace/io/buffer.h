@@ -103,6 +103,12 @@ class Buffer {
   [[nodiscard]] ktls::Result<void> prepend(std::span<const std::uint8_t> bytes);
   [[nodiscard]] ktls::Result<void> append(std::span<const std::uint8_t> bytes);
 
+  // Whether [offset, offset + size) counted from data() lies in the block.
+  [[nodiscard]] bool holds(std::size_t offset, std::size_t size) const {
+    const std::size_t room = block_ == nullptr ? 0 : kBufferBlockSize - begin_;
+    return offset <= room && size <= room - offset;
+  }
+
   // Notes that [offset, offset + size) counted from data() was written by others, so that it is
   // wiped; the view stays as it is.
   void mark_written(std::size_t offset, std::size_t size);

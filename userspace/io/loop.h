@@ -77,8 +77,12 @@ class Loop : private BufferObserver {
   void spawn(Task<void> task);
 
   // Runs until stop(); then destroys the root tasks that are left and waits until the kernel has
-  // let go of what they had in flight. Always on the same thread.
-  void run();
+  // let go of what they had in flight. Always on the same thread. An Error means that the kernel
+  // refused to go on waiting for us, which ends the loop like stop().
+  //
+  // SIGPIPE is blocked on this thread meanwhile, because splice() has no MSG_NOSIGNAL: whoever
+  // forks in here gives the child its own signal mask.
+  [[nodiscard]] ktls::Result<void> run();
 
   // Makes run() return soon, or at once when it is not running yet. From any thread.
   void stop();
@@ -145,7 +149,10 @@ class Loop : private BufferObserver {
   [[nodiscard]] Turn turn(Scope& scope);
 
  protected:
-  Loop(const LoopOptions& options, std::string why);
+  Loop(const LoopOptions& options, ktls::UniqueFd wake);
+
+  // The eventfd that the constructor wants.
+  [[nodiscard]] static ktls::Result<ktls::UniqueFd> wake_descriptor();
 
   // Until `fd` has one of `events` (POLLIN, POLLOUT), an error or a hang-up.
   [[nodiscard]] virtual Task<ktls::Result<void>> poll(Scope& scope, int fd, short events) = 0;
@@ -154,12 +161,12 @@ class Loop : private BufferObserver {
                                                             sockaddr_storage address,
                                                             socklen_t address_size) = 0;
 
-  // Before the first round; Error: the loop cannot run (see RingLoop).
-  virtual void prepare() = 0;
+  // Called by run() before its first round, on its thread.
+  [[nodiscard]] virtual ktls::Result<void> prepare() = 0;
 
   // Submits what is queued and takes in what happened, waiting for something to happen until
-  // `until` at most (none: for as long as it takes).
-  virtual void wait(std::optional<Clock::time_point> until) = 0;
+  // `until` at most (none: for as long as it takes). Resumes nobody: what happened is queued.
+  [[nodiscard]] virtual ktls::Result<void> wait(std::optional<Clock::time_point> until) = 0;
 
   // Waits until the kernel holds nothing of this loop's any more.
   virtual void drain() = 0;
@@ -170,11 +177,17 @@ class Loop : private BufferObserver {
   // Waits until a connect that is in progress has its result.
   [[nodiscard]] Task<ktls::Result<void>> connected(Scope& scope, int fd);
 
-  // Readable when somebody called post() or stop(); blocking: read it only when it is readable.
-  [[nodiscard]] int wake_fd() const { return wake_.get(); }
+  // What receive and send answer for a part that is not in the Buffer's block.
+  [[nodiscard]] static ktls::Error range_error() {
+    return ktls::Error::of(ktls::ErrorCode::kInvalidArgument, "a part outside the buffer");
+  }
 
-  // The wait above ends with the time it was called at; deadlines are looked at afterwards.
-  void update_now() { now_ = Clock::now(); }
+  // Becomes readable when somebody calls post() or stop(); then wait() calls woken().
+  [[nodiscard]] int wake_fd() const { return wake_.get(); }
+  void woken();
+
+  // Takes the time and fires what is due.
+  void fire_timers();
 
   TimerHeap timers_;
   BufferPool buffers_;
@@ -190,15 +203,17 @@ class Loop : private BufferObserver {
   struct RootTag;
 
   void make_ready(Resumption& resumption) { ready_.push_back(resumption); }
-  void resume(Resumption& resumption);
+  [[nodiscard]] ktls::Result<void> run_rounds();
   void resume_ready();
   void run_posted();
   void destroy_roots();
+  void wake() const;
   void buffer_released() override;
 
-  const std::string why_;
+  std::string why_;
   ktls::UniqueFd wake_;
   std::atomic<bool> stop_{false};
+  bool woken_ = false;
   Clock::time_point now_ = Clock::now();
   int inline_completions_left_ = kInlineCompletionsMax;
   List<Resumption, ReadyTag> ready_;

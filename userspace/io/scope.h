@@ -39,6 +39,9 @@ class Scope final : private Timer {
 
   [[nodiscard]] Loop& loop() const { return loop_; }
 
+  // What operations answer that ended for `why`: kTimeout or kCancelled.
+  [[nodiscard]] static ktls::Error error(ktls::ErrorCode why);
+
  private:
   friend class Wait;
 

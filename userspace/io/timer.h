@@ -23,7 +23,7 @@ class Timer {
   [[nodiscard]] Clock::time_point when() const { return when_; }
 
  protected:
-  ~Timer() = default;
+  virtual ~Timer() = default;
   virtual void fire() = 0;
 
  private:
