@@ -1,0 +1,58 @@
+// Scope: what belongs together in time: operations that end together, at a deadline or when
+// cancelled.
+#pragma once
+
+#include <chrono>
+#include <optional>
+
+#include "ktls/base/result.h"
+#include "userspace/io/list.h"
+#include "userspace/io/timer.h"
+#include "userspace/io/wait.h"
+
+namespace bridge {
+
+// Every operation of a Loop belongs to a Scope. When the deadline passes, all its operations in
+// flight complete with kTimeout; on cancel() with kCancelled; what is begun afterwards fails at
+// once in the same way. An operation that had succeeded before it heard of the end still
+// reports its success, so no byte is lost to a late cancellation.
+//
+// Destroying a Scope cancels what still waits in it. Used on the loop's thread only.
+class Scope final : private Timer {
+ public:
+  // `timeout` counts from loop.now(); none: no deadline.
+  explicit Scope(Loop& loop, std::optional<std::chrono::milliseconds> timeout = std::nullopt);
+  ~Scope();
+
+  // Moves the deadline to `timeout` from loop.now(). Cheap enough for every chunk of data: a
+  // later deadline is only noted, and looked at when the earlier one comes. A Scope that has
+  // ended stays so.
+  void extend(std::chrono::milliseconds timeout);
+
+  void cancel();
+
+  [[nodiscard]] bool expired() const;
+  [[nodiscard]] bool cancelled() const { return ended_ == ktls::ErrorCode::kCancelled; }
+
+  // The Error with which an operation begun now would fail; none while the Scope is open.
+  [[nodiscard]] std::optional<ktls::Error> failure() const;
+
+  [[nodiscard]] Loop& loop() const { return loop_; }
+
+  // What operations answer that ended for `why`: kTimeout or kCancelled.
+  [[nodiscard]] static ktls::Error error(ktls::ErrorCode why);
+
+ private:
+  friend class Wait;
+
+  void add(Wait& wait) { waits_.push_back(wait); }
+  void fire() override;
+  void end(ktls::ErrorCode why);
+
+  Loop& loop_;
+  std::optional<Clock::time_point> deadline_;
+  std::optional<ktls::ErrorCode> ended_;
+  List<Wait, ScopeTag> waits_;
+};
+
+}  // namespace bridge
