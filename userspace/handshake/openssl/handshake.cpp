@@ -66,10 +66,7 @@ Result<Handshake::Progress> SslHandshake::advance(std::span<const std::uint8_t> 
   if (record.empty() && stage_ == Stage::kRunning) {
     return fail(Error::of(ErrorCode::kInvalidArgument, "advance: a record is needed"));
   }
-  auto progress = [&]() -> Result<Progress> {
-    if (auto admitted = admit(record); !admitted) return fail(admitted.error());
-    return step();
-  }();
+  auto progress = record.empty() ? step() : take(record);
   if (!progress) {
     stage_ = Stage::kFailed;
   } else {
@@ -78,16 +75,10 @@ Result<Handshake::Progress> SslHandshake::advance(std::span<const std::uint8_t> 
   return progress;
 }
 
-Result<void> SslHandshake::admit(std::span<const std::uint8_t> record) {
-  if (record.empty()) return {};
+Result<Handshake::Progress> SslHandshake::take(std::span<const std::uint8_t> record) {
   if (record.size() < kRecordHeaderSize) return fail(not_tls(record));
   const auto body_size = record_body_size(record.first<kRecordHeaderSize>());
-  if (!body_size) {
-    // To what speaks no TLS no alert is sent. Where TLS was spoken before, libssl objects to the
-    // header alone and writes the alert.
-    if (read_counter_.records_observed() == 0) return fail(not_tls(record));
-    return connection_->feed(record.first(kRecordHeaderSize));
-  }
+  if (!body_size) return object_to(record.first(kRecordHeaderSize));
   if (record.size() != kRecordHeaderSize + *body_size) {
     return fail(Error::of(ErrorCode::kInvalidArgument, "advance: not exactly one record"));
   }
@@ -98,7 +89,18 @@ Result<void> SslHandshake::admit(std::span<const std::uint8_t> record) {
                           "the peer's handshake is longer than 1 MiB or 1024 records"));
   }
   read_counter_.observe(record);
-  return connection_->feed(record);
+  if (auto fed = connection_->feed(record); !fed) return fail(fed.error());
+  return step();
+}
+
+// To what speaks no TLS no alert is sent. Where TLS was spoken before, libssl may object to the
+// header alone, and writes the alert.
+Result<Handshake::Progress> SslHandshake::object_to(std::span<const std::uint8_t> header) {
+  if (read_counter_.records_observed() != 0) {
+    if (auto fed = connection_->feed(header); !fed) return fail(fed.error());
+    if (auto objected = step(); !objected) return objected;
+  }
+  return fail(not_tls(header));
 }
 
 Result<Handshake::Progress> SslHandshake::step() {
@@ -109,9 +111,6 @@ Result<Handshake::Progress> SslHandshake::step() {
   output_.insert(output_.end(), written.begin(), written.end());
   if (answer == 1) return Progress::kDone;
   if (SSL_get_error(ssl(), answer) != SSL_ERROR_WANT_READ) return fail(failure());
-  if (!connection_->all_consumed()) {
-    return fail(Error::of(ErrorCode::kHandshakeFailed, "not TLS: no such record"));
-  }
   return Progress::kNeedRecord;
 }
 

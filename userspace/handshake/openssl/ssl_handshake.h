@@ -27,8 +27,8 @@ class SslHandshake final : public Handshake, private SslObserver {
  private:
   enum class Stage : std::uint8_t { kCreated, kRunning, kDone, kFailed, kFinished };
 
-  // What a record that cannot be one is answered with, and the bounds of a handshake.
-  [[nodiscard]] ktls::Result<void> admit(std::span<const std::uint8_t> record);
+  [[nodiscard]] ktls::Result<Progress> take(std::span<const std::uint8_t> record);
+  [[nodiscard]] ktls::Result<Progress> object_to(std::span<const std::uint8_t> header);
   [[nodiscard]] ktls::Result<Progress> step();
   [[nodiscard]] ktls::Error failure();
 

@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <array>
+#include <atomic>
 #include <stdexcept>
 #include <utility>
 #include <variant>
@@ -79,7 +80,7 @@ Bytes OurPeer::take_output() {
   return handshake_->take_output();
 }
 
-LibsslPeer::LibsslPeer(SSL_CTX* context, Role role, const std::string& name)
+LibsslPeer::LibsslPeer(SSL_CTX* context, Role role, const std::string& name, SSL_SESSION* session)
     : ssl_(SSL_new(context)) {
   BIO* const input = BIO_new(BIO_s_mem());
   BIO_set_mem_eof_return(input, -1);
@@ -91,6 +92,9 @@ LibsslPeer::LibsslPeer(SSL_CTX* context, Role role, const std::string& name)
   SSL_set_connect_state(ssl());
   std::string sni = name;
   SSL_ctrl(ssl(), SSL_CTRL_SET_TLSEXT_HOSTNAME, TLSEXT_NAMETYPE_host_name, sni.data());
+  if (session != nullptr) {
+    EXPECT_EQ(SSL_set_session(ssl(), session), 1);
+  }
   SSL_do_handshake(ssl());
 }
 
@@ -158,6 +162,15 @@ std::string Connection::open(Bytes wire) {
   }
 }
 
+void Connection::rekey_read() {
+  negotiated_.read_secret =
+      expect(derive_next_traffic_secret(*negotiated_.suite, negotiated_.read_secret), "secret");
+  auto keys = expect(derive_traffic_keys(*negotiated_.suite, negotiated_.read_secret), "keys");
+  layer_.set_pending_read(
+      expect(ConnectionState::create(*negotiated_.suite, std::move(keys), 0, 0), "state"));
+  EXPECT_TRUE(layer_.change_read_state());
+}
+
 Connection finish(OurPeer& peer) {
   if (peer.failed()) {
     ADD_FAILURE() << peer.error().message();
@@ -168,7 +181,9 @@ Connection finish(OurPeer& peer) {
 
 Pki::Pki() : ca_file(directory.write("ca.pem", authority.certificate_pem())) {}
 
-ServerOptions Pki::serve(const LeafOptions& leaf, const std::string& file) const {
+ServerOptions Pki::serve(const LeafOptions& leaf) const {
+  static std::atomic<int> count = 0;
+  const std::string file = "leaf" + std::to_string(++count);
   const Issued issued = authority.issue(leaf);
   ServerOptions options;
   options.certificate_file = directory.write(file + ".pem", issued.certificate_pem);
@@ -193,6 +208,12 @@ std::shared_ptr<Context> make_server(const ServerOptions& options) {
 
 std::shared_ptr<Context> make_client(const ClientOptions& options) {
   return expect(Context::client(options), "Context::client");
+}
+
+std::vector<KeyKind> key_kinds(const CipherSuite& suite) {
+  if (suite.version == ProtocolVersion::kTls13) return {KeyKind::kEcdsa, KeyKind::kRsa};
+  const bool ecdsa = suite.name.find("ECDSA") != std::string_view::npos;
+  return {ecdsa ? KeyKind::kEcdsa : KeyKind::kRsa};
 }
 
 SslCtxPtr libssl_server(const ServerOptions& options) {

@@ -8,6 +8,7 @@
 #include <span>
 #include <string>
 #include <string_view>
+#include <utility>
 #include <vector>
 
 #include "tests/support/certificates.h"
@@ -61,7 +62,9 @@ class OurPeer : public Peer {
 // libssl as programs use it.
 class LibsslPeer : public Peer {
  public:
-  LibsslPeer(SSL_CTX* context, Role role, const std::string& name = {});
+  // Client role: `session`, if given, is offered.
+  LibsslPeer(SSL_CTX* context, Role role, const std::string& name = {},
+             SSL_SESSION* session = nullptr);
 
   void receive(const Bytes& bytes) override;
   [[nodiscard]] Bytes take_output() override;
@@ -89,6 +92,9 @@ class Connection {
   // answered. "error: ..." if a record does not open.
   [[nodiscard]] std::string open(Bytes wire);
 
+  // What a KeyUpdate of the peer asks for: the next key from the next record on.
+  void rekey_read();
+
   [[nodiscard]] const Negotiated& negotiated() const { return negotiated_; }
   [[nodiscard]] PostHandshake& post_handshake() { return *post_handshake_; }
   [[nodiscard]] const std::vector<PostHandshakeEvent>& events() const { return events_; }
@@ -111,14 +117,29 @@ struct Pki {
   std::string ca_file;
 
   // Writes the leaf and its key to files and answers server options with them.
-  [[nodiscard]] ServerOptions serve(const LeafOptions& leaf,
-                                    const std::string& file = "leaf") const;
+  [[nodiscard]] ServerOptions serve(const LeafOptions& leaf) const;
   [[nodiscard]] ClientOptions trust() const;
 };
 [[nodiscard]] const Pki& pki();
 
 [[nodiscard]] std::shared_ptr<Context> make_server(const ServerOptions& options);
 [[nodiscard]] std::shared_ptr<Context> make_client(const ClientOptions& options);
+
+// The certificates that serve a suite: TLS 1.3 suites do not say which.
+[[nodiscard]] std::vector<KeyKind> key_kinds(const CipherSuite& suite);
+
+template <typename Options>
+[[nodiscard]] Options only_version(Options options, ProtocolVersion version) {
+  options.version_min = options.version_max = version;
+  return options;
+}
+
+template <typename Options>
+[[nodiscard]] Options only(Options options, const CipherSuite& suite) {
+  (suite.version == ProtocolVersion::kTls13 ? options.ciphersuites : options.ciphers) =
+      suite.openssl_name;
+  return only_version(std::move(options), suite.version);
+}
 
 // An SSL_CTX as programs make it: libssl's defaults, and the certificate of `options`.
 [[nodiscard]] SslCtxPtr libssl_server(const ServerOptions& options);
