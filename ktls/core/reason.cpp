@@ -93,8 +93,8 @@ Reason reason_of_attach(int sys_errno) {
       return Reason::kOtherUlp;
     case ENOTCONN:  // net/tls/tls_main.c, tls_init: not ESTABLISHED
       return Reason::kNotEstablished;
-    case ENOPROTOOPT:  // UDP, Unix and others know no SOL_TCP
-    case EOPNOTSUPP:   // MPTCP: net/mptcp/sockopt.c
+    case ENOPROTOOPT:  // UDP, MPTCP
+    case EOPNOTSUPP:   // Unix sockets
     case ENOTSOCK:
       return Reason::kNotTcp;
     default:

@@ -128,6 +128,15 @@ Result<ReceivedBytes> TlsSocket::receive(std::span<std::uint8_t> plaintext) {
   return bytes;
 }
 
+Result<int> TlsSocket::take_error() {
+  int sys_errno = 0;
+  socklen_t size = sizeof sys_errno;
+  if (syscalls_->getsockopt(fd_, SOL_SOCKET, SO_ERROR, &sys_errno, &size) != 0) {
+    return fail(Error::system(errno, "getsockopt(SO_ERROR)"));
+  }
+  return sys_errno;
+}
+
 Result<std::uint64_t> TlsSocket::sequence(Direction direction, Cipher cipher) {
   CryptoInfo info = CryptoInfo::with_size(layout_of(cipher).structure_size);
   const auto bytes = info.mutable_bytes();

@@ -48,7 +48,8 @@ class TlsSocket {
   // Never blocks (MSG_DONTWAIT) and never raises SIGPIPE. Returns the bytes taken, which may be
   // fewer than given for application data. Error: kSystem, EAGAIN when the send buffer is full;
   // kInvalidArgument for empty plaintext, of which the kernel makes no record.
-  // Only after install(kTransmit): before it, the kernel sends the bytes as they are.
+  // Only after install(kTransmit): before it, the kernel sends the bytes as they are. Never after
+  // a shutdown of the write side: the kernel goes on counting bytes as sent that it drops.
   [[nodiscard]] Result<std::size_t> send(std::uint8_t type,
                                          std::span<const std::uint8_t> plaintext);
 
@@ -59,6 +60,11 @@ class TlsSocket {
   // kInvalidArgument for an empty buffer; kProtocolViolation for bytes without a record type,
   // which are raw ones of a socket whose receive direction is not installed.
   [[nodiscard]] Result<ReceivedBytes> receive(std::span<std::uint8_t> plaintext);
+
+  // Takes the socket's pending error (SO_ERROR) off it: 0 if there was none. After a record that
+  // does not open the kernel refuses to send, too, with the same EBADMSG, until this is called:
+  // only then can the alert bad_record_mac go out (net/tls/tls_sw.c, tls_err_abort).
+  [[nodiscard]] Result<int> take_error();
 
   // Number of the next record of that direction, by getsockopt. The structure that comes back
   // holds the key, and is wiped. Error: EBUSY when the direction is not installed.

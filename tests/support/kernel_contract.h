@@ -1,0 +1,120 @@
+// KernelContract: what ktls/core relies on from a kernel, as tests that run against FakeKernel
+// and against real kernels alike, which keeps the fake honest.
+//
+// A test program adds kernel_contract_*_test.cpp to its sources and instantiates KernelContract
+// with the kernels it has.
+#pragma once
+
+#include <cstdint>
+#include <memory>
+#include <ostream>
+#include <span>
+#include <string>
+#include <vector>
+
+#include <gtest/gtest.h>
+
+#include "ktls/core/crypto_info.h"
+#include "ktls/core/socket.h"
+#include "ktls/core/syscalls.h"
+
+namespace ktls {
+
+inline constexpr std::uint8_t kTypeAlert = 21;
+inline constexpr std::uint8_t kTypeHandshake = 22;
+inline constexpr std::uint8_t kTypeApplicationData = 23;
+
+using Bytes = std::vector<std::uint8_t>;
+
+// What the contract needs beyond Syscalls.
+class KernelUnderTest {
+ public:
+  virtual ~KernelUnderTest() = default;
+
+  virtual Syscalls& syscalls() = 0;
+  // Why the contract cannot be tried here; empty if it can.
+  virtual std::string unavailable() { return {}; }
+  // Whether a second install of TLS 1.3 keys is expected to be taken.
+  virtual bool rekeys() = 0;
+
+  virtual int tcp_socket() = 0;
+  virtual int listening_socket() = 0;
+  virtual int udp_socket() = 0;
+  virtual void shutdown_write(int fd) = 0;
+  // Record number 0 without content, under contract_keys(kAes128Gcm, version). No kernel sends
+  // one, but peers do.
+  virtual Bytes empty_record(Version version, std::uint8_t type) = 0;
+};
+
+struct KernelCase {
+  const char* name;
+  std::unique_ptr<KernelUnderTest> (*make)();
+};
+inline void PrintTo(const KernelCase& kernel, std::ostream* out) {
+  *out << kernel.name;
+}
+
+struct Suite {
+  Cipher cipher;
+  Version version;
+};
+// Every cipher with every version.
+std::vector<Suite> all_suites();
+std::string name_of(const Suite& suite);
+
+// Key bytes 10 11 12 ..., IV bytes a0 a1 a2 ..., explicit nonce as the sequence number. `shift` is
+// added to each byte of the key, for other keys than these.
+RecordKeys contract_keys(Cipher cipher, Version version, std::uint64_t sequence = 0,
+                         std::uint8_t shift = 0);
+// Their encoding, which must succeed.
+CryptoInfo contract_info(Cipher cipher, Version version, std::uint64_t sequence = 0,
+                         std::uint8_t shift = 0);
+
+Bytes bytes_of(std::string_view text);
+Bytes pattern(std::size_t size);
+
+class KernelContract : public ::testing::TestWithParam<KernelCase> {
+ protected:
+  struct Pair {
+    int sender = -1;
+    int receiver = -1;
+  };
+
+  void SetUp() override;
+  void TearDown() override;
+
+  Syscalls& syscalls() { return kernel_->syscalls(); }
+  KernelUnderTest& kernel() { return *kernel_; }
+  TlsSocket socket(int fd) { return TlsSocket(fd, syscalls()); }
+
+  // Closed in TearDown unless close_now() did.
+  int own(int fd);
+  void close_now(int fd);
+  Pair connected_pair();
+  // Both ends attached.
+  Pair attached_pair();
+  // The sender transmits and the receiver receives with contract_keys.
+  Pair installed_pair(Cipher cipher, Version version, std::uint64_t sequence = 0);
+
+  // receive() as soon as something is there; the last error if nothing comes.
+  Result<ReceivedBytes> receive(int fd, std::span<std::uint8_t> buffer);
+  // The next receive() must bring exactly this, with its type.
+  void expect_record(int fd, std::uint8_t type, const Bytes& payload);
+  void expect_receive_error(int fd, int sys_errno);
+  void send_all(int fd, std::uint8_t type, const Bytes& payload);
+
+  // Past TLS: the bytes as they are.
+  void write_raw(int fd, const Bytes& bytes);
+  Bytes read_raw(int fd, std::size_t size);
+  // What recvmsg without a control buffer answers: the size, or -errno.
+  ssize_t plain_receive(int fd, std::span<std::uint8_t> buffer);
+  // One record as a peer with these keys sends it.
+  Bytes sealed(const CryptoInfo& keys, std::uint8_t type, const Bytes& payload);
+  int install_errno(int fd, Direction direction, const void* value, std::size_t size);
+
+ private:
+  std::unique_ptr<KernelUnderTest> kernel_;
+  std::vector<int> owned_;
+};
+
+}  // namespace ktls
