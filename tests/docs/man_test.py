@@ -1,0 +1,190 @@
+#!/usr/bin/env python3
+"""The manual pages say what the program does: flags, exit codes, reasons and log fields."""
+
+import os
+import re
+import shlex
+import subprocess
+import sys
+import unittest
+from pathlib import Path
+
+sys.dont_write_bytecode = True
+REPOSITORY = Path(__file__).resolve().parents[2]
+sys.path.insert(0, str(REPOSITORY / "tests" / "support"))
+
+import report  # noqa: E402
+
+PAGES = sorted((REPOSITORY / "tools" / "man").glob("*.1"))
+WRAP = REPOSITORY / "tools" / "man" / "ktls-bridge-wrap.1"
+BUILD = Path(os.environ.get("KTLS_BRIDGE_BUILD", REPOSITORY / "build"))
+PROGRAM = BUILD / "tools" / "ktls-bridge" / "ktls-bridge"
+
+# Their value differs from machine to machine.
+NO_DEFAULT = {"--threads"}
+
+
+def source(path):
+    return (REPOSITORY / path).read_text()
+
+
+def plain(line):
+    """One line of roff without its macro, quotes and escapes."""
+    macro = re.match(r"\.(B|I|BR|BI|RB|IB|IR|RI) (.*)", line)
+    if macro:
+        macro_name, arguments = macro.groups()
+        # roff takes a backslash for itself and knows double quotes only.
+        words = shlex.shlex(arguments, posix=True)
+        words.whitespace_split, words.quotes, words.escape, words.commenters = True, '"', "", ""
+        line = (" " if macro_name in ("B", "I") else "").join(words)
+    return re.sub(r"\\f[BIRP]", "", line).replace("\\-", "-").replace("\\~", " ")
+
+
+def sections(page):
+    """The lines of a page by the heading that they stand under, .SS as well as .SH."""
+    found, lines = {}, []
+    for line in page.read_text().splitlines():
+        if line.startswith((".SH ", ".SS ")):
+            lines = found.setdefault(line[4:].strip('"'), [])
+        elif not line.startswith('.\\"'):
+            lines.append(line)
+    return found
+
+
+def entries(lines):
+    """The tagged paragraphs of a section: tag, then its text in one line."""
+    found = {}
+    tag = None
+    for previous, line in zip([""] + lines, lines):
+        if previous == ".TP":
+            tag = plain(line)
+            found[tag] = []
+        elif line in (".PP", ".TP"):
+            tag = None if line == ".PP" else tag
+        elif tag and line != ".br":
+            found[tag].append(plain(line))
+    return {tag: " ".join(text) for tag, text in found.items()}
+
+
+def man_flags():
+    """Flag, and the text that explains it, of every section of options."""
+    found = {}
+    page = sections(WRAP)
+    for heading in ("Addresses and role", "TLS", "Data path", "Limits", "Log", "Other"):
+        found.update(entries(page[heading]))
+    return found
+
+
+def help_text():
+    return subprocess.run([PROGRAM, "wrap", "--help"], capture_output=True, text=True, check=True,
+                          timeout=30).stdout
+
+
+def help_flags():
+    """Flag and the rest of its line, from `ktls-bridge wrap --help` without its examples."""
+    options = help_text().split("Examples:")[0]
+    return {match.group(2): match.group(3) for match in
+            re.finditer(r"^  (-\w,)?(--[\w-]+)(.*)$", options, re.MULTILINE)}
+
+
+def normal(sentence):
+    """Without what markup and punctuation differ in."""
+    sentence = " ".join(sentence.replace("`", "").split())
+    return (sentence[:1].lower() + sentence[1:]).rstrip(".")
+
+
+def code_reasons():
+    """code: (sentence, remedy), from the table in ktls/core/reason.cpp."""
+    table = source("ktls/core/reason.cpp").split("kTexts{{")[1].split("}};")[0]
+    found = {}
+    for row in re.findall(r"\{Reason::k\w+,(.*?)\}", table, re.DOTALL):
+        fields = [""]
+        for text, comma in re.findall(r'"((?:[^"\\]|\\.)*)"|(,)', row):
+            if comma:
+                fields.append("")
+            else:
+                fields[-1] += text
+        code, sentence, remedy = fields
+        found[code] = (normal(sentence), normal(remedy))
+    return found
+
+
+def man_reasons():
+    found = {}
+    for code, text in entries(sections(WRAP)["REASON CODES"]).items():
+        sentence, remedy = text.split(" Remedy: ")
+        found[code] = (normal(sentence), normal(remedy))
+    return found
+
+
+def code_endings():
+    """The words that `ended=` can hold, of the relay and of the session around it."""
+    names = source("userspace/bridge/relay.cpp").split("kEndingNames = {")[1].split("}")[0]
+    session = source("tools/ktls-bridge/wrap_session.cpp")
+    words = re.findall(r'"(\w+)"', names)
+    words += re.findall(r'return "(\w+)";', session.split("ending_of(")[1].split("\n}\n")[0])
+    words += re.findall(r'line\.ended = "(\w+)"', session)
+    words += re.findall(r'\bend\(session, [^;]*"(\w+)"\)', session)
+    return set(words)
+
+
+def code_fields():
+    """The names of the fields of the connection line."""
+    code = source("tools/ktls-bridge/connection_log.cpp")
+    return set(re.findall(r'(?<!#include )"([a-z_]+)"', code))
+
+
+class Manual(unittest.TestCase):
+    maxDiff = None
+
+    def test_pages_render_without_a_warning(self):
+        self.assertEqual(len(PAGES), 2)
+        for page in PAGES:
+            for command in (["groff", "-ww", "-man", "-z", page],
+                            ["mandoc", "-Tlint", "-Wwarning", page]):
+                done = subprocess.run(command, capture_output=True, text=True, timeout=60,
+                                      check=False)
+                self.assertEqual(done.stdout + done.stderr, "", command)
+
+    def test_pages_name_this_version(self):
+        version = re.search(r"version: '([^']+)'", source("meson.build")).group(1)
+        for page in PAGES:
+            self.assertIn(f'"ktls-bridge {version}"', page.read_text())
+
+    def test_every_flag_of_the_help_is_in_the_manual_and_no_other(self):
+        told = {word for tag in man_flags() for word in re.findall(r"--[\w-]+", tag)}
+        self.assertEqual(told, set(help_flags()))
+
+    def test_values_and_defaults_are_those_of_the_help(self):
+        flags = help_flags()
+        for tag, text in man_flags().items():
+            flag, _, value = tag.partition(" ")
+            if flag not in flags or "," in tag:
+                continue
+            rest = flags[flag]
+            self.assertEqual(value, (rest.split() + [""])[0] if value else "", flag)
+            default = re.search(r"\[([\w|]+)\]", rest)
+            if default and flag not in NO_DEFAULT:
+                self.assertRegex(text, r"Default: |the default", flag)
+                self.assertIn(default.group(1), text, flag)
+
+    def test_reasons_are_those_of_the_kernel_floor(self):
+        self.assertGreater(len(code_reasons()), 10)
+        self.assertEqual(man_reasons(), code_reasons())
+
+    def test_endings_are_those_of_the_code(self):
+        self.assertEqual(set(entries(sections(WRAP)["ENDINGS"])), code_endings())
+
+    def test_fields_of_the_connection_line_are_those_of_the_code(self):
+        self.assertEqual(set(entries(sections(WRAP)["THE CONNECTION LINE"])), code_fields())
+
+    def test_exit_codes_are_those_of_the_code(self):
+        codes = re.findall(r"^ *kExit\w+ = (\d+),", source("tools/common/exit_code.h"),
+                           re.MULTILINE)
+        for page in PAGES:
+            told = list(entries(sections(page)["EXIT STATUS"]))
+            self.assertEqual(told, codes + ["128+N"], page.name)
+
+
+if __name__ == "__main__":
+    report.main("man")
