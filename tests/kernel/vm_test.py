@@ -74,6 +74,11 @@ def carries_every_byte_on_its_own_stream():
     return result.stdout == content and result.stderr == b"\r\n\0"
 
 
+def ends_with_the_command_whatever_it_left_running():
+    result = vm("--timeout", "60", command=["sh", "-c", "yes & sleep 1; echo last >&2"])
+    return result.returncode == 0 and result.stderr == b"last\n" and len(result.stdout) > 4096
+
+
 def passes_folder_environment_and_arguments():
     os.chdir("/usr/share")
     result = vm("--env", "A=b  c", command=["sh", "-c", 'pwd; echo "$A-$1"', "x", "d  'e"])
@@ -122,6 +127,7 @@ def ends_its_processes_when_terminated():
 
 CHECKS = [runs_the_chosen_kernel, has_kernel_tls, leaves_a_module_out, has_io_uring,
           returns_the_exit_status, carries_every_byte_on_its_own_stream,
+          ends_with_the_command_whatever_it_left_running,
           passes_folder_environment_and_arguments, writes_to_the_output_folder_alone,
           ends_at_the_timeout, reports_a_panic, counts_instructions,
           ends_its_processes_when_terminated]
