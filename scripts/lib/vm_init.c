@@ -198,14 +198,17 @@ static bool pump(struct Stream* stream) {
   return true;
 }
 
-/* Reads files for the sake of the page cache: the command then need not wait for the host. */
+/* Reads files for the sake of the page cache: the command then need not wait for the host. What
+ * the boot left to do in the background gets time to finish. */
 static void warm(char** paths) {
   static char chunk[kChunkSize];
+  if (*paths == NULL) return;
   for (; *paths != NULL; ++paths) {
     int fd = open(*paths, O_RDONLY | O_CLOEXEC);
     while (fd >= 0 && read(fd, chunk, sizeof chunk) > 0) continue;
     if (fd >= 0) close(fd);
   }
+  sleep(3);
 }
 
 static void run_command(char** arguments, char** environment, const char* folder, int out,

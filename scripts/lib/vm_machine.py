@@ -153,7 +153,8 @@ def program_files(command):
         return []
     listed = subprocess.run(["ldd", program], capture_output=True, text=True, check=False)
     libraries = re.findall(r"(/\S+) \(0x", listed.stdout)
-    files = [program, *libraries, *command[1:]]
+    files = [program, *libraries, *command[1:], "/etc/ld.so.cache",
+             "/usr/lib/locale/locale-archive"]
     return [os.path.abspath(path) for path in files if os.path.isfile(path)]
 
 
