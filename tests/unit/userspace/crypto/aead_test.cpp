@@ -1,3 +1,4 @@
+// Aead against published ciphertexts, and its own contract, for every cipher.
 #include "userspace/crypto/aead.h"
 
 #include <algorithm>
