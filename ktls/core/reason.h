@@ -14,21 +14,21 @@ enum class Placement : std::uint8_t { kUserspace, kKernel, kNic };
 [[nodiscard]] std::string_view name_of(Placement placement);  // "userspace", "kernel", "nic"
 
 enum class Reason : std::uint8_t {
-  kNone,                   // the direction is in the kernel
-  kPolicyNever,            // --offload never
-  kUlpUnavailable,         // TCP_ULP "tls" answers ENOENT: no tls module, or no right to load it
-  kUlpRefused,             // TCP_ULP refused otherwise (EPERM by seccomp, EINVAL by a psock)
-  kOtherUlp,               // the socket carries another upper-layer protocol
-  kNotTcp,                 // not a TCP socket: kernel TLS exists on TCP only
-  kNotEstablished,         // ENOTCONN: the peer has closed already
-  kVersionNotInKernel,     // a TLS version that the kernel does not do
-  kCipherNotInKernel,      // a cipher that linux/tls.h has no number for
-  kCipherModuleMissing,    // ENOENT at install: the kernel has no such AEAD
-  kInstallRefused,         // another errno at install
-  kRekeyImpossible,        // this kernel cannot change keys (EBUSY), or the key change met a limit
-  kSequenceUnknown,        // the record count of the handshake is in doubt
-  kPipeLimit,              // no pipe large enough: the direction is read and written
-  kRecordSizeLimited,      // the peer asked for smaller records than the kernel makes
+  kNone,                 // the direction is in the kernel
+  kPolicyNever,          // --offload never
+  kUlpUnavailable,       // TCP_ULP "tls" answers ENOENT: no tls module, or no right to load it
+  kUlpRefused,           // TCP_ULP refused otherwise (EPERM by seccomp, EINVAL by a psock)
+  kOtherUlp,             // the socket carries another upper-layer protocol
+  kNotTcp,               // not a TCP socket: kernel TLS exists on TCP only
+  kNotEstablished,       // ENOTCONN: the peer has closed already
+  kVersionNotInKernel,   // a TLS version that the kernel does not do
+  kCipherNotInKernel,    // a cipher that linux/tls.h has no number for
+  kCipherModuleMissing,  // ENOENT at install: the kernel has no such AEAD
+  kInstallRefused,       // another errno at install
+  kRekeyImpossible,      // this kernel cannot change keys (EBUSY), or the key change met a limit
+  kSequenceUnknown,      // the record count of the handshake is in doubt
+  kPipeLimit,            // no pipe large enough: the direction is read and written
+  kRecordSizeLimited,    // the peer asked for smaller records than the kernel makes
 };
 
 struct ReasonText {

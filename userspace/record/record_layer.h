@@ -58,8 +58,8 @@ class RecordLayer {
   // where the peer asked for less (RFC 6066 section 4).
   void set_fragment_size_max(std::size_t size) { fragment_size_max_ = size; }
 
-  // Cuts `content` into records of at most the size set above and seals them all into `wire`, which has
-  // room for sealed_size(). Empty content gives one empty record. Returns the bytes written.
+  // Cuts `content` into records of at most the size set above and seals them all into `wire`, which
+  // has room for sealed_size(). Empty content gives one empty record. Returns the bytes written.
   // Errors that leave everything as it was: kInvalidArgument for too little room, for a type that
   // is not TLS's, and for an empty record of another type than application data (RFC 5246 section
   // 6.2.1 and RFC 8446 section 5.1: "MUST NOT send zero-length fragments"); kLimitReached when the

@@ -1,0 +1,209 @@
+// Parsing, resolving and binding of addresses.
+
+#include "tools/common/address.h"
+
+#include <cerrno>
+#include <charconv>
+#include <cstddef>
+#include <cstring>
+#include <memory>
+
+#include <arpa/inet.h>
+#include <netdb.h>
+#include <netinet/in.h>
+#include <poll.h>
+#include <sys/stat.h>
+#include <sys/un.h>
+
+namespace tools {
+namespace {
+
+using ktls::Error;
+using ktls::ErrorCode;
+using ktls::Result;
+
+constexpr std::string_view kUnixPrefix = "unix:";
+constexpr std::string_view kExpected = "expected HOST:PORT, [IPV6]:PORT or unix:PATH";
+// Handshakes are spread over threads by the kernel; a burst waits here instead of being refused.
+constexpr int kListenBacklog = 1024;
+
+Error malformed(std::string_view text, std::string_view why) {
+  std::string detail = "address '";
+  detail.append(text).append("': ").append(why).append("; ").append(kExpected);
+  return Error::of(ErrorCode::kInvalidArgument, detail);
+}
+
+Result<SocketAddress> unix_socket_address(const std::string& path) {
+  SocketAddress address;
+  auto* sun = reinterpret_cast<sockaddr_un*>(&address.storage);
+  if (path.size() >= sizeof sun->sun_path) {
+    return ktls::fail(malformed(kUnixPrefix.data() + path, "path is longer than 107 bytes"));
+  }
+  sun->sun_family = AF_UNIX;
+  std::memcpy(sun->sun_path, path.data(), path.size());
+  address.size = static_cast<socklen_t>(offsetof(sockaddr_un, sun_path) + path.size() + 1);
+  return address;
+}
+
+// A socket file nobody listens on would make bind() fail for ever after a crash. One that
+// somebody answers on is left alone, and bind() reports it as in use.
+void remove_stale_socket(const SocketAddress& address) {
+  const auto* sun = reinterpret_cast<const sockaddr_un*>(&address.storage);
+  struct stat status {};
+  if (::lstat(sun->sun_path, &status) != 0 || !S_ISSOCK(status.st_mode)) return;
+  const ktls::UniqueFd trial(::socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0));
+  if (!trial) return;
+  if (::connect(trial.get(), address.data(), address.size) != 0 && errno == ECONNREFUSED) {
+    ::unlink(sun->sun_path);
+  }
+}
+
+}  // namespace
+
+std::string Address::text() const {
+  if (kind == Kind::kUnix) return std::string(kUnixPrefix) + path;
+  const bool is_v6 = host.find(':') != std::string::npos;
+  return (is_v6 ? "[" + host + "]" : host) + ":" + std::to_string(port);
+}
+
+std::string SocketAddress::text() const {
+  if (family() == AF_UNIX) {
+    const auto* sun = reinterpret_cast<const sockaddr_un*>(&storage);
+    constexpr std::size_t kPathOffset = offsetof(sockaddr_un, sun_path);
+    if (size <= kPathOffset) return std::string(kUnixPrefix);
+    if (sun->sun_path[0] == '\0') return "unix:@" + std::string(sun->sun_path + 1);
+    return std::string(kUnixPrefix) + sun->sun_path;
+  }
+  char host[NI_MAXHOST] = {};
+  char port[NI_MAXSERV] = {};
+  const int flags = NI_NUMERICHOST | NI_NUMERICSERV;
+  if (::getnameinfo(data(), size, host, sizeof host, port, sizeof port, flags) != 0) return "?";
+  if (family() == AF_INET6) return "[" + std::string(host) + "]:" + port;
+  return std::string(host) + ":" + port;
+}
+
+Result<Address> parse_address(std::string_view text) {
+  Address address;
+  if (text.starts_with(kUnixPrefix)) {
+    address.kind = Address::Kind::kUnix;
+    address.path = text.substr(kUnixPrefix.size());
+    if (address.path.empty()) return ktls::fail(malformed(text, "the path is empty"));
+    KTLS_TRY(const SocketAddress checked, unix_socket_address(address.path));
+    static_cast<void>(checked);
+    return address;
+  }
+  const std::size_t colon = text.rfind(':');
+  if (colon == std::string_view::npos) return ktls::fail(malformed(text, "there is no port"));
+
+  std::string_view host = text.substr(0, colon);
+  const std::string_view port = text.substr(colon + 1);
+  if (host.starts_with('[')) {
+    if (!host.ends_with(']')) return ktls::fail(malformed(text, "'[' without ']'"));
+    host = host.substr(1, host.size() - 2);
+    in6_addr ignored{};
+    const std::string numeric(host.substr(0, host.find('%')));
+    if (::inet_pton(AF_INET6, numeric.c_str(), &ignored) != 1) {
+      return ktls::fail(malformed(text, "what is in brackets is not an IPv6 address"));
+    }
+  } else if (host.find(':') != std::string_view::npos) {
+    return ktls::fail(malformed(text, "an IPv6 address needs brackets"));
+  }
+  const auto [end, error] = std::from_chars(port.data(), port.data() + port.size(), address.port);
+  if (error != std::errc() || end != port.data() + port.size() || port.empty()) {
+    return ktls::fail(malformed(text, "the port is not a number from 0 to 65535"));
+  }
+  address.host = host;
+  return address;
+}
+
+Result<std::vector<SocketAddress>> resolve(const Address& address, bool for_listening) {
+  if (address.kind == Address::Kind::kUnix) {
+    KTLS_TRY(const SocketAddress found, unix_socket_address(address.path));
+    return std::vector<SocketAddress>{found};
+  }
+  addrinfo hints{};
+  hints.ai_socktype = SOCK_STREAM;
+  hints.ai_flags = AI_NUMERICSERV | (for_listening ? AI_PASSIVE : 0);
+  addrinfo* list = nullptr;
+  const std::string port = std::to_string(address.port);
+  const char* host = address.host.empty() ? nullptr : address.host.c_str();
+  if (const int code = ::getaddrinfo(host, port.c_str(), &hints, &list); code != 0) {
+    const char* why = code == EAI_SYSTEM ? std::strerror(errno) : ::gai_strerror(code);
+    return ktls::fail(
+        Error::of(ErrorCode::kInvalidArgument, "cannot resolve '" + address.text() + "': " + why));
+  }
+  const std::unique_ptr<addrinfo, decltype(&::freeaddrinfo)> owner(list, &::freeaddrinfo);
+  std::vector<SocketAddress> found;
+  for (const addrinfo* each = list; each != nullptr; each = each->ai_next) {
+    SocketAddress& next = found.emplace_back();
+    std::memcpy(&next.storage, each->ai_addr, each->ai_addrlen);
+    next.size = each->ai_addrlen;
+  }
+  return found;
+}
+
+Result<ktls::UniqueFd> listen_on(const SocketAddress& address, bool shared_port) {
+  const auto failed = [&](std::string_view call) {
+    return ktls::fail(
+        Error::system(errno, "cannot listen on " + address.text() + ": " + std::string(call)));
+  };
+  ktls::UniqueFd fd(::socket(address.family(), SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0));
+  if (!fd) return failed("socket");
+  const int on = 1;
+  if (address.family() == AF_UNIX) {
+    remove_stale_socket(address);
+  } else {
+    ::setsockopt(fd.get(), SOL_SOCKET, SO_REUSEADDR, &on, sizeof on);
+    if (shared_port && ::setsockopt(fd.get(), SOL_SOCKET, SO_REUSEPORT, &on, sizeof on) != 0) {
+      return failed("SO_REUSEPORT");
+    }
+  }
+  if (::bind(fd.get(), address.data(), address.size) != 0) return failed("bind");
+  if (::listen(fd.get(), kListenBacklog) != 0) return failed("listen");
+  return fd;
+}
+
+Result<SocketAddress> local_address(int fd) {
+  SocketAddress local;
+  local.size = sizeof local.storage;
+  if (::getsockname(fd, reinterpret_cast<sockaddr*>(&local.storage), &local.size) != 0) {
+    return ktls::fail(Error::system(errno, "getsockname"));
+  }
+  return local;
+}
+
+std::string local_text(int fd) {
+  const auto local = local_address(fd);
+  return local ? local->text() : "?";
+}
+
+Result<ktls::UniqueFd> connect_within(const std::vector<SocketAddress>& addresses,
+                                      std::chrono::milliseconds timeout) {
+  Error error = Error::of(ErrorCode::kInvalidArgument, "no address to connect to");
+  for (const SocketAddress& address : addresses) {
+    ktls::UniqueFd fd(::socket(address.family(), SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0));
+    int sys_errno = errno;
+    if (fd && ::connect(fd.get(), address.data(), address.size) == 0) return fd;
+    if (fd) sys_errno = errno;
+    if (fd && sys_errno == EINPROGRESS) {
+      pollfd wait{fd.get(), POLLOUT, 0};
+      socklen_t size = sizeof sys_errno;
+      sys_errno = ETIMEDOUT;
+      if (::poll(&wait, 1, static_cast<int>(timeout.count())) > 0) {
+        ::getsockopt(fd.get(), SOL_SOCKET, SO_ERROR, &sys_errno, &size);
+        if (sys_errno == 0) return fd;
+      }
+    }
+    error = Error::system(sys_errno, "cannot connect to " + address.text());
+  }
+  return ktls::fail(std::move(error));
+}
+
+std::string peer_text(int fd) {
+  SocketAddress peer;
+  peer.size = sizeof peer.storage;
+  if (::getpeername(fd, reinterpret_cast<sockaddr*>(&peer.storage), &peer.size) != 0) return "?";
+  return peer.text();
+}
+
+}  // namespace tools

@@ -1,0 +1,63 @@
+// Address: where to listen or connect, as people write it: host:port, [v6]:port, unix:PATH.
+#pragma once
+
+#include <chrono>
+#include <cstdint>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include <sys/socket.h>
+
+#include "ktls/base/result.h"
+#include "ktls/base/unique_fd.h"
+
+namespace tools {
+
+struct Address {
+  enum class Kind : std::uint8_t { kTcp, kUnix };
+  Kind kind = Kind::kTcp;
+  std::string host;  // empty in ":8443": every address of this machine
+  std::uint16_t port = 0;
+  std::string path;  // kUnix
+
+  [[nodiscard]] std::string text() const;  // as it would be written on the command line
+};
+
+// A socket address ready for the system calls.
+struct SocketAddress {
+  sockaddr_storage storage{};
+  socklen_t size = 0;
+
+  [[nodiscard]] const sockaddr* data() const { return reinterpret_cast<const sockaddr*>(&storage); }
+  [[nodiscard]] int family() const { return storage.ss_family; }
+  [[nodiscard]] std::string text() const;  // "127.0.0.1:80", "[::1]:80", "unix:/run/x"
+};
+
+// Error: kInvalidArgument, with what was expected.
+[[nodiscard]] ktls::Result<Address> parse_address(std::string_view text);
+
+// All socket addresses of `address`, in the resolver's order. Error: kInvalidArgument with the
+// resolver's words when the name is not known.
+[[nodiscard]] ktls::Result<std::vector<SocketAddress>> resolve(const Address& address,
+                                                               bool for_listening);
+
+// A listening socket. TCP sockets have SO_REUSEADDR and, if `shared_port`, SO_REUSEPORT, so that
+// each thread has its own. A unix path that is left over from a dead process is replaced.
+// Error: kSystem naming the address.
+[[nodiscard]] ktls::Result<ktls::UniqueFd> listen_on(const SocketAddress& address,
+                                                     bool shared_port);
+
+// The address that a socket is bound to, with the port that the kernel chose for port 0.
+[[nodiscard]] ktls::Result<SocketAddress> local_address(int fd);
+[[nodiscard]] std::string local_text(int fd);
+
+// Connects to the first of `addresses` that answers within `timeout`, blocking. Error: kSystem
+// naming the last address tried.
+[[nodiscard]] ktls::Result<ktls::UniqueFd> connect_within(
+    const std::vector<SocketAddress>& addresses, std::chrono::milliseconds timeout);
+
+// The peer's address of a connected socket: "127.0.0.1:40312", "unix:" for a nameless one.
+[[nodiscard]] std::string peer_text(int fd);
+
+}  // namespace tools

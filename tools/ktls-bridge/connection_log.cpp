@@ -1,0 +1,59 @@
+// The fields of the line, in the order in which they are read.
+
+#include "tools/ktls-bridge/connection_log.h"
+
+#include "ktls/core/reason.h"
+#include "userspace/suite/cipher_suite.h"
+#include "userspace/suite/version.h"
+
+namespace tools {
+namespace {
+
+// The log's names for one direction.
+struct DirectionKeys {
+  std::string_view placement;
+  std::string_view reason;
+  std::string_view remark;
+};
+constexpr DirectionKeys kTransmitKeys = {"tx", "tx_reason", "tx_remark"};
+constexpr DirectionKeys kReceiveKeys = {"rx", "rx_reason", "rx_remark"};
+
+void add_direction(LogFields& fields, const DirectionKeys& keys,
+                   const bridge::DirectionPlan& direction, ktls::Reason remark) {
+  fields.emplace_back(keys.placement, std::string(ktls::name_of(direction.placement)));
+  if (!direction.in_kernel()) {
+    fields.emplace_back(keys.reason, std::string(ktls::text_of(direction.reason).code));
+  }
+  if (remark != ktls::Reason::kNone) {
+    fields.emplace_back(keys.remark, std::string(ktls::text_of(remark).code));
+  }
+}
+
+}  // namespace
+
+LogFields ConnectionLog::fields() const {
+  LogFields fields;
+  fields.emplace_back("peer", peer);
+  fields.emplace_back("to", to);
+  if (facts) {
+    fields.emplace_back("name", facts->peer_name.empty() ? "-" : facts->peer_name);
+    fields.emplace_back("version", std::string(tls::name_of(facts->version)));
+    fields.emplace_back("suite", std::string(facts->suite->name));
+    if (!facts->alpn.empty()) fields.emplace_back("alpn", facts->alpn);
+    fields.emplace_back("resumed", facts->resumed);
+  }
+  if (placement) {
+    add_direction(fields, kTransmitKeys, placement->transmit, transmit_remark);
+    add_direction(fields, kReceiveKeys, placement->receive, receive_remark);
+  }
+  fields.emplace_back("received", received);
+  fields.emplace_back("sent", sent);
+  const std::chrono::duration<double> seconds = std::chrono::steady_clock::now() - started;
+  fields.emplace_back("duration", seconds.count());
+  fields.emplace_back("ended", ended);
+  if (!reason.empty()) fields.emplace_back("reason", reason);
+  if (!detail.empty()) fields.emplace_back("detail", detail);
+  return fields;
+}
+
+}  // namespace tools

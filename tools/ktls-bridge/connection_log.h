@@ -1,0 +1,33 @@
+// ConnectionLog: the one line that each connection leaves behind.
+#pragma once
+
+#include <chrono>
+#include <cstdint>
+#include <optional>
+#include <string>
+
+#include "tools/common/log.h"
+#include "userspace/bridge/connection.h"
+#include "userspace/bridge/relay.h"
+
+namespace tools {
+
+// Gathered while the connection lives; written once, at its end.
+struct ConnectionLog {
+  std::string peer;
+  std::string to;
+  std::optional<bridge::ConnectionFacts> facts;  // none: the handshake did not finish
+  std::optional<bridge::Plan> placement;         // none: it was never adopted
+  ktls::Reason transmit_remark = ktls::Reason::kNone;
+  ktls::Reason receive_remark = ktls::Reason::kNone;
+  std::uint64_t received = 0;  // bytes of plaintext from the TLS peer
+  std::uint64_t sent = 0;      // bytes of plaintext to the TLS peer
+  std::string ended;           // clean, truncated, reset, timeout, alert, …
+  std::string reason;          // code of a Reason that ended it, if one did
+  std::string detail;
+  std::chrono::steady_clock::time_point started = std::chrono::steady_clock::now();
+
+  [[nodiscard]] LogFields fields() const;
+};
+
+}  // namespace tools

@@ -1,0 +1,45 @@
+// ktls-bridge: the program; each subcommand has its own file.
+
+#include <cstdio>
+#include <string>
+
+#include <CLI/CLI.hpp>
+#include <sys/prctl.h>
+#include <sys/resource.h>
+
+#include "tools/common/exit_code.h"
+#include "tools/ktls-bridge/version.h"
+#include "tools/ktls-bridge/wrap.h"
+#include "tools/ktls-bridge/wrap_options.h"
+
+namespace {
+
+// This process holds private keys and traffic secrets: no core dump, and no ptrace by processes
+// of the same user, which PR_SET_DUMPABLE forbids too.
+void keep_memory_private() {
+  ::prctl(PR_SET_DUMPABLE, 0);
+  const rlimit none{0, 0};
+  ::setrlimit(RLIMIT_CORE, &none);
+}
+
+}  // namespace
+
+int main(int argc, char** argv) {
+  keep_memory_private();
+  CLI::App app("ktls-bridge: TLS handshakes in userspace, TLS records in the kernel where it can");
+  app.name("ktls-bridge");
+  app.set_version_flag("--version", std::string("ktls-bridge ") + tools::kVersion);
+  app.require_subcommand(1);
+  app.footer("`ktls-bridge COMMAND --help` has the flags and examples of a command.");
+  tools::WrapOptions wrap;
+  tools::add_wrap_command(app, wrap);
+  try {
+    app.parse(argc, argv);
+  } catch (const CLI::Success& success) {
+    return app.exit(success);  // --help, --version
+  } catch (const CLI::ParseError& error) {
+    std::fprintf(stderr, "ktls-bridge: %s (see ktls-bridge --help)\n", error.what());
+    return tools::kExitUsage;
+  }
+  return tools::run_wrap(wrap);
+}

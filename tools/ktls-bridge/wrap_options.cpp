@@ -1,0 +1,245 @@
+// The flags of `ktls-bridge wrap`.
+
+#include "tools/ktls-bridge/wrap_options.h"
+
+#include <algorithm>
+#include <charconv>
+#include <map>
+#include <thread>
+
+#include <CLI/CLI.hpp>
+
+namespace tools {
+namespace {
+
+using std::chrono::milliseconds;
+
+constexpr milliseconds kHandshakeTimeout = std::chrono::seconds(10);
+constexpr milliseconds kConnectTimeout = std::chrono::seconds(5);
+constexpr milliseconds kIdleTimeout = std::chrono::minutes(10);
+constexpr milliseconds kDrainTimeout = std::chrono::seconds(30);
+constexpr std::size_t kMaxConnections = 4096;
+constexpr unsigned kMaxThreads = 256;
+// RFC 7301 section 3.1: a protocol name is 1 to 255 bytes.
+constexpr std::size_t kMaxAlpnName = 255;
+
+constexpr const char* kExamples = R"(Examples:
+  # TLS in front of a plaintext service
+  ktls-bridge wrap --listen 0.0.0.0:8443 --cert chain.pem --key key.pem --to 127.0.0.1:8080
+
+  # A first try, with a certificate made on the spot (its fingerprint is printed)
+  ktls-bridge wrap --listen localhost:8443 --to 127.0.0.1:8080
+
+  # A plaintext client speaks to a remote TLS service, whose certificate is verified
+  ktls-bridge wrap --client --listen 127.0.0.1:8080 --to example.org:443
+
+  # Only if the kernel encrypts both ways; refuse the connection otherwise
+  ktls-bridge wrap --listen [::]:8443 --cert chain.pem --key key.pem \
+      --to unix:/run/app.sock --offload kernel
+
+Each connection ends with one line on standard error that says where each direction ran and why.
+See ktls-bridge-wrap(1) for reason codes, exit codes and signals.)";
+
+// "500ms", "10s", "5m", "2h"; a bare number is seconds.
+milliseconds parse_duration(const std::string& text) {
+  static const std::map<std::string, std::int64_t> kUnits = {
+      {"ms", 1}, {"", 1000}, {"s", 1000}, {"m", 60'000}, {"h", 3'600'000}};
+  constexpr std::int64_t kLargest = 1'000'000'000;  // far from overflow in any unit
+  std::int64_t count = 0;
+  const auto [end, error] = std::from_chars(text.data(), text.data() + text.size(), count);
+  const auto unit = kUnits.find(std::string(end, text.data() + text.size()));
+  if (error != std::errc() || unit == kUnits.end() || count < 0 || count > kLargest) {
+    throw CLI::ValidationError("'" + text + "' is not a duration such as 500ms, 10s, 5m or 2h");
+  }
+  return milliseconds(count * unit->second);
+}
+
+void add_duration(CLI::App& app, const std::string& flag, milliseconds& value, milliseconds initial,
+                  const std::string& text) {
+  value = initial;
+  const auto seconds = std::chrono::duration_cast<std::chrono::seconds>(initial).count();
+  app.add_option_function<std::string>(
+         flag, [&value](const std::string& given) { value = parse_duration(given); }, text)
+      ->type_name("DURATION")
+      ->default_str(std::to_string(seconds) + "s");
+}
+
+Address checked_address(const std::string& text) {
+  auto address = parse_address(text);
+  if (!address) throw CLI::ValidationError(address.error().detail);
+  return *std::move(address);
+}
+
+void add_addresses(CLI::App& app, WrapOptions& options) {
+  app.add_option_function<std::vector<std::string>>(
+         "--listen",
+         [&options](const std::vector<std::string>& texts) {
+           for (const auto& text : texts) options.listen.push_back(checked_address(text));
+         },
+         "Where to accept connections; may be repeated")
+      ->type_name("ADDRESS")
+      ->required();
+  app.add_option_function<std::string>(
+         "--to", [&options](const std::string& text) { options.to = checked_address(text); },
+         "Where each connection goes on to")
+      ->type_name("ADDRESS")
+      ->required();
+  app.add_flag("--client", options.client,
+               "Speak TLS to --to, plaintext to whoever connects to --listen");
+}
+
+void add_tls(CLI::App& app, WrapOptions& options) {
+  app.add_option("--cert", options.certificate_file,
+                 "Certificate chain, PEM, leaf first; without --cert and --key a self-signed "
+                 "certificate is made")
+      ->type_name("FILE")
+      ->group("TLS");
+  app.add_option("--key", options.key_file, "Private key, PEM; default: in the file of --cert")
+      ->type_name("FILE")
+      ->group("TLS");
+  app.add_option("--ca", options.ca_file,
+                 "With --client: trust these certificates, PEM, instead of the system's")
+      ->type_name("FILE")
+      ->group("TLS");
+  app.add_option("--name", options.name,
+                 "With --client: name or IP address that the peer's certificate must be for "
+                 "(default: the host of --to)")
+      ->type_name("NAME")
+      ->group("TLS");
+  app.add_flag("--insecure", options.insecure, "With --client: accept any certificate")
+      ->group("TLS");
+  app.add_option("--alpn", options.alpn, "Protocols to offer or accept, in order: h2,http/1.1")
+      ->delimiter(',')
+      ->type_name("LIST")
+      ->group("TLS");
+  app.add_option("--keylog", options.keylog_file,
+                 "Append the secrets of every connection (NSS key log format) to FILE, for "
+                 "debugging: whoever reads it reads the traffic")
+      ->type_name("FILE")
+      ->group("TLS");
+}
+
+void add_data_path(CLI::App& app, WrapOptions& options) {
+  static const std::map<std::string, bridge::OffloadPolicy> kPolicies = {
+      {"auto", bridge::OffloadPolicy::kAuto},
+      {"never", bridge::OffloadPolicy::kNever},
+      {"kernel", bridge::OffloadPolicy::kRequireKernel}};
+  static const std::map<std::string, std::optional<bridge::LoopKind>> kLoops = {
+      {"auto", std::nullopt},
+      {"io_uring", bridge::LoopKind::kIoUring},
+      {"epoll", bridge::LoopKind::kEpoll}};
+  app.add_option_function<std::string>(
+         "--offload", [&options](const std::string& text) { options.offload = kPolicies.at(text); },
+         "Where records are encrypted: auto (the kernel where it can), never, or kernel (refuse "
+         "the connection unless both directions are there)")
+      ->check(CLI::IsMember({"auto", "never", "kernel"}))
+      ->type_name("auto|never|kernel")
+      ->default_str("auto")
+      ->group("Data path");
+  app.add_option_function<std::string>(
+         "--loop", [&options](const std::string& text) { options.loop = kLoops.at(text); },
+         "Event loop: auto (io_uring unless it is refused), io_uring, epoll")
+      ->check(CLI::IsMember({"auto", "io_uring", "epoll"}))
+      ->type_name("auto|io_uring|epoll")
+      ->default_str("auto")
+      ->group("Data path");
+  options.threads = std::clamp(std::thread::hardware_concurrency(), 1U, kMaxThreads);
+  app.add_option("--threads", options.threads, "Event loops, each with a thread of its own")
+      ->check(CLI::Range(1U, kMaxThreads))
+      ->type_name("N")
+      ->capture_default_str()
+      ->group("Data path");
+}
+
+void add_limits(CLI::App& app, WrapOptions& options) {
+  options.max_connections = kMaxConnections;
+  app.add_option("--max-connections", options.max_connections,
+                 "Connections at once; more wait in the listen queue")
+      ->check(CLI::Range(std::size_t{1}, std::size_t{1'000'000}))
+      ->type_name("N")
+      ->capture_default_str()
+      ->group("Limits");
+  const auto limits = app.add_option_group("Limits");
+  add_duration(*limits, "--handshake-timeout", options.handshake_timeout, kHandshakeTimeout,
+               "For a whole handshake");
+  add_duration(*limits, "--connect-timeout", options.connect_timeout, kConnectTimeout,
+               "For each attempt to connect to --to");
+  add_duration(*limits, "--idle-timeout", options.idle_timeout, kIdleTimeout,
+               "End a connection on which nothing has moved for this long");
+  add_duration(*limits, "--drain-timeout", options.drain_timeout, kDrainTimeout,
+               "After SIGTERM or SIGINT, let connections go on for this long");
+}
+
+void add_log(CLI::App& app, WrapOptions& options) {
+  app.add_option_function<std::string>(
+         "--log-format",
+         [&options](const std::string& text) {
+           options.log_format = text == "json" ? LogFormat::kJson : LogFormat::kText;
+         },
+         "Log lines as text (key=value) or json")
+      ->check(CLI::IsMember({"text", "json"}))
+      ->type_name("text|json")
+      ->default_str("text")
+      ->group("Log");
+  auto* quiet = app.add_flag_callback(
+      "--quiet", [&options] { options.log_level = LogLevel::kWarning; },
+      "Warnings and errors only");
+  quiet->group("Log");
+  app.add_flag_callback(
+         "--verbose", [&options] { options.log_level = LogLevel::kDebug; },
+         "Each step of each connection")
+      ->excludes(quiet)
+      ->group("Log");
+}
+
+ktls::Result<void> refuse(const std::string& detail) {
+  return ktls::fail(ktls::Error::of(ktls::ErrorCode::kInvalidArgument, detail));
+}
+
+}  // namespace
+
+void add_wrap_command(CLI::App& app, WrapOptions& options) {
+  CLI::App* wrap = app.add_subcommand(
+      "wrap", "Put a TCP or unix service behind TLS, or speak TLS for a plaintext client");
+  wrap->footer(kExamples);
+  add_addresses(*wrap, options);
+  add_tls(*wrap, options);
+  add_data_path(*wrap, options);
+  add_limits(*wrap, options);
+  add_log(*wrap, options);
+  wrap->add_flag("--check", options.check,
+                 "Check files, addresses and that --to can be reached, then exit");
+}
+
+ktls::Result<void> validate(const WrapOptions& options) {
+  if (options.client) {
+    if (!options.certificate_file.empty() || !options.key_file.empty()) {
+      return refuse("--cert and --key are for the server role: leave them out with --client");
+    }
+    if (options.insecure && !options.ca_file.empty()) {
+      return refuse("--insecure and --ca exclude each other");
+    }
+    if (options.name.empty() && options.to.host.empty() && !options.insecure) {
+      return refuse("--to has no host to verify: give --name NAME");
+    }
+  } else {
+    if (!options.ca_file.empty() || !options.name.empty() || options.insecure) {
+      return refuse("--ca, --name and --insecure need --client");
+    }
+    if (options.certificate_file.empty() && !options.key_file.empty()) {
+      return refuse("--key needs --cert");
+    }
+  }
+  if (options.to.kind == Address::Kind::kTcp && options.to.port == 0) {
+    return refuse("--to " + options.to.text() + ": port 0 cannot be connected to");
+  }
+  const auto too_long = [](const std::string& name) {
+    return name.empty() || name.size() > kMaxAlpnName;
+  };
+  if (std::any_of(options.alpn.begin(), options.alpn.end(), too_long)) {
+    return refuse("--alpn: a protocol name has 1 to 255 bytes");
+  }
+  return {};
+}
+
+}  // namespace tools

@@ -1,0 +1,254 @@
+// adopt() and what control records mean to an adopted connection.
+
+#include "userspace/bridge/connection.h"
+
+#include <array>
+#include <optional>
+#include <utility>
+#include <variant>
+
+#include "ktls/core/socket.h"
+#include "userspace/bridge/kernel_transport.h"
+#include "userspace/bridge/userspace_transport.h"
+
+namespace bridge {
+namespace {
+
+using ktls::Direction;
+using ktls::Error;
+using ktls::ErrorCode;
+using ktls::Placement;
+using ktls::Reason;
+using ktls::Result;
+using tls::AlertDescription;
+using tls::ConnectionState;
+using tls::ContentType;
+
+// A warning alert costs the peer nothing, so that a stream of them would keep us busy for ever.
+constexpr std::uint32_t kMaxWarnings = 4;  // as many as BoringSSL takes in a row
+constexpr std::uint8_t kWarningLevel = 1;
+constexpr std::uint8_t kFatalLevel = 2;
+constexpr std::size_t kAlertSize = 2;
+
+// A state on its way into the kernel, with what is needed to go back to userspace.
+struct Candidate {
+  ktls::RecordKeys keys;
+  ktls::CryptoInfo info;
+};
+
+Result<Candidate> encode_state(ConnectionState state) {
+  KTLS_TRY(ktls::RecordKeys keys, ConnectionState::into_record_keys(std::move(state)));
+  KTLS_TRY(ktls::CryptoInfo info, ktls::encode(keys));
+  return Candidate{std::move(keys), std::move(info)};
+}
+
+// The way back: there is still one holder, as the kernel took nothing.
+Result<ConnectionState> decode_state(const tls::CipherSuite& suite, Candidate candidate) {
+  tls::TrafficKeys keys{std::move(candidate.keys.key), std::move(candidate.keys.iv)};
+  return ConnectionState::create(suite, std::move(keys), candidate.keys.sequence,
+                                 candidate.keys.explicit_nonce);
+}
+
+// Installs one direction, or brings its state back and says why.
+Result<std::optional<ConnectionState>> install(ktls::TlsSocket& socket, Direction direction,
+                                               const tls::CipherSuite& suite, Candidate candidate,
+                                               DirectionPlan& outcome) {
+  const auto installed = socket.install(direction, candidate.info);
+  if (installed) return std::optional<ConnectionState>();
+  outcome = {Placement::kUserspace, ktls::reason_of_install(installed.error().sys_errno)};
+  KTLS_TRY(ConnectionState state, decode_state(suite, std::move(candidate)));
+  return std::optional<ConnectionState>(std::move(state));
+}
+
+}  // namespace
+
+Connection::Connection(Loop& loop, int fd, tls::Negotiated& negotiated,
+                       std::unique_ptr<tls::PostHandshake> post_handshake)
+    : loop_(&loop),
+      fd_(fd),
+      facts_{.version = negotiated.version,
+             .suite = negotiated.suite,
+             .role = negotiated.role,
+             .resumed = negotiated.resumed,
+             .peer_name = std::move(negotiated.peer_name),
+             .alpn = std::move(negotiated.alpn)},
+      read_secret_(std::move(negotiated.read_secret)),
+      write_secret_(std::move(negotiated.write_secret)),
+      post_handshake_(std::move(post_handshake)) {}
+
+Result<std::unique_ptr<Connection>> Connection::adopt(
+    Loop& loop, int fd, tls::Negotiated negotiated,
+    std::unique_ptr<tls::PostHandshake> post_handshake, const Plan& intended,
+    ktls::Syscalls& syscalls) {
+  std::unique_ptr<Connection> connection(
+      new Connection(loop, fd, negotiated, std::move(post_handshake)));
+  if (auto placed = connection->place(std::move(negotiated), intended, syscalls); !placed) {
+    return ktls::fail(std::move(placed).error());
+  }
+  return connection;
+}
+
+Result<void> Connection::place(tls::Negotiated negotiated, const Plan& intended,
+                               ktls::Syscalls& syscalls) {
+  plan_ = intended;
+  ktls::TlsSocket socket(fd_, syscalls);
+
+  // Compute first: everything that can fail without the kernel fails here.
+  std::optional<ConnectionState> read(std::move(negotiated.read));
+  std::optional<ConnectionState> write(std::move(negotiated.write));
+  if (plan_.receive.in_kernel() || plan_.transmit.in_kernel()) {
+    if (const auto attached = socket.attach(); !attached) {
+      const Reason reason = ktls::reason_of_attach(attached.error().sys_errno);
+      if (plan_.receive.in_kernel()) plan_.receive = {Placement::kUserspace, reason};
+      if (plan_.transmit.in_kernel()) plan_.transmit = {Placement::kUserspace, reason};
+    }
+  }
+  std::optional<Candidate> receive;
+  std::optional<Candidate> transmit;
+  if (plan_.receive.in_kernel()) {
+    KTLS_TRY(receive, encode_state(*std::exchange(read, std::nullopt)));
+  }
+  if (plan_.transmit.in_kernel()) {
+    KTLS_TRY(transmit, encode_state(*std::exchange(write, std::nullopt)));
+  }
+
+  // Act last. A refusal costs that direction its place and nothing else.
+  if (receive) {
+    KTLS_TRY(read, install(socket, Direction::kReceive, *facts_.suite, *std::move(receive),
+                           plan_.receive));
+  }
+  if (transmit) {
+    KTLS_TRY(write, install(socket, Direction::kTransmit, *facts_.suite, *std::move(transmit),
+                            plan_.transmit));
+  }
+  if (read) {
+    layer_.set_pending_read(*std::move(read));
+    if (auto changed = layer_.change_read_state(); !changed) return changed;
+    receiver_ = std::make_unique<UserspaceReceiver>(*loop_, fd_, layer_);
+  } else {
+    layer_.close_read();
+    receiver_ = std::make_unique<KernelReceiver>(*loop_, fd_, syscalls);
+  }
+  if (write) {
+    layer_.set_fragment_size_max(negotiated.max_fragment_size);
+    layer_.set_pending_write(*std::move(write));
+    if (auto changed = layer_.change_write_state(); !changed) return changed;
+    sender_ = std::make_unique<UserspaceSender>(*loop_, fd_, layer_);
+  } else {
+    layer_.close_write();
+    sender_ = std::make_unique<KernelSender>(*loop_, fd_, syscalls);
+  }
+  return {};
+}
+
+Error Connection::rekey_impossible(std::string_view what) {
+  end_reason_ = Reason::kRekeyImpossible;
+  return Error::alerting(ErrorCode::kUnsupported, tls::code_of(AlertDescription::kInternalError),
+                         what);
+}
+
+Result<Connection::Control> Connection::act_on_alert(const ControlRecord& record) {
+  if (record.content.size() != kAlertSize) {
+    return ktls::fail(Error::alerting(ErrorCode::kDecodeError,
+                                      tls::code_of(AlertDescription::kDecodeError),
+                                      "an alert record is not 2 bytes long"));
+  }
+  const auto level = record.content[0];
+  const auto alert = static_cast<AlertDescription>(record.content[1]);
+  if (alert == AlertDescription::kCloseNotify) return Control::kCloseNotify;
+  // RFC 8446 section 6: in TLS 1.3 the level is ignored, and only user_canceled is not fatal.
+  const bool is_warning = facts_.version == tls::ProtocolVersion::kTls13
+                              ? alert == AlertDescription::kUserCanceled
+                              : level == kWarningLevel;
+  if (is_warning && ++warnings_ <= kMaxWarnings) return Control::kContinue;
+  if (is_warning) {
+    return ktls::fail(Error::alerting(ErrorCode::kLimitReached,
+                                      tls::code_of(AlertDescription::kUnexpectedMessage),
+                                      "too many warning alerts"));
+  }
+  Error error =
+      Error::of(ErrorCode::kPeerAlert, "the peer sent alert " + std::string(tls::name_of(alert)));
+  error.alert = record.content[1];
+  return ktls::fail(std::move(error));
+}
+
+Task<Result<void>> Connection::act_on_key_update(Scope& scope, bool update_requested) {
+  if (!receiver_->can_change_state()) {
+    co_return ktls::fail(
+        rekey_impossible("the peer changed its key, and receiving is in the "
+                         "kernel"));
+  }
+  auto secret = tls::derive_next_traffic_secret(*facts_.suite, read_secret_);
+  if (!secret) co_return ktls::fail(std::move(secret).error());
+  auto keys = tls::derive_traffic_keys(*facts_.suite, *secret);
+  if (!keys) co_return ktls::fail(std::move(keys).error());
+  auto state = ConnectionState::create(*facts_.suite, *std::move(keys), 0, 0);
+  if (!state) co_return ktls::fail(std::move(state).error());
+  if (auto changed = receiver_->change_state(*std::move(state)); !changed) co_return changed;
+  read_secret_ = *std::move(secret);
+
+  if (!update_requested) co_return Result<void>();
+  if (!sender_->can_change_state()) {
+    co_return ktls::fail(
+        rekey_impossible("the peer asked for a new key of ours, and sending is "
+                         "in the kernel"));
+  }
+  co_return co_await update_write_key(scope);
+}
+
+Task<Result<void>> Connection::update_write_key(Scope& scope) {
+  auto secret = tls::derive_next_traffic_secret(*facts_.suite, write_secret_);
+  if (!secret) co_return ktls::fail(std::move(secret).error());
+  auto keys = tls::derive_traffic_keys(*facts_.suite, *secret);
+  if (!keys) co_return ktls::fail(std::move(keys).error());
+  auto state = ConnectionState::create(*facts_.suite, *std::move(keys), 0, 0);
+  if (!state) co_return ktls::fail(std::move(state).error());
+  write_secret_ = *std::move(secret);
+  // KeyUpdate { update_not_requested }: RFC 8446 sections 4 and 4.6.3.
+  const std::array<std::uint8_t, 5> key_update = {24, 0, 0, 1, 0};
+  co_return co_await sender_->change_state(scope, key_update, *std::move(state));
+}
+
+Task<Result<Connection::Control>> Connection::act_on(Scope& scope, const ControlRecord& record) {
+  if (record.type != ContentType::kHandshake && post_handshake_->inside_message()) {
+    co_return ktls::fail(Error::alerting(ErrorCode::kUnexpectedMessage,
+                                         tls::code_of(AlertDescription::kUnexpectedMessage),
+                                         "a record of another type within a handshake message"));
+  }
+  if (record.type == ContentType::kAlert) co_return act_on_alert(record);
+  if (record.type != ContentType::kHandshake) {
+    co_return ktls::fail(Error::alerting(
+        ErrorCode::kUnexpectedMessage, tls::code_of(AlertDescription::kUnexpectedMessage),
+        "a record of a type that has no place after the handshake"));
+  }
+  auto events = post_handshake_->receive(record.content);
+  if (!events) co_return ktls::fail(std::move(events).error());
+  for (const tls::PostHandshakeEvent& event : *events) {
+    if (const auto* update = std::get_if<tls::KeyUpdateReceived>(&event)) {
+      if (auto done = co_await act_on_key_update(scope, update->update_requested); !done) {
+        co_return ktls::fail(std::move(done).error());
+      }
+    } else if (std::holds_alternative<tls::RenegotiationRequested>(event)) {
+      if (++warnings_ > kMaxWarnings) {
+        co_return ktls::fail(Error::alerting(ErrorCode::kLimitReached,
+                                             tls::code_of(AlertDescription::kUnexpectedMessage),
+                                             "too many requests to renegotiate"));
+      }
+      if (auto sent = co_await send_alert(scope, AlertDescription::kNoRenegotiation); !sent) {
+        co_return ktls::fail(std::move(sent).error());
+      }
+    }
+  }
+  co_return Control::kContinue;
+}
+
+Task<Result<void>> Connection::send_alert(Scope& scope, AlertDescription alert) {
+  const bool is_warning = alert == AlertDescription::kCloseNotify ||
+                          alert == AlertDescription::kNoRenegotiation ||
+                          alert == AlertDescription::kUserCanceled;
+  const std::array<std::uint8_t, kAlertSize> content = {is_warning ? kWarningLevel : kFatalLevel,
+                                                        static_cast<std::uint8_t>(alert)};
+  co_return co_await sender_->send_record(scope, ContentType::kAlert, content);
+}
+
+}  // namespace bridge

@@ -1,0 +1,44 @@
+// plan(): decides where each direction of a connection shall run, and why; pure, before anything
+// is touched.
+#pragma once
+
+#include <cstdint>
+
+#include "ktls/core/capability.h"
+#include "ktls/core/reason.h"
+#include "userspace/handshake/negotiated.h"
+
+namespace bridge {
+
+enum class OffloadPolicy : std::uint8_t {
+  kAuto,           // the kernel where it serves the connection well, userspace elsewhere
+  kNever,          // userspace always
+  kRequireKernel,  // both directions in the kernel, or the connection is refused
+};
+
+// Where a direction runs; `reason` is kNone exactly when it is in the kernel.
+struct DirectionPlan {
+  ktls::Placement placement = ktls::Placement::kUserspace;
+  ktls::Reason reason = ktls::Reason::kNone;
+
+  [[nodiscard]] bool in_kernel() const { return placement != ktls::Placement::kUserspace; }
+};
+
+struct Plan {
+  DirectionPlan receive;
+  DirectionPlan transmit;
+
+  // kRequireKernel fails closed: every other policy takes what there is.
+  [[nodiscard]] bool satisfies(OffloadPolicy policy) const {
+    return policy != OffloadPolicy::kRequireKernel || (receive.in_kernel() && transmit.in_kernel());
+  }
+};
+
+// TLS 1.3 receiving stays in userspace on a kernel that cannot change keys (a second install
+// answers EBUSY), because one KeyUpdate of the peer would end the connection; kRequireKernel puts
+// it there all the same. A peer that asked for smaller records than 2^14 bytes is sent to from
+// userspace: the kernel knows that one size only.
+[[nodiscard]] Plan plan(const tls::Negotiated& negotiated, const ktls::Capability& capability,
+                        OffloadPolicy policy);
+
+}  // namespace bridge

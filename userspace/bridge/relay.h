@@ -1,0 +1,42 @@
+// relay(): moves application data between a TLS connection and a plaintext stream until both have
+// ended, and tells how.
+#pragma once
+
+#include <chrono>
+#include <cstdint>
+#include <string>
+#include <string_view>
+
+#include "userspace/bridge/connection.h"
+#include "userspace/io/loop.h"
+
+namespace bridge {
+
+// How a connection ended, as a stable word for logs.
+enum class Ending : std::uint8_t {
+  kClean,      // close_notify from the peer, end of file from the plain side
+  kTruncated,  // the peer's FIN came without close_notify: data may be missing
+  kReset,      // either side was reset
+  kTimeout,    // nothing moved for the idle timeout
+  kAlert,      // a fatal alert, sent or received
+  kCancelled,  // we were told to end
+  kError,      // anything else: the detail says what
+};
+[[nodiscard]] std::string_view name_of(Ending ending);
+
+struct RelayReport {
+  std::uint64_t received = 0;  // bytes of plaintext from the TLS peer, all given to the plain side
+  std::uint64_t sent = 0;      // bytes of plaintext to the TLS peer
+  Ending ending = Ending::kClean;
+  ktls::Reason reason = ktls::Reason::kNone;  // a Reason that ended it, if one did
+  std::string detail;
+};
+
+// Runs both directions at once; each half closes by itself: close_notify from the peer becomes a
+// shutdown of the plain side's writing, and the plain side's end of file becomes close_notify and
+// FIN. Truncation and errors are passed on as resets, never as an orderly end. `scope` ends it
+// early (kCancelled); it is extended by `idle_timeout` whenever data has moved.
+[[nodiscard]] Task<RelayReport> relay(Loop& loop, Scope& scope, Connection& connection,
+                                      int plain_fd, std::chrono::milliseconds idle_timeout);
+
+}  // namespace bridge
