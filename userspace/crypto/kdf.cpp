@@ -33,11 +33,12 @@ const Kdf& prf() {
   return fetched;
 }
 
-// OSSL_PARAM holds pointers to non-const; the KDFs only read through them. They refuse a null
-// pointer even for no bytes, which is what an empty span may hold.
+// Where no bytes are. The KDFs refuse a null pointer, which is what an empty span may hold.
+constexpr std::uint8_t kNowhere = 0;
+
+// OSSL_PARAM holds pointers to non-const; the KDFs only read through them.
 OSSL_PARAM octets(const char* name, Bytes bytes) {
-  static constexpr std::uint8_t kNothing = 0;
-  if (bytes.empty()) bytes = Bytes(&kNothing, 0);
+  if (bytes.empty()) bytes = Bytes(&kNowhere, 0);
   return OSSL_PARAM_construct_octet_string(name, const_cast<std::uint8_t*>(bytes.data()),
                                            bytes.size());
 }
