@@ -106,7 +106,7 @@ ktls::Result<void> Aead::seal(const Nonce& nonce, Bytes associated_data, Bytes p
   if (EVP_EncryptInit_ex2(context, nullptr, nullptr, nonce.data(), nullptr) != 1 ||
       !update(context, associated_data, nullptr) || !update(context, plaintext, sealed.data()) ||
       !update(context, trailer, trailer_sealed) ||
-      EVP_EncryptFinal_ex(context, tag, &written) != 1 || written != 0 ||
+      EVP_EncryptFinal_ex(context, tag, &written) != 1 ||
       EVP_CIPHER_CTX_ctrl(context, EVP_CTRL_AEAD_GET_TAG, static_cast<int>(tag_size_), tag) != 1) {
     return ktls::fail(crypto_error("Aead::seal"));
   }

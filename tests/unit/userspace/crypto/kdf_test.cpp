@@ -44,6 +44,23 @@ TEST(HkdfExpandLabel, RefusesALabelThatDoesNotFitItsLengthByte) {
   EXPECT_EQ(derived.error().code, ktls::ErrorCode::kCrypto);
 }
 
+TEST(Kdf, RefusesAnEmptySecret) {
+  Bytes out(32);
+  const auto of_13 = hkdf_expand_label(HashAlgorithm::kSha256, {}, "key", {}, out);
+  ASSERT_FALSE(of_13);
+  EXPECT_EQ(of_13.error().code, ktls::ErrorCode::kInvalidArgument);
+  const auto of_12 = tls12_prf(HashAlgorithm::kSha256, {}, "key expansion", Bytes(64), out);
+  ASSERT_FALSE(of_12);
+  EXPECT_EQ(of_12.error().code, ktls::ErrorCode::kInvalidArgument);
+  EXPECT_EQ(out, Bytes(32));
+}
+
+TEST(Tls12Prf, RefusesALongerSeedThanLibcryptoTakes) {
+  Bytes out(32);
+  EXPECT_TRUE(tls12_prf(HashAlgorithm::kSha256, Bytes(48), "", Bytes(1024), out));
+  EXPECT_FALSE(tls12_prf(HashAlgorithm::kSha256, Bytes(48), "", Bytes(1025), out));
+}
+
 TEST(HkdfExpandLabel, RefusesMoreOutputThanHkdfHas) {
   const Bytes secret(32);
   Bytes out(255 * 32 + 1);
