@@ -8,6 +8,7 @@
 #include <sys/resource.h>
 
 #include "tools/common/exit_code.h"
+#include "tools/common/log.h"
 #include "tools/ktls-bridge/version.h"
 #include "tools/ktls-bridge/wrap.h"
 #include "tools/ktls-bridge/wrap_options.h"
@@ -38,7 +39,8 @@ int main(int argc, char** argv) {
   } catch (const CLI::Success& success) {
     return app.exit(success);  // --help, --version
   } catch (const CLI::ParseError& error) {
-    std::fprintf(stderr, "ktls-bridge: %s (see ktls-bridge --help)\n", error.what());
+    const std::string what = tools::one_line(error.what());
+    std::fprintf(stderr, "ktls-bridge: %s (see ktls-bridge --help)\n", what.c_str());
     return tools::kExitUsage;
   }
   return tools::run_wrap(wrap);

@@ -6,6 +6,7 @@
 #include <charconv>
 #include <map>
 #include <thread>
+#include <utility>
 
 #include <CLI/CLI.hpp>
 
@@ -41,7 +42,7 @@ Each connection ends with one line on standard error that says where each direct
 See ktls-bridge-wrap(1) for reason codes, exit codes and signals.)";
 
 // "500ms", "10s", "5m", "2h"; a bare number is seconds.
-milliseconds parse_duration(const std::string& text) {
+milliseconds parse_duration(const std::string& flag, const std::string& text) {
   static const std::map<std::string, std::int64_t> kUnits = {
       {"ms", 1}, {"", 1000}, {"s", 1000}, {"m", 60'000}, {"h", 3'600'000}};
   constexpr std::int64_t kLargest = 1'000'000'000;  // far from overflow in any unit
@@ -49,7 +50,8 @@ milliseconds parse_duration(const std::string& text) {
   const auto [end, error] = std::from_chars(text.data(), text.data() + text.size(), count);
   const auto unit = kUnits.find(std::string(end, text.data() + text.size()));
   if (error != std::errc() || unit == kUnits.end() || count < 0 || count > kLargest) {
-    throw CLI::ValidationError("'" + text + "' is not a duration such as 500ms, 10s, 5m or 2h");
+    throw CLI::ValidationError(flag,
+                               "'" + text + "' is not a duration such as 500ms, 10s, 5m or 2h");
   }
   return milliseconds(count * unit->second);
 }
@@ -58,10 +60,13 @@ void add_duration(CLI::App& app, const std::string& flag, milliseconds& value, m
                   const std::string& text) {
   value = initial;
   const auto seconds = std::chrono::duration_cast<std::chrono::seconds>(initial).count();
-  app.add_option_function<std::string>(
-         flag, [&value](const std::string& given) { value = parse_duration(given); }, text)
+  const auto parse = [&value, flag](const std::string& given) {
+    value = parse_duration(flag, given);
+  };
+  app.add_option_function<std::string>(flag, parse, text)
       ->type_name("DURATION")
-      ->default_str(std::to_string(seconds) + "s");
+      ->default_str(std::to_string(seconds) + "s")
+      ->group("Limits");
 }
 
 Address checked_address(const std::string& text) {
@@ -77,6 +82,7 @@ void add_addresses(CLI::App& app, WrapOptions& options) {
            for (const auto& text : texts) options.listen.push_back(checked_address(text));
          },
          "Where to accept connections; may be repeated")
+      ->allow_extra_args(false)  // otherwise CLI11 takes [::1] for a list and its brackets away
       ->type_name("ADDRESS")
       ->required();
   app.add_option_function<std::string>(
@@ -159,14 +165,13 @@ void add_limits(CLI::App& app, WrapOptions& options) {
       ->type_name("N")
       ->capture_default_str()
       ->group("Limits");
-  const auto limits = app.add_option_group("Limits");
-  add_duration(*limits, "--handshake-timeout", options.handshake_timeout, kHandshakeTimeout,
+  add_duration(app, "--handshake-timeout", options.handshake_timeout, kHandshakeTimeout,
                "For a whole handshake");
-  add_duration(*limits, "--connect-timeout", options.connect_timeout, kConnectTimeout,
+  add_duration(app, "--connect-timeout", options.connect_timeout, kConnectTimeout,
                "For each attempt to connect to --to");
-  add_duration(*limits, "--idle-timeout", options.idle_timeout, kIdleTimeout,
+  add_duration(app, "--idle-timeout", options.idle_timeout, kIdleTimeout,
                "End a connection on which nothing has moved for this long");
-  add_duration(*limits, "--drain-timeout", options.drain_timeout, kDrainTimeout,
+  add_duration(app, "--drain-timeout", options.drain_timeout, kDrainTimeout,
                "After SIGTERM or SIGINT, let connections go on for this long");
 }
 
@@ -232,6 +237,11 @@ ktls::Result<void> validate(const WrapOptions& options) {
   }
   if (options.to.kind == Address::Kind::kTcp && options.to.port == 0) {
     return refuse("--to " + options.to.text() + ": port 0 cannot be connected to");
+  }
+  for (const auto& [flag, timeout] : {std::pair("--handshake-timeout", options.handshake_timeout),
+                                      std::pair("--connect-timeout", options.connect_timeout),
+                                      std::pair("--idle-timeout", options.idle_timeout)}) {
+    if (timeout.count() == 0) return refuse(std::string(flag) + ": nothing can be done in no time");
   }
   const auto too_long = [](const std::string& name) {
     return name.empty() || name.size() > kMaxAlpnName;

@@ -1,3 +1,4 @@
+// The key derivation functions against published vectors.
 #include "userspace/crypto/kdf.h"
 
 #include <string>
@@ -10,17 +11,16 @@ namespace tls {
 namespace {
 
 using vectors::Bytes;
-using vectors::bytes_of;
 using vectors::to_hex;
 
 TEST(Tls12Prf, AgreesWithPublishedVectors) {
   for (const auto& line : vectors::read_lines("tls12_prf.jsonl")) {
-    const auto hash = line.at("hash") == "sha384" ? HashAlgorithm::kSha384 : HashAlgorithm::kSha256;
-    const Bytes expected = bytes_of(line, "output");
+    const auto hash =
+        line.text("hash") == "sha384" ? HashAlgorithm::kSha384 : HashAlgorithm::kSha256;
+    const Bytes expected = line.bytes("output");
     Bytes out(expected.size());
-    ASSERT_TRUE(tls12_prf(hash, bytes_of(line, "secret"), line.at("label").get<std::string>(),
-                          bytes_of(line, "seed"), out));
-    EXPECT_EQ(to_hex(out), to_hex(expected)) << line.at("source");
+    ASSERT_TRUE(tls12_prf(hash, line.bytes("secret"), line.text("label"), line.bytes("seed"), out));
+    EXPECT_EQ(to_hex(out), to_hex(expected)) << line.text("source");
   }
 }
 

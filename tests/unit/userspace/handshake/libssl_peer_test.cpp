@@ -171,7 +171,7 @@ TEST_P(WithEveryVersion, RefusesAProtocolThatWasNotOffered) {
   OurPeer ours(make_client(options), Role::kClient, "server.test");
   LibsslPeer libssl(server.get(), Role::kServer);
   converse(ours, libssl);
-  if (ours.failed()) return;  // a libssl that checks by itself
+  ASSERT_TRUE(ours.done());  // libssl 3.0 leaves the check to its caller
   const auto finished = ours.handshake().finish();
   ASSERT_FALSE(finished);
   EXPECT_EQ(finished.error().code, ktls::ErrorCode::kHandshakeFailed);

@@ -1,3 +1,4 @@
+// The record layer: framing, fragmenting, and the order in which states may change.
 #include "userspace/record/record_layer.h"
 
 #include <algorithm>
