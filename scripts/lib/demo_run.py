@@ -97,6 +97,11 @@ class Service:
                                     + "\n".join(self._lines[-20:]))
                 self._changed.wait(rest)
 
+    def forget(self):
+        """What it said until now is not waited for any more."""
+        with self._changed:
+            self._lines.clear()
+
     def stop(self):
         """Ends it, and answers its exit status."""
         if self._process.poll() is None:
