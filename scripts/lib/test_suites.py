@@ -48,6 +48,11 @@ SUITES = [
     Suite("house/tidy-build", ("tests/house/tidy_build_test.py",), timeout_s=120),
     Suite("house/runner", ("tests/house/runner_test.py",), timeout_s=120),
     Suite("house/setup", ("tests/house/setup_test.py",), timeout_s=60),
+    Suite("cli/errors", ("tests/cli/errors_test.py",), needs=("openssl",), timeout_s=180),
+    Suite("cli/log", ("tests/cli/log_test.py",), needs=("openssl",), timeout_s=120),
+    Suite("cli/serving", ("tests/cli/serving_test.py",), needs=("openssl",), timeout_s=240),
+    Suite("cli/client-role", ("tests/cli/client_role_test.py",), needs=("openssl",),
+          timeout_s=180),
 ]
 
 
