@@ -53,6 +53,12 @@ SUITES = [
     Suite("cli/serving", ("tests/cli/serving_test.py",), needs=("openssl",), timeout_s=240),
     Suite("cli/client-role", ("tests/cli/client_role_test.py",), needs=("openssl",),
           timeout_s=180),
+    Suite("docs/man", ("tests/docs/man_test.py",), needs=("groff", "mandoc"), timeout_s=60),
+    Suite("docs/readme", ("tests/docs/readme_test.py",), timeout_s=60),
+    Suite("docs/demo", ("tests/docs/demo_test.py",), needs=("curl", "openssl"), timeout_s=120),
+    *(Suite(f"docs/placement/{kernel}", ("tests/docs/placement_test.py", kernel),
+            needs=("vm", "curl", "openssl"), timeout_s=VM_TIMEOUT_S, kernel=kernel)
+      for kernel in KERNELS),
 ]
 
 
