@@ -61,6 +61,8 @@ constexpr std::array<ReasonText, kReasonCount> kTexts{{
      "raise /proc/sys/fs/pipe-user-pages-soft, or the limit of open files"},
 }};
 
+constexpr std::array<std::string_view, 3> kPlacementNames{"userspace", "kernel", "nic"};
+
 constexpr bool in_order() {
   for (std::size_t i = 0; i < kTexts.size(); ++i) {
     if (static_cast<std::size_t>(kTexts[i].reason) != i) return false;
@@ -72,8 +74,7 @@ static_assert(in_order());
 }  // namespace
 
 std::string_view name_of(Placement placement) {
-  constexpr std::array<std::string_view, 3> kNames{"userspace", "kernel", "nic"};
-  return kNames.at(static_cast<std::size_t>(placement));
+  return kPlacementNames.at(static_cast<std::size_t>(placement));
 }
 
 std::span<const ReasonText> reason_texts() {
