@@ -63,7 +63,9 @@ class TlsSocket {
 
   // Takes the socket's pending error (SO_ERROR) off it: 0 if there was none. After a record that
   // does not open the kernel refuses to send, too, with the same EBADMSG, until this is called:
-  // only then can the alert bad_record_mac go out (net/tls/tls_sw.c, tls_err_abort).
+  // only then can the alert bad_record_mac go out (net/tls/tls_sw.c, tls_err_abort). Not after a
+  // send that answered EBADMSG of itself: there the sequence numbers are used up, the error is all
+  // that keeps them from starting at 0 again.
   [[nodiscard]] Result<int> take_error();
 
   // Number of the next record of that direction, by getsockopt. The structure that comes back

@@ -48,6 +48,17 @@ SUITES = [
     Suite("house/tidy-build", ("tests/house/tidy_build_test.py",), timeout_s=120),
     Suite("house/runner", ("tests/house/runner_test.py",), timeout_s=120),
     Suite("house/setup", ("tests/house/setup_test.py",), timeout_s=60),
+    Suite("cli/errors", ("tests/cli/errors_test.py",), needs=("openssl",), timeout_s=180),
+    Suite("cli/log", ("tests/cli/log_test.py",), needs=("openssl",), timeout_s=120),
+    Suite("cli/serving", ("tests/cli/serving_test.py",), needs=("openssl",), timeout_s=240),
+    Suite("cli/client-role", ("tests/cli/client_role_test.py",), needs=("openssl",),
+          timeout_s=180),
+    Suite("docs/man", ("tests/docs/man_test.py",), needs=("groff", "mandoc"), timeout_s=60),
+    Suite("docs/readme", ("tests/docs/readme_test.py",), timeout_s=60),
+    Suite("docs/demo", ("tests/docs/demo_test.py",), needs=("curl", "openssl"), timeout_s=120),
+    *(Suite(f"docs/placement/{kernel}", ("tests/docs/placement_test.py", kernel),
+            needs=("vm", "curl", "openssl"), timeout_s=VM_TIMEOUT_S, kernel=kernel)
+      for kernel in KERNELS),
 ]
 
 

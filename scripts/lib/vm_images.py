@@ -139,7 +139,12 @@ class PrivateApt:
         (root / "lists" / "partial").mkdir(parents=True)
         (root / "cache" / "archives" / "partial").mkdir(parents=True)
         (root / "status").touch()
+        # The host's settings stay, for the sake of its proxies, but not its hooks.
+        (root / "apt.conf").write_text("#clear APT::Update::Pre-Invoke;\n"
+                                       "#clear APT::Update::Post-Invoke;\n"
+                                       "#clear APT::Update::Post-Invoke-Success;\n")
         self.options = [
+            f"-c={root}/apt.conf",
             f"-oDir::Etc::sourcelist={root}/sources.list",
             "-oDir::Etc::sourceparts=/dev/null",
             "-oDir::Etc::preferences=/dev/null",
@@ -153,7 +158,6 @@ class PrivateApt:
             "-oAPT::Sandbox::User=root",
             "-oAcquire::Languages=none",
             "-oAcquire::Retries=3",
-            "-oAPT::Update::Post-Invoke-Success::=/bin/true",
         ]
 
     def run(self, tool, *arguments):

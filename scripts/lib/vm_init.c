@@ -198,14 +198,17 @@ static bool pump(struct Stream* stream) {
   return true;
 }
 
-/* Reads files for the sake of the page cache: the command then need not wait for the host. */
+/* Reads files for the sake of the page cache: the command then need not wait for the host. What
+ * the boot left to do in the background gets time to finish. */
 static void warm(char** paths) {
   static char chunk[kChunkSize];
+  if (*paths == NULL) return;
   for (; *paths != NULL; ++paths) {
     int fd = open(*paths, O_RDONLY | O_CLOEXEC);
     while (fd >= 0 && read(fd, chunk, sizeof chunk) > 0) continue;
     if (fd >= 0) close(fd);
   }
+  sleep(3);
 }
 
 static void run_command(char** arguments, char** environment, const char* folder, int out,
@@ -286,6 +289,45 @@ static void report(int port, const char* format, ...) {
   write_all(port, line, (size_t)size);
 }
 
+/* Copies what the ended command left in the pipe. What its children in the background write from
+ * now on is nobody's output, and may have no end. */
+static void drain(struct Stream* stream) {
+  int left = 0;
+  if (ioctl(stream->pipe_read, FIONREAD, &left) != 0) die("FIONREAD");
+  unsigned long long total = stream->total + (unsigned long long)left;
+  while (stream->total < total && pump(stream)) continue;
+}
+
+static int block_child_signals(void) {
+  sigset_t child;
+  sigemptyset(&child);
+  sigaddset(&child, SIGCHLD);
+  sigprocmask(SIG_BLOCK, &child, NULL);
+  return signalfd(-1, &child, SFD_NONBLOCK | SFD_CLOEXEC);
+}
+
+static void run_and_report(char** arguments, char** environment, const char* folder,
+                           char** warmed) {
+  struct Stream streams[2] = {open_stream(1), open_stream(2)};
+  int status_port = open_port(3);
+  int signals = block_child_signals();
+  warm(warmed);
+  report(status_port, "ready\n");
+  unsigned long long start = busy_nanoseconds();
+  pid_t command = fork();
+  if (command < 0) die("fork");
+  if (command == 0)
+    run_command(arguments, environment, folder, streams[0].pipe_write, streams[1].pipe_write);
+  int status = follow(command, signals, streams);
+  unsigned long long busy = busy_nanoseconds() - start;
+  drain(&streams[0]);
+  drain(&streams[1]);
+  sync();
+  report(status_port, "done %d %llu %llu %llu\n",
+         WIFSIGNALED(status) ? 128 + WTERMSIG(status) : WEXITSTATUS(status), streams[0].total,
+         streams[1].total, busy);
+}
+
 int main(void) {
   mount_at("devtmpfs", "/dev", "devtmpfs", MS_NOSUID, "mode=755");
   kernel_log = fopen("/dev/kmsg", "we");
@@ -303,29 +345,6 @@ int main(void) {
   raise_loopback();
   sethostname("ktls-vm", 7);
   umask(022);
-
-  struct Stream streams[2] = {open_stream(1), open_stream(2)};
-  int status_port = open_port(3);
-  sigset_t child;
-  sigemptyset(&child);
-  sigaddset(&child, SIGCHLD);
-  sigprocmask(SIG_BLOCK, &child, NULL);
-  int signals = signalfd(-1, &child, SFD_NONBLOCK | SFD_CLOEXEC);
-
-  warm(warmed);
-  report(status_port, "ready\n");
-  unsigned long long start = busy_nanoseconds();
-  pid_t command = fork();
-  if (command < 0) die("fork");
-  if (command == 0)
-    run_command(arguments, environment, folder[0], streams[0].pipe_write, streams[1].pipe_write);
-  int status = follow(command, signals, streams);
-  unsigned long long busy = busy_nanoseconds() - start;
-  /* What a child left in the background may still write later is nobody's output. */
-  while (pump(&streams[0]) || pump(&streams[1])) continue;
-  sync();
-  report(status_port, "done %d %llu %llu %llu\n",
-         WIFSIGNALED(status) ? 128 + WTERMSIG(status) : WEXITSTATUS(status), streams[0].total,
-         streams[1].total, busy);
+  run_and_report(arguments, environment, folder[0], warmed);
   for (;;) pause(); /* The host ends the machine once it has every byte. */
 }

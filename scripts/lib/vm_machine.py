@@ -153,7 +153,8 @@ def program_files(command):
         return []
     listed = subprocess.run(["ldd", program], capture_output=True, text=True, check=False)
     libraries = re.findall(r"(/\S+) \(0x", listed.stdout)
-    files = [program, *libraries, *command[1:]]
+    files = [program, *libraries, *command[1:], "/etc/ld.so.cache",
+             "/usr/lib/locale/locale-archive"]
     return [os.path.abspath(path) for path in files if os.path.isfile(path)]
 
 
@@ -235,9 +236,13 @@ class Machine:
     def spawn(self, name, command, pass_fds=(), preexec=die_with_parent):
         with open(self.work / f"{name}.log", "wb") as log:
             # A session of its own: Ctrl-C reaches the script, and the script ends the machine.
-            process = subprocess.Popen(command, stdin=subprocess.DEVNULL, stdout=log, stderr=log,
-                                       pass_fds=pass_fds, preexec_fn=preexec,
-                                       start_new_session=True)
+            try:
+                process = subprocess.Popen(command, stdin=subprocess.DEVNULL, stdout=log,
+                                           stderr=log, pass_fds=pass_fds, preexec_fn=preexec,
+                                           start_new_session=True)
+            except subprocess.SubprocessError as error:
+                raise VmError("no read-only view of the file system can be made: scripts/vm "
+                              "needs CAP_SYS_ADMIN, which containers often lack") from error
         self.processes.append(process)
         return process
 
@@ -280,7 +285,7 @@ class Machine:
                    "-kernel", str(self.image.vmlinux), "-initrd", str(self.work / "initramfs")]
         kernel_options = list(KERNEL_OPTIONS)
         if options.icount:
-            # No random seed is handed to the guest by this machine version, nor by -seed, -rtc.
+            # The same input for every run; the machine's version hands over no random seed.
             command += ["-accel", "tcg,thread=single", "-icount", "shift=0,sleep=off",
                         "-seed", "1", "-rtc", "base=2025-01-01T00:00:00,clock=vm"]
             kernel_options += ICOUNT_KERNEL_OPTIONS

@@ -81,10 +81,14 @@ def help_text():
 
 
 def help_flags():
-    """Flag and the rest of its line, from `ktls-bridge wrap --help` without its examples."""
+    """Flag: (name of its value, default), from `ktls-bridge wrap --help` without its examples."""
+    found = {}
     options = help_text().split("Examples:")[0]
-    return {match.group(2): match.group(3) for match in
-            re.finditer(r"^  (-\w,)?(--[\w-]+)(.*)$", options, re.MULTILINE)}
+    for flag, rest in re.findall(r"^ +(?:-\w,)?(--[\w-]+)(.*)$", options, re.MULTILINE):
+        value = re.match(r" ([^\s:=]+)(?:[^=]*=(\S+))?", rest)
+        takes_value = value and not rest.startswith(("  ", " Excludes:"))
+        found[flag] = (value.group(1), value.group(2)) if takes_value else ("", None)
+    return found
 
 
 def normal(sentence):
@@ -156,17 +160,16 @@ class Manual(unittest.TestCase):
         self.assertEqual(told, set(help_flags()))
 
     def test_values_and_defaults_are_those_of_the_help(self):
-        flags = help_flags()
+        told = {}
         for tag, text in man_flags().items():
             flag, _, value = tag.partition(" ")
-            if flag not in flags or "," in tag:
-                continue
-            rest = flags[flag]
-            self.assertEqual(value, (rest.split() + [""])[0] if value else "", flag)
-            default = re.search(r"\[([\w|]+)\]", rest)
-            if default and flag not in NO_DEFAULT:
-                self.assertRegex(text, r"Default: |the default", flag)
-                self.assertIn(default.group(1), text, flag)
+            default = re.search(r"Default: (\w+)\.", text)
+            if "," not in tag:  # -h, --help
+                told[flag] = (value, default.group(1) if default else None)
+        for flag, (value, default) in help_flags().items():
+            if flag != "--help":
+                self.assertEqual(told[flag],
+                                 (value, None if flag in NO_DEFAULT else default), flag)
 
     def test_reasons_are_those_of_the_kernel_floor(self):
         self.assertGreater(len(code_reasons()), 10)

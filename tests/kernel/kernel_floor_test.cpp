@@ -3,15 +3,15 @@
 #include <algorithm>
 #include <array>
 #include <cerrno>
-#include <filesystem>
-#include <iterator>
 #include <memory>
 #include <string>
 #include <string_view>
 
+#include <fcntl.h>
 #include <gtest/gtest.h>
 #include <netinet/in.h>
 #include <sys/socket.h>
+#include <unistd.h>
 
 #include "ktls/core/capability.h"
 #include "ktls/core/reason.h"
@@ -154,6 +154,24 @@ TEST_P(RunningKernelFloor, SealsAndOpensTheRecordsOfOpensslForEveryCipherAndVers
     ASSERT_TRUE(socket(pair.receiver).install(Direction::kReceive, info).has_value());
     write_raw(pair.sender, from_hex(known.hex));
     expect_record(pair.receiver, kTypeApplicationData, bytes_of("kernel floor"));
+  }
+}
+
+TEST_P(RunningKernelFloor, RefusesToAttachToWhatIsNotPlainTcp) {
+  const auto attach_errno = [this](int fd) {
+    const auto attached = socket(fd).attach();
+    return attached ? 0 : attached.error().sys_errno;
+  };
+  int pipe_fds[2] = {-1, -1};
+  ASSERT_EQ(::pipe2(pipe_fds, O_CLOEXEC), 0);
+  EXPECT_EQ(attach_errno(own(pipe_fds[0])), ENOTSOCK);
+  EXPECT_EQ(attach_errno(own(pipe_fds[1])), ENOTSOCK);
+  const int unix_fd = own(::socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0));
+  EXPECT_EQ(attach_errno(unix_fd), EOPNOTSUPP);
+  const int mptcp_fd = ::socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, IPPROTO_MPTCP);
+  // A kernel may be built without MPTCP, or have it switched off.
+  if (mptcp_fd >= 0) {
+    EXPECT_EQ(attach_errno(own(mptcp_fd)), ENOPROTOOPT);
   }
 }
 

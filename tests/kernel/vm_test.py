@@ -74,6 +74,11 @@ def carries_every_byte_on_its_own_stream():
     return result.stdout == content and result.stderr == b"\r\n\0"
 
 
+def ends_with_the_command_whatever_it_left_running():
+    result = vm("--timeout", "60", command=["sh", "-c", "yes & sleep 1; echo last >&2"])
+    return result.returncode == 0 and result.stderr == b"last\n" and len(result.stdout) > 4096
+
+
 def passes_folder_environment_and_arguments():
     os.chdir("/usr/share")
     result = vm("--env", "A=b  c", command=["sh", "-c", 'pwd; echo "$A-$1"', "x", "d  'e"])
@@ -101,10 +106,14 @@ def reports_a_panic():
 
 def counts_instructions():
     counts = []
-    for _ in range(2):
+    # A run on a crowded host may count some background work of the kernel, so look for a pair.
+    for _ in range(4):
         result = vm("--icount", command=["sha256sum", "/bin/bash"])
-        counts.append(int(re.search(rb"icount: (\d+) instructions", result.stderr).group(1)))
-    return abs(counts[0] - counts[1]) < 0.01 * counts[0]
+        count = int(re.search(rb"icount: (\d+) instructions", result.stderr).group(1))
+        if any(abs(count - other) < 0.01 * other for other in counts):
+            return True
+        counts.append(count)
+    return False
 
 
 def ends_its_processes_when_terminated():
@@ -122,6 +131,7 @@ def ends_its_processes_when_terminated():
 
 CHECKS = [runs_the_chosen_kernel, has_kernel_tls, leaves_a_module_out, has_io_uring,
           returns_the_exit_status, carries_every_byte_on_its_own_stream,
+          ends_with_the_command_whatever_it_left_running,
           passes_folder_environment_and_arguments, writes_to_the_output_folder_alone,
           ends_at_the_timeout, reports_a_panic, counts_instructions,
           ends_its_processes_when_terminated]

@@ -344,14 +344,13 @@ int FakeKernel::emit(Socket& socket, std::uint8_t type, std::span<const std::uin
   if (sockets_.at(socket.peer).wire.size() >= traits_.wire_capacity) return EAGAIN;
   const bool wraps = socket.tx->sequence() == UINT64_MAX;
   const Bytes record = socket.tx->seal(type, payload);
-  if (wraps) {  // tls_advance_record_sn
-    socket.pending_error = EBADMSG;
-    return EBADMSG;
+  if (!socket.write_is_shut) {
+    inject(socket.peer, record);
+    socket.sent.push_back({type, {payload.begin(), payload.end()}});
   }
-  if (socket.write_is_shut) return 0;
-  inject(socket.peer, record);
-  socket.sent.push_back({type, {payload.begin(), payload.end()}});
-  return 0;
+  // tls_advance_record_sn: the last record goes out, and is reported as failed.
+  if (wraps) socket.pending_error = EBADMSG;
+  return socket.pending_error;
 }
 
 int FakeKernel::flush(Socket& socket) {

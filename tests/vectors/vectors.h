@@ -2,60 +2,44 @@
 #pragma once
 
 #include <cstdint>
-#include <fstream>
+#include <memory>
 #include <span>
-#include <stdexcept>
 #include <string>
 #include <string_view>
 #include <vector>
 
-#include <nlohmann/json.hpp>
+#include <nlohmann/json_fwd.hpp>
 
 namespace vectors {
 
 using Bytes = std::vector<std::uint8_t>;
 
-inline std::uint8_t nibble(char digit) {
-  constexpr std::string_view kDigits = "0123456789abcdef";
-  const auto value = kDigits.find(digit);
-  if (value == std::string_view::npos) throw std::invalid_argument("not lower-case hex");
-  return static_cast<std::uint8_t>(value);
-}
+// Lower-case digits only; throws std::invalid_argument for anything else.
+[[nodiscard]] Bytes from_hex(std::string_view hex);
+[[nodiscard]] std::string to_hex(std::span<const std::uint8_t> bytes);
 
-inline Bytes from_hex(std::string_view hex) {
-  if (hex.size() % 2 != 0) throw std::invalid_argument("odd number of hex digits");
-  Bytes bytes;
-  bytes.reserve(hex.size() / 2);
-  for (std::size_t i = 0; i < hex.size(); i += 2) {
-    bytes.push_back(static_cast<std::uint8_t>(nibble(hex[i]) << 4 | nibble(hex[i + 1])));
-  }
-  return bytes;
-}
+// One JSON object of a file. A member that is missing, or of another type, throws: a test that ran
+// on less than it thinks would prove nothing. The JSON library stays out of this header, because
+// it takes a compiler longer than any test that reads vectors.
+class Vector {
+ public:
+  explicit Vector(const nlohmann::json& object);
 
-inline std::string to_hex(std::span<const std::uint8_t> bytes) {
-  constexpr std::string_view kDigits = "0123456789abcdef";
-  std::string hex;
-  hex.reserve(2 * bytes.size());
-  for (const std::uint8_t byte : bytes) {
-    hex.push_back(kDigits[byte >> 4]);
-    hex.push_back(kDigits[byte & 0xf]);
-  }
-  return hex;
-}
+  [[nodiscard]] bool has(const std::string& name) const;
+  [[nodiscard]] std::string text(const std::string& name) const;
+  [[nodiscard]] std::uint64_t number(const std::string& name) const;
+  [[nodiscard]] bool flag(const std::string& name) const;
+  // A string of hex digits: as bytes, or as one number.
+  [[nodiscard]] Bytes bytes(const std::string& name) const;
+  [[nodiscard]] std::uint64_t hex_number(const std::string& name) const;
+  [[nodiscard]] Vector object(const std::string& name) const;
+  [[nodiscard]] std::vector<Vector> list(const std::string& name) const;
 
-// Member `name` of `object`, which is a string of hex digits.
-inline Bytes bytes_of(const nlohmann::json& object, const char* name) {
-  return from_hex(object.at(name).get<std::string>());
-}
+ private:
+  std::shared_ptr<const nlohmann::json> object_;
+};
 
-// The lines of file `name` of this folder, one object each. Throws if there is none: a test that
-// ran on no vectors would prove nothing.
-inline std::vector<nlohmann::json> read_lines(const std::string& name) {
-  std::ifstream file(std::string(KTLS_VECTORS_DIR "/") + name);
-  std::vector<nlohmann::json> lines;
-  for (std::string line; std::getline(file, line);) lines.push_back(nlohmann::json::parse(line));
-  if (lines.empty()) throw std::runtime_error("no vectors in " + name);
-  return lines;
-}
+// The lines of file `name` of this folder. Throws if there are none.
+[[nodiscard]] std::vector<Vector> read_lines(const std::string& name);
 
 }  // namespace vectors

@@ -2,6 +2,7 @@
 
 #include "tools/common/address.h"
 
+#include <algorithm>
 #include <cerrno>
 #include <charconv>
 #include <cstddef>
@@ -33,6 +34,10 @@ Error malformed(std::string_view text, std::string_view why) {
   return Error::of(ErrorCode::kInvalidArgument, detail);
 }
 
+bool is_blank(char c) {
+  return static_cast<unsigned char>(c) <= ' ' || c == 0x7f;
+}
+
 Result<SocketAddress> unix_socket_address(const std::string& path) {
   SocketAddress address;
   auto* sun = reinterpret_cast<sockaddr_un*>(&address.storage);
@@ -51,7 +56,8 @@ void remove_stale_socket(const SocketAddress& address) {
   const auto* sun = reinterpret_cast<const sockaddr_un*>(&address.storage);
   struct stat status {};
   if (::lstat(sun->sun_path, &status) != 0 || !S_ISSOCK(status.st_mode)) return;
-  const ktls::UniqueFd trial(::socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0));
+  // Not blocking: one that is too busy to answer is not dead either.
+  const ktls::UniqueFd trial(::socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0));
   if (!trial) return;
   if (::connect(trial.get(), address.data(), address.size) != 0 && errno == ECONNREFUSED) {
     ::unlink(sun->sun_path);
@@ -63,7 +69,9 @@ void remove_stale_socket(const SocketAddress& address) {
 std::string Address::text() const {
   if (kind == Kind::kUnix) return std::string(kUnixPrefix) + path;
   const bool is_v6 = host.find(':') != std::string::npos;
-  return (is_v6 ? "[" + host + "]" : host) + ":" + std::to_string(port);
+  std::string text = is_v6 ? "[" : "";
+  text.append(host).append(is_v6 ? "]:" : ":").append(std::to_string(port));
+  return text;
 }
 
 std::string SocketAddress::text() const {
@@ -78,8 +86,9 @@ std::string SocketAddress::text() const {
   char port[NI_MAXSERV] = {};
   const int flags = NI_NUMERICHOST | NI_NUMERICSERV;
   if (::getnameinfo(data(), size, host, sizeof host, port, sizeof port, flags) != 0) return "?";
-  if (family() == AF_INET6) return "[" + std::string(host) + "]:" + port;
-  return std::string(host) + ":" + port;
+  std::string text = family() == AF_INET6 ? "[" : "";
+  text.append(host).append(family() == AF_INET6 ? "]:" : ":").append(port);
+  return text;
 }
 
 Result<Address> parse_address(std::string_view text) {
@@ -92,13 +101,19 @@ Result<Address> parse_address(std::string_view text) {
     static_cast<void>(checked);
     return address;
   }
-  const std::size_t colon = text.rfind(':');
+  // The colons within brackets are part of the host.
+  const std::size_t bracket = text.starts_with('[') ? text.find(']') : 0;
+  if (bracket == std::string_view::npos) return ktls::fail(malformed(text, "'[' without ']'"));
+  const std::size_t colon = text.substr(bracket).rfind(':');
   if (colon == std::string_view::npos) return ktls::fail(malformed(text, "there is no port"));
 
-  std::string_view host = text.substr(0, colon);
-  const std::string_view port = text.substr(colon + 1);
+  std::string_view host = text.substr(0, bracket + colon);
+  const std::string_view port = text.substr(bracket + colon + 1);
+  if (std::any_of(host.begin(), host.end(), is_blank)) {
+    return ktls::fail(malformed(text, "the host holds a space or a control character"));
+  }
   if (host.starts_with('[')) {
-    if (!host.ends_with(']')) return ktls::fail(malformed(text, "'[' without ']'"));
+    if (!host.ends_with(']')) return ktls::fail(malformed(text, "']' without ':' after it"));
     host = host.substr(1, host.size() - 2);
     in6_addr ignored{};
     const std::string numeric(host.substr(0, host.find('%')));
@@ -138,6 +153,8 @@ Result<std::vector<SocketAddress>> resolve(const Address& address, bool for_list
     SocketAddress& next = found.emplace_back();
     std::memcpy(&next.storage, each->ai_addr, each->ai_addrlen);
     next.size = each->ai_addrlen;
+    // [::] takes the IPv4 addresses, too, which 0.0.0.0 in the same list would find in use.
+    next.v6_only = for_listening && host == nullptr;
   }
   return found;
 }
@@ -156,6 +173,9 @@ Result<ktls::UniqueFd> listen_on(const SocketAddress& address, bool shared_port)
     ::setsockopt(fd.get(), SOL_SOCKET, SO_REUSEADDR, &on, sizeof on);
     if (shared_port && ::setsockopt(fd.get(), SOL_SOCKET, SO_REUSEPORT, &on, sizeof on) != 0) {
       return failed("SO_REUSEPORT");
+    }
+    if (address.v6_only && address.family() == AF_INET6) {
+      ::setsockopt(fd.get(), IPPROTO_IPV6, IPV6_V6ONLY, &on, sizeof on);
     }
   }
   if (::bind(fd.get(), address.data(), address.size) != 0) return failed("bind");

@@ -28,6 +28,7 @@ struct Address {
 struct SocketAddress {
   sockaddr_storage storage{};
   socklen_t size = 0;
+  bool v6_only = false;  // to listen on: the IPv4 addresses have a socket of their own
 
   [[nodiscard]] const sockaddr* data() const { return reinterpret_cast<const sockaddr*>(&storage); }
   [[nodiscard]] int family() const { return storage.ss_family; }

@@ -97,6 +97,19 @@ std::string json_line(LogLevel level, std::string_view event, const LogFields& f
 
 }  // namespace
 
+std::string one_line(std::string_view text) {
+  std::string line;
+  for (const char c : text) {
+    const auto byte = static_cast<unsigned char>(c);
+    if (byte >= ' ' && byte != 0x7f) {
+      line += c;
+    } else {
+      line += fmt::format("\\x{:02x}", byte);
+    }
+  }
+  return line;
+}
+
 std::string text_line(std::string_view event, const LogFields& fields) {
   std::string line(event);
   for (const auto& [key, value] : fields) {

@@ -37,6 +37,9 @@ class Log {
   std::shared_ptr<spdlog::logger> logger_;
 };
 
+// `text` with its control characters as \xNN, so that a message stays one line.
+[[nodiscard]] std::string one_line(std::string_view text);
+
 // `event key=value …` without time and level; exposed for tests.
 [[nodiscard]] std::string text_line(std::string_view event, const LogFields& fields);
 

@@ -8,6 +8,7 @@
 #include <sys/resource.h>
 
 #include "tools/common/exit_code.h"
+#include "tools/common/log.h"
 #include "tools/ktls-bridge/version.h"
 #include "tools/ktls-bridge/wrap.h"
 #include "tools/ktls-bridge/wrap_options.h"
@@ -38,7 +39,10 @@ int main(int argc, char** argv) {
   } catch (const CLI::Success& success) {
     return app.exit(success);  // --help, --version
   } catch (const CLI::ParseError& error) {
-    std::fprintf(stderr, "ktls-bridge: %s (see ktls-bridge --help)\n", error.what());
+    const std::string what = tools::one_line(error.what());
+    const char* command = app.got_subcommand("wrap") ? " wrap" : "";
+    std::fprintf(stderr, "ktls-bridge%s: %s (see ktls-bridge%s --help)\n", command, what.c_str(),
+                 command);
     return tools::kExitUsage;
   }
   return tools::run_wrap(wrap);

@@ -37,6 +37,23 @@ constexpr std::size_t kDescriptorsBesides = 64;
 // can wait for a buffer while holding one.
 constexpr std::size_t kBuffersPerConnection = 4;
 
+// The socket files that were made, and are removed when nobody listens on them any more.
+class SocketFiles {
+ public:
+  SocketFiles() = default;
+  SocketFiles(const SocketFiles&) = delete;
+  SocketFiles& operator=(const SocketFiles&) = delete;
+  ~SocketFiles() { remove(); }
+
+  void add(std::string path) { paths_.push_back(std::move(path)); }
+  void remove() {
+    for (const std::string& path : std::exchange(paths_, {})) ::unlink(path.c_str());
+  }
+
+ private:
+  std::vector<std::string> paths_;
+};
+
 // Everything that lives as long as the program serves.
 struct Wrap {
   explicit Wrap(const WrapOptions& given) : options(given), log(given.log_format, given.log_level) {
@@ -48,12 +65,13 @@ struct Wrap {
   Log log;
   std::unique_ptr<KeylogFile> keylog;
   WrapSetting setting;
+  SocketFiles socket_files;
   std::vector<std::string> listening;  // each address once, with the port that it got
   std::vector<std::unique_ptr<WrapWorker>> workers;
 };
 
 int complain(ExitCode code, const std::string& what) {
-  std::fprintf(stderr, "ktls-bridge wrap: %s\n", what.c_str());
+  std::fprintf(stderr, "ktls-bridge wrap: %s\n", one_line(what).c_str());
   return code;
 }
 
@@ -109,7 +127,8 @@ int check_kernel(Wrap& wrap) {
 
 // Each thread has a listening socket of its own, among which the kernel spreads the connections.
 // A unix socket cannot be shared so: all threads accept from the one there is.
-Result<std::vector<std::vector<UniqueFd>>> make_listeners(const WrapOptions& options) {
+Result<std::vector<std::vector<UniqueFd>>> make_listeners(const WrapOptions& options,
+                                                          SocketFiles& socket_files) {
   std::vector<std::vector<UniqueFd>> per_thread(options.threads);
   for (const Address& address : options.listen) {
     KTLS_TRY(std::vector<SocketAddress> found, resolve(address, true));
@@ -121,6 +140,7 @@ Result<std::vector<std::vector<UniqueFd>>> make_listeners(const WrapOptions& opt
         KTLS_TRY(each, local_address(alone.get()));
       }
       KTLS_TRY(UniqueFd first, listen_on(each, is_shared));
+      if (each.family() == AF_UNIX) socket_files.add(address.path);
       for (std::size_t i = 1; i < per_thread.size(); ++i) {
         if (is_shared) {
           KTLS_TRY(UniqueFd next, listen_on(each, true));
@@ -137,7 +157,7 @@ Result<std::vector<std::vector<UniqueFd>>> make_listeners(const WrapOptions& opt
 
 int make_workers(Wrap& wrap, int stopped) {
   const WrapOptions& options = wrap.options;
-  auto listeners = make_listeners(options);
+  auto listeners = make_listeners(options, wrap.socket_files);
   if (!listeners) {
     const bool unknown = listeners.error().code == ErrorCode::kInvalidArgument;
     return complain(unknown ? kExitNoHost : kExitOsError, listeners.error().message());
@@ -147,7 +167,11 @@ int make_workers(Wrap& wrap, int stopped) {
         std::max<std::size_t>((options.max_connections + i) / options.threads, 1);
     auto loop = bridge::Loop::create(
         options.loop, {.buffers_max = share * kBuffersPerConnection, .pipes_max = share * 2});
-    if (!loop) return complain(kExitUnavailable, "--loop: " + loop.error().message());
+    if (!loop) {
+      const bool is_demanded = options.loop == bridge::LoopKind::kIoUring;
+      return complain(is_demanded ? kExitUnavailable : kExitOsError,
+                      "--loop: " + loop.error().message());
+    }
     if (i == 0) {
       for (const UniqueFd& each : listeners->front()) {
         wrap.listening.push_back(local_text(each.get()));
@@ -162,16 +186,21 @@ int make_workers(Wrap& wrap, int stopped) {
   return kExitOk;
 }
 
-void raise_descriptor_limit(Wrap& wrap) {
-  const std::size_t wanted =
-      wrap.options.max_connections * kDescriptorsPerConnection + kDescriptorsBesides;
+void raise_descriptor_limit() {
   rlimit limit{};
   ::getrlimit(RLIMIT_NOFILE, &limit);
   limit.rlim_cur = limit.rlim_max;
   ::setrlimit(RLIMIT_NOFILE, &limit);
-  if (limit.rlim_max >= wanted) return;
+}
+
+void warn_of_descriptor_limit(const Wrap& wrap) {
+  const std::size_t wanted =
+      wrap.options.max_connections * kDescriptorsPerConnection + kDescriptorsBesides;
+  rlimit limit{};
+  ::getrlimit(RLIMIT_NOFILE, &limit);
+  if (limit.rlim_cur >= wanted) return;
   wrap.log.write(LogLevel::kWarning, "limits",
-                 {{"open_files", std::uint64_t{limit.rlim_max}},
+                 {{"open_files", std::uint64_t{limit.rlim_cur}},
                   {"wanted", std::uint64_t{wanted}},
                   {"hint", std::string("raise ulimit -n or lower --max-connections")}});
 }
@@ -192,6 +221,7 @@ void announce(const Wrap& wrap) {
     fields.emplace_back("reason", std::string(text.code));
     fields.emplace_back("remedy", std::string(text.remedy));
   }
+  warn_of_descriptor_limit(wrap);
   for (const std::string& address : wrap.listening) {
     wrap.log.write(LogLevel::kInfo, "listening", {{"address", address}});
   }
@@ -203,12 +233,6 @@ void announce(const Wrap& wrap) {
     wrap.log.write(LogLevel::kWarning, "self_signed",
                    {{"sha256", setting.context->certificate_fingerprint()},
                     {"hint", std::string("for a first try only: clients cannot verify it")}});
-  }
-}
-
-void remove_unix_sockets(const WrapOptions& options) {
-  for (const Address& address : options.listen) {
-    if (address.kind == Address::Kind::kUnix) ::unlink(address.path.c_str());
   }
 }
 
@@ -238,6 +262,8 @@ int serve(Wrap& wrap, int signals, int stopped) {
       std::_Exit(128 + static_cast<int>(info.ssi_signo));
     }
     wrap.log.write(LogLevel::kInfo, "draining", {{"signal", "SIG" + name}});
+    // Before the listeners are closed: from then on the path is free for a successor.
+    wrap.socket_files.remove();
     for (const auto& worker : wrap.workers) worker->drain();
   }
   std::uint64_t cut_off = 0;
@@ -247,7 +273,6 @@ int serve(Wrap& wrap, int signals, int stopped) {
     cut_off += worker->cut_off();
     failed = failed || worker->failed();
   }
-  remove_unix_sockets(wrap.options);
   wrap.log.write(LogLevel::kInfo, "stopped", {{"cut_off", cut_off}});
   return failed ? kExitOsError : kExitOk;
 }
@@ -256,7 +281,6 @@ int serve(Wrap& wrap, int signals, int stopped) {
 int check_destination(const Wrap& wrap) {
   const auto reached = connect_within(wrap.setting.to, wrap.options.connect_timeout);
   if (!reached) return complain(kExitUnavailable, reached.error().message());
-  remove_unix_sockets(wrap.options);
   std::fprintf(stderr, "ktls-bridge wrap: the configuration is good\n");
   return kExitOk;
 }
@@ -280,7 +304,7 @@ int run_wrap(const WrapOptions& options) {
     return complain(kExitOsError, Error::system(errno, "signalfd").message());
 
   Wrap wrap(options);
-  raise_descriptor_limit(wrap);
+  raise_descriptor_limit();
   if (const int code = make_context(wrap); code != kExitOk) return code;
   if (const int code = check_kernel(wrap); code != kExitOk) return code;
   auto to = resolve(options.to, false);

@@ -16,9 +16,27 @@ using ktls::UniqueFd;
 using std::chrono::milliseconds;
 
 // When descriptors or memory run out, accepting again at once would spin: connections end first.
+// The same goes for a system that refuses (EPERM).
 constexpr milliseconds kAcceptPause{100};
 // Longer than anybody waits; the sleep is ended by cancelling it.
 constexpr milliseconds kUntilWoken = std::chrono::hours(24);
+
+// accept(2): the error is that of one connection, which ended before we came to it.
+bool is_over_already(const Error& error) {
+  switch (error.sys_errno) {
+    case ECONNABORTED:
+    case EPROTO:
+    case ENETDOWN:
+    case ENOPROTOOPT:
+    case EHOSTDOWN:
+    case ENONET:
+    case EHOSTUNREACH:
+    case ENETUNREACH:
+      return true;
+    default:
+      return false;
+  }
+}
 
 bool is_shortage(const Error& error) {
   return error.sys_errno == EMFILE || error.sys_errno == ENFILE || error.sys_errno == ENOBUFS ||
@@ -50,6 +68,9 @@ ktls::Result<void> WrapWorker::start() {
         setting_.log->write(LogLevel::kError, "loop", {{"error", ran.error().message()}});
         failed_ = true;
       }
+      // The loop may have stopped before accept_from() came to it. Connections must not go on
+      // queueing where nobody accepts them any more.
+      listeners_.clear();
       on_stopped_();
     });
   } catch (const std::system_error& error) {
@@ -75,7 +96,7 @@ void WrapWorker::begin_drain() {
 }
 
 void WrapWorker::stop_when_idle() {
-  if (is_draining_ && sessions_.empty()) {
+  if (is_draining_ && connections_ == 0) {
     draining_.cancel();
     loop_->stop();
   }
@@ -89,7 +110,7 @@ Task<void> WrapWorker::end_at_deadline() {
 }
 
 Task<void> WrapWorker::wait_for_room() {
-  while (sessions_.size() >= max_connections_ && !is_draining_) {
+  while (connections_ >= max_connections_ && !is_draining_) {
     Scope room(*loop_);
     waiting_for_room_.insert(&room);
     auto slept = co_await loop_->sleep(room, kUntilWoken);
@@ -98,20 +119,32 @@ Task<void> WrapWorker::wait_for_room() {
   }
 }
 
+void WrapWorker::warn(const Error& error) const {
+  LogFields fields = {{"error", error.message()}};
+  if (is_shortage(error)) {
+    fields.emplace_back("hint", std::string("raise the limit of open files (ulimit -n), or lower "
+                                            "--max-connections"));
+  }
+  setting_.log->write(LogLevel::kWarning, "accept", fields);
+}
+
 Task<void> WrapWorker::accept_from(UniqueFd& listener) {
+  bool is_warned = false;  // once for each time that it does not work
   while (!is_draining_) {
     co_await wait_for_room();
     auto accepted = co_await loop_->accept(accepting_, listener.get());
     if (accepted) {
+      is_warned = false;
+      // The last place may have gone to another listener meanwhile.
+      co_await wait_for_room();
+      if (is_draining_) break;
+      ++connections_;  // here, because the session begins later than the next accept()
       loop_->spawn(run_session(*std::move(accepted)));
       continue;
     }
     if (accepting_.failure()) break;
-    if (!is_shortage(accepted.error())) continue;  // the client went away before we came
-    setting_.log->write(LogLevel::kWarning, "accept",
-                        {{"error", accepted.error().message()},
-                         {"hint", std::string("raise the limit of open files (ulimit -n), or "
-                                              "lower --max-connections")}});
+    if (is_over_already(accepted.error())) continue;
+    if (!std::exchange(is_warned, true)) warn(accepted.error());
     auto paused = co_await loop_->sleep(accepting_, kAcceptPause);
     static_cast<void>(paused);
   }
@@ -123,7 +156,9 @@ Task<void> WrapWorker::run_session(UniqueFd accepted) {
   sessions_.insert(&cancellation);
   co_await wrap_session(*loop_, cancellation, setting_, std::move(accepted));
   sessions_.erase(&cancellation);
-  if (!waiting_for_room_.empty()) (*waiting_for_room_.begin())->cancel();
+  --connections_;
+  // All of them, because the first may wait for a client for ever. Who comes too late waits on.
+  for (Scope* waiting : waiting_for_room_) waiting->cancel();
   stop_when_idle();
 }
 

@@ -47,6 +47,7 @@ class WrapWorker {
   [[nodiscard]] bridge::Task<void> wait_for_room();
   [[nodiscard]] bridge::Task<void> run_session(ktls::UniqueFd accepted);
   [[nodiscard]] bridge::Task<void> end_at_deadline();
+  void warn(const ktls::Error& error) const;
   void begin_drain();
   void stop_when_idle();
 
@@ -58,6 +59,7 @@ class WrapWorker {
   bridge::Scope accepting_;
   bridge::Scope draining_;
   std::set<Cancellation*> sessions_;
+  std::size_t connections_ = 0;  // sessions, and those that are about to begin
   std::set<bridge::Scope*> waiting_for_room_;  // acceptors asleep until a connection ends
   bool is_draining_ = false;
   std::size_t cut_off_ = 0;

@@ -39,14 +39,20 @@ ssize_t splice_now(int in_fd, int out_fd, std::size_t size) {
   }
 }
 
-// Moves all `size` bytes that the pipe holds.
+// Moves all `size` bytes that the pipe holds; waits only where the other end takes no more.
 Task<Result<void>> empty_pipe(Loop& loop, Scope& scope, const Pipe& pipe, int out_fd,
                               std::size_t size) {
   while (size != 0) {
-    auto moved = co_await loop.splice(scope, pipe.read_end(), out_fd, size);
-    if (!moved) co_return ktls::fail(std::move(moved).error());
-    if (*moved == 0) co_return ktls::fail(Error::system(EPIPE, "splice"));
-    size -= *moved;
+    ssize_t moved = splice_now(pipe.read_end(), out_fd, size);
+    if (moved == -EAGAIN) {
+      auto waited = co_await loop.splice(scope, pipe.read_end(), out_fd, size);
+      if (!waited) co_return ktls::fail(std::move(waited).error());
+      moved = static_cast<ssize_t>(*waited);
+    }
+    if (moved <= 0) {
+      co_return ktls::fail(Error::system(moved < 0 ? static_cast<int>(-moved) : EPIPE, "splice"));
+    }
+    size -= static_cast<std::size_t>(moved);
   }
   co_return Result<void>();
 }
@@ -108,6 +114,9 @@ Task<Result<ReceiveStep>> KernelReceiver::move_to(Scope& scope, int plain_fd) {
   make_nonblocking(plain_fd);
   Backoff backoff;
   for (;;) {
+    // A peer that always has more for us must not keep the other connections waiting.
+    auto turn = co_await loop_->turn(scope);
+    if (!turn) co_return ktls::fail(std::move(turn).error());
     const bool has_waited = was_empty_;
     if (has_waited) {
       auto ready = co_await loop_->readable(scope, socket_.fd());
@@ -159,6 +168,8 @@ KernelSender::KernelSender(Loop& loop, int fd, ktls::Syscalls& syscalls)
 Task<Result<SendStep>> KernelSender::move_from(Scope& scope, int plain_fd) {
   make_nonblocking(plain_fd);
   for (;;) {
+    auto begun = co_await loop_->turn(scope);
+    if (!begun) co_return ktls::fail(std::move(begun).error());
     if (std::exchange(was_empty_, true)) {
       auto ready = co_await loop_->readable(scope, plain_fd);
       if (!ready) co_return ktls::fail(std::move(ready).error());

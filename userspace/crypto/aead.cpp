@@ -44,6 +44,9 @@ const EVP_CIPHER* fetched_cipher(const BulkCipher& cipher) {
   return row == fetched.end() ? nullptr : row->cipher.get();
 }
 
+// No AEAD of libcrypto has a longer tag.
+constexpr std::size_t kTagSizeMax = 16;
+
 // EVP counts in int. No record comes near, so the check belongs to the contract, not to the path.
 bool fits_int(std::size_t size) {
   return size <= INT_MAX;
@@ -65,7 +68,7 @@ void Aead::FreeContext::operator()(evp_cipher_ctx_st* context) const {
 
 ktls::Result<Aead> Aead::create(const BulkCipher& cipher, Bytes key) {
   const ErrorMark mark;
-  if (cipher.kind != ProtectionKind::kAead) {
+  if (cipher.kind != ProtectionKind::kAead || cipher.tag_size > kTagSizeMax) {
     return ktls::fail(Error::of(ErrorCode::kUnsupported, "Aead: not an AEAD cipher"));
   }
   if (key.size() != cipher.key_size) {
@@ -103,7 +106,7 @@ ktls::Result<void> Aead::seal(const Nonce& nonce, Bytes associated_data, Bytes p
   if (EVP_EncryptInit_ex2(context, nullptr, nullptr, nonce.data(), nullptr) != 1 ||
       !update(context, associated_data, nullptr) || !update(context, plaintext, sealed.data()) ||
       !update(context, trailer, trailer_sealed) ||
-      EVP_EncryptFinal_ex(context, tag, &written) != 1 || written != 0 ||
+      EVP_EncryptFinal_ex(context, tag, &written) != 1 ||
       EVP_CIPHER_CTX_ctrl(context, EVP_CTRL_AEAD_GET_TAG, static_cast<int>(tag_size_), tag) != 1) {
     return ktls::fail(crypto_error("Aead::seal"));
   }
@@ -120,7 +123,7 @@ ktls::Result<void> Aead::open(const Nonce& nonce, Bytes associated_data, Bytes s
   EVP_CIPHER_CTX* const context = context_.get();
   const Bytes ciphertext = sealed.first(plaintext.size());
   // EVP_CIPHER_CTX_ctrl wants a tag that it may write to, and `sealed` is const.
-  std::array<std::uint8_t, EVP_MAX_BLOCK_LENGTH> tag{};
+  std::array<std::uint8_t, kTagSizeMax> tag{};
   std::ranges::copy(sealed.subspan(plaintext.size()), tag.begin());
   if (EVP_DecryptInit_ex2(context, nullptr, nullptr, nonce.data(), nullptr) != 1 ||
       EVP_CIPHER_CTX_ctrl(context, EVP_CTRL_AEAD_SET_TAG, static_cast<int>(tag_size_),

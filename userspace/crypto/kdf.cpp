@@ -33,11 +33,12 @@ const Kdf& prf() {
   return fetched;
 }
 
-// OSSL_PARAM holds pointers to non-const; the KDFs only read through them. They refuse a null
-// pointer even for no bytes, which is what an empty span may hold.
+// Where no bytes are. The KDFs refuse a null pointer, which is what an empty span may hold.
+constexpr std::uint8_t kNowhere = 0;
+
+// OSSL_PARAM holds pointers to non-const; the KDFs only read through them.
 OSSL_PARAM octets(const char* name, Bytes bytes) {
-  static constexpr std::uint8_t kNothing = 0;
-  if (bytes.empty()) bytes = Bytes(&kNothing, 0);
+  if (bytes.empty()) bytes = Bytes(&kNowhere, 0);
   return OSSL_PARAM_construct_octet_string(name, const_cast<std::uint8_t*>(bytes.data()),
                                            bytes.size());
 }
@@ -51,8 +52,12 @@ OSSL_PARAM digest(HashAlgorithm hash) {
   return OSSL_PARAM_construct_utf8_string(OSSL_KDF_PARAM_DIGEST, const_cast<char*>(name), 0);
 }
 
-ktls::Result<void> derive(const Kdf& kdf, std::string_view name, const OSSL_PARAM* params,
-                          std::span<std::uint8_t> out) {
+ktls::Result<void> derive(const Kdf& kdf, std::string_view name, Bytes secret,
+                          const OSSL_PARAM* params, std::span<std::uint8_t> out) {
+  // libcrypto would derive from no secret as from any other.
+  if (secret.empty()) {
+    return ktls::fail(ktls::Error::of(ktls::ErrorCode::kInvalidArgument, "KDF: empty secret"));
+  }
   if (!kdf) return ktls::fail(crypto_error(name));
   // Freeing the context cleanses the secret that it copied.
   const std::unique_ptr<EVP_KDF_CTX, FreeKdf> context(EVP_KDF_CTX_new(kdf.get()));
@@ -77,7 +82,7 @@ ktls::Result<void> hkdf_expand_label(HashAlgorithm hash, Bytes secret, std::stri
       octets(OSSL_KDF_PARAM_DATA, context),
       OSSL_PARAM_construct_end(),
   };
-  return derive(hkdf(), "EVP_KDF TLS13-KDF", params.data(), out);
+  return derive(hkdf(), "EVP_KDF TLS13-KDF", secret, params.data(), out);
 }
 
 ktls::Result<void> tls12_prf(HashAlgorithm hash, Bytes secret, std::string_view label, Bytes seed,
@@ -91,7 +96,7 @@ ktls::Result<void> tls12_prf(HashAlgorithm hash, Bytes secret, std::string_view 
       octets(OSSL_KDF_PARAM_SEED, seed),
       OSSL_PARAM_construct_end(),
   };
-  return derive(prf(), "EVP_KDF TLS1-PRF", params.data(), out);
+  return derive(prf(), "EVP_KDF TLS1-PRF", secret, params.data(), out);
 }
 
 }  // namespace tls

@@ -20,8 +20,8 @@ namespace tls {
 struct KeyUpdateReceived {
   bool update_requested;
 };
-// A session ticket came (client role); kept: it can be resumed, and was not dropped after
-// release().
+// A session ticket came (client role).
+//   kept  it was given to the session cache; false: dropped after release()
 struct TicketReceived {
   bool kept = true;
 };

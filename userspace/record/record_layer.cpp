@@ -111,6 +111,7 @@ ktls::Result<void> RecordLayer::change_write_state() {
 }
 
 ktls::Result<ConnectionState> RecordLayer::release_read() {
+  if (auto usable = read_.usable(); !usable) return ktls::fail(std::move(usable).error());
   if (!unread_.empty()) return violation("release_read: ciphertext is buffered");
   return read_.release();
 }

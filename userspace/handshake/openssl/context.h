@@ -15,7 +15,8 @@
 
 namespace tls {
 
-// Where key log lines go (NSS key log format), one line without newline; must be thread-safe.
+// Where key log lines go (NSS key log format), one line without newline. Must be thread-safe and
+// not throw: libssl is its caller.
 using KeylogSink = std::function<void(std::string_view line)>;
 
 struct ServerOptions {

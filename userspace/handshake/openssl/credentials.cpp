@@ -66,11 +66,7 @@ Result<void> read_key(const std::string& path, Credentials& credentials) {
         Error::of(ErrorCode::kInvalidArgument,
                   path + ": the private key is encrypted; decrypt it first (openssl pkey)"));
   }
-  if (no_more_pem()) {
-    ERR_clear_error();
-    return fail(Error::of(ErrorCode::kInvalidArgument, path + ": holds no PEM private key"));
-  }
-  return fail(openssl_error(ErrorCode::kInvalidArgument, path + ": not a PEM private key"));
+  return fail(openssl_error(ErrorCode::kInvalidArgument, path + ": holds no PEM private key"));
 }
 
 std::string subject_of(const X509* certificate) {

@@ -212,7 +212,7 @@ Result<std::string> SslHandshake::chosen_protocol() const {
   std::string chosen(reinterpret_cast<const char*>(name), size);
   const auto& offered = connection_->context().alpn();
   if (!chosen.empty() && std::ranges::find(offered, chosen) == offered.end()) {
-    // libssl 3.0 leaves this check to the client's program.
+    // Newer releases of libssl 3.0 check this themselves, older ones leave it to their caller.
     return fail(Error::alerting(ErrorCode::kHandshakeFailed,
                                 code_of(AlertDescription::kIllegalParameter),
                                 "the server chose an ALPN protocol that was not offered"));

@@ -1,3 +1,4 @@
+// Aead against published ciphertexts, and its own contract, for every cipher.
 #include "userspace/crypto/aead.h"
 
 #include <algorithm>
@@ -171,12 +172,16 @@ TEST(Aead, RefusesACipherThatIsNoAead) {
   EXPECT_EQ(created.error().code, ktls::ErrorCode::kUnsupported);
 }
 
-TEST(Aead, RefusesACipherThatLibcryptoWasNotAskedFor) {
-  BulkCipher other = cipher_named("AES-128-GCM");
-  other.evp_name = "AES-128-CCM";
-  const auto created = Aead::create(other, Bytes(other.key_size));
-  ASSERT_FALSE(created);
-  EXPECT_EQ(created.error().code, ktls::ErrorCode::kUnsupported);
+TEST(Aead, RefusesARowThatLibcryptoDoesNotServe) {
+  BulkCipher not_fetched = cipher_named("AES-128-GCM");
+  not_fetched.evp_name = "AES-128-CCM";
+  BulkCipher long_tag = cipher_named("AES-128-GCM");
+  long_tag.tag_size = 17;
+  for (const BulkCipher& row : {not_fetched, long_tag}) {
+    const auto created = Aead::create(row, Bytes(row.key_size));
+    ASSERT_FALSE(created);
+    EXPECT_EQ(created.error().code, ktls::ErrorCode::kUnsupported);
+  }
 }
 
 TEST(Aead, CanBeMovedAndGoesOn) {

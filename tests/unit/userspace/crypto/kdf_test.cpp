@@ -1,3 +1,4 @@
+// The key derivation functions against published vectors.
 #include "userspace/crypto/kdf.h"
 
 #include <string>
@@ -10,17 +11,16 @@ namespace tls {
 namespace {
 
 using vectors::Bytes;
-using vectors::bytes_of;
 using vectors::to_hex;
 
 TEST(Tls12Prf, AgreesWithPublishedVectors) {
   for (const auto& line : vectors::read_lines("tls12_prf.jsonl")) {
-    const auto hash = line.at("hash") == "sha384" ? HashAlgorithm::kSha384 : HashAlgorithm::kSha256;
-    const Bytes expected = bytes_of(line, "output");
+    const auto hash =
+        line.text("hash") == "sha384" ? HashAlgorithm::kSha384 : HashAlgorithm::kSha256;
+    const Bytes expected = line.bytes("output");
     Bytes out(expected.size());
-    ASSERT_TRUE(tls12_prf(hash, bytes_of(line, "secret"), line.at("label").get<std::string>(),
-                          bytes_of(line, "seed"), out));
-    EXPECT_EQ(to_hex(out), to_hex(expected)) << line.at("source");
+    ASSERT_TRUE(tls12_prf(hash, line.bytes("secret"), line.text("label"), line.bytes("seed"), out));
+    EXPECT_EQ(to_hex(out), to_hex(expected)) << line.text("source");
   }
 }
 
@@ -42,6 +42,23 @@ TEST(HkdfExpandLabel, RefusesALabelThatDoesNotFitItsLengthByte) {
       hkdf_expand_label(HashAlgorithm::kSha256, secret, std::string(250, 'x'), {}, out);
   ASSERT_FALSE(derived);
   EXPECT_EQ(derived.error().code, ktls::ErrorCode::kCrypto);
+}
+
+TEST(Kdf, RefusesAnEmptySecret) {
+  Bytes out(32);
+  const auto of_13 = hkdf_expand_label(HashAlgorithm::kSha256, {}, "key", {}, out);
+  ASSERT_FALSE(of_13);
+  EXPECT_EQ(of_13.error().code, ktls::ErrorCode::kInvalidArgument);
+  const auto of_12 = tls12_prf(HashAlgorithm::kSha256, {}, "key expansion", Bytes(64), out);
+  ASSERT_FALSE(of_12);
+  EXPECT_EQ(of_12.error().code, ktls::ErrorCode::kInvalidArgument);
+  EXPECT_EQ(out, Bytes(32));
+}
+
+TEST(Tls12Prf, RefusesALongerSeedThanLibcryptoTakes) {
+  Bytes out(32);
+  EXPECT_TRUE(tls12_prf(HashAlgorithm::kSha256, Bytes(48), "", Bytes(1024), out));
+  EXPECT_FALSE(tls12_prf(HashAlgorithm::kSha256, Bytes(48), "", Bytes(1025), out));
 }
 
 TEST(HkdfExpandLabel, RefusesMoreOutputThanHkdfHas) {

@@ -1,3 +1,4 @@
+// Random bytes: that they come, and differ.
 #include "userspace/crypto/random.h"
 
 #include <array>

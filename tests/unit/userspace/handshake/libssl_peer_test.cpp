@@ -171,11 +171,10 @@ TEST_P(WithEveryVersion, RefusesAProtocolThatWasNotOffered) {
   OurPeer ours(make_client(options), Role::kClient, "server.test");
   LibsslPeer libssl(server.get(), Role::kServer);
   converse(ours, libssl);
-  if (ours.failed()) return;  // a libssl that checks by itself
-  const auto finished = ours.handshake().finish();
-  ASSERT_FALSE(finished);
-  EXPECT_EQ(finished.error().code, ktls::ErrorCode::kHandshakeFailed);
-  EXPECT_EQ(finished.error().alert, SSL_AD_ILLEGAL_PARAMETER);
+  // Whether libssl says it (decode_error) or we do depends on libssl's release.
+  const ktls::Error error = ours.failed() ? ours.error() : ours.handshake().finish().error();
+  EXPECT_EQ(error.code, ktls::ErrorCode::kHandshakeFailed) << error.detail;
+  EXPECT_NE(error.alert, ktls::Error::kNoAlert) << error.detail;
 }
 
 TEST(LibsslPeer, CountsHoldAfterAHelloRetryRequest) {

@@ -11,7 +11,7 @@
 #include <fcntl.h>
 #include <gtest/gtest.h>
 #include <netinet/in.h>
-#include <netinet/tcp.h>
+#include <poll.h>
 #include <sys/socket.h>
 #include <unistd.h>
 
@@ -63,10 +63,13 @@ inline SocketPair unix_pair() {
   return {UniqueFd(ends[0]), UniqueFd(ends[1])};
 }
 
-// Writes until the socket takes no more.
+// Writes until the socket takes no more, also after the peer's side has had time to take some in.
 inline void fill(int fd) {
   const std::vector<char> bytes(1 << 16, 'x');
-  while (::send(fd, bytes.data(), bytes.size(), MSG_DONTWAIT | MSG_NOSIGNAL) > 0) continue;
+  pollfd room{fd, POLLOUT, 0};
+  do {
+    while (::send(fd, bytes.data(), bytes.size(), MSG_DONTWAIT | MSG_NOSIGNAL) > 0) continue;
+  } while (::poll(&room, 1, 20) > 0);
 }
 
 // The byte at `position` of a stream whose every shift is recognised.

@@ -1,3 +1,4 @@
+// TLS 1.2 AEAD records: nonces, and every way in which one can be wrong.
 #include "userspace/record/aead_protection_12.h"
 
 #include <algorithm>

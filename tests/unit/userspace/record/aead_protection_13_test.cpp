@@ -1,3 +1,4 @@
+// TLS 1.3 records: what may be inside, and every way in which one can be wrong.
 #include "userspace/record/aead_protection_13.h"
 
 #include <algorithm>

@@ -1,3 +1,4 @@
+// Connection states: who holds a sequence number, and what becomes of it.
 #include "userspace/record/connection_state.h"
 
 #include <algorithm>

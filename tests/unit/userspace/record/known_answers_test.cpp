@@ -16,59 +16,54 @@
 namespace tls {
 namespace {
 
-using nlohmann::json;
 using vectors::Bytes;
-using vectors::bytes_of;
 using vectors::to_hex;
+using vectors::Vector;
 
-const CipherSuite& suite_of(const json& line) {
-  return *find_cipher_suite(
-      static_cast<std::uint16_t>(std::stoul(line.at("suite").get<std::string>(), nullptr, 16)));
+const CipherSuite& suite_of(const Vector& line) {
+  return *find_cipher_suite(static_cast<std::uint16_t>(line.hex_number("suite")));
 }
 
 // The keys that the side `role` writes with.
-TrafficKeys write_keys_of(const json& line) {
-  const bool is_client = line.at("role") == "client";
+TrafficKeys write_keys_of(const Vector& line) {
+  const bool is_client = line.text("role") == "client";
   if (suite_of(line).version == ProtocolVersion::kTls13) {
-    const TrafficSecret secret(bytes_of(line, is_client ? "client_secret" : "server_secret"));
+    const TrafficSecret secret(line.bytes(is_client ? "client_secret" : "server_secret"));
     return derive_traffic_keys(suite_of(line), secret).value();
   }
-  KeyBlock block =
-      derive_key_block(suite_of(line), MasterSecret(bytes_of(line, "master_secret")),
-                       bytes_of(line, "client_random"), bytes_of(line, "server_random"))
-          .value();
+  KeyBlock block = derive_key_block(suite_of(line), MasterSecret(line.bytes("master_secret")),
+                                    line.bytes("client_random"), line.bytes("server_random"))
+                       .value();
   return is_client ? std::move(block.client_write) : std::move(block.server_write);
 }
 
-std::uint64_t start_of(const json& line) {
-  if (!line.contains("start_seq")) return 0;
-  return std::stoull(line.at("start_seq").get<std::string>(), nullptr, 16);
+std::uint64_t start_of(const Vector& line) {
+  return line.has("start_seq") ? line.hex_number("start_seq") : 0;
 }
 
 // tlslite-ng's explicit nonce is the sequence number.
-ConnectionState write_state_of(const json& line) {
+ConnectionState write_state_of(const Vector& line) {
   return ConnectionState::create(suite_of(line), write_keys_of(line), start_of(line),
                                  start_of(line))
       .value();
 }
 
-ConnectionState updated_state_of(const json& line, const json& update) {
-  TrafficKeys keys{.key = ktls::RecordKey(bytes_of(update, "new_key")),
-                   .iv = ktls::RecordIv(bytes_of(update, "new_iv"))};
+ConnectionState updated_state_of(const Vector& line, const Vector& update) {
+  TrafficKeys keys{.key = ktls::RecordKey(update.bytes("new_key")),
+                   .iv = ktls::RecordIv(update.bytes("new_iv"))};
   return ConnectionState::create(suite_of(line), std::move(keys), 0, 0).value();
 }
 
-ContentType type_of(const json& record) {
-  return static_cast<ContentType>(record.at("type").get<int>());
+ContentType type_of(const Vector& record) {
+  return static_cast<ContentType>(record.number("type"));
 }
 
-Bytes content_of(const json& record) {
-  return test::content_of(record.at("len").get<std::size_t>(),
-                          record.at("seed").get<std::size_t>());
+Bytes content_of(const Vector& record) {
+  return test::content_of(record.number("len"), record.number("seed"));
 }
 
-bool is_clear(const json& record) {
-  return !record.value("encrypted", true);
+bool is_clear(const Vector& record) {
+  return record.has("encrypted") && !record.flag("encrypted");
 }
 
 std::string sha256_of(const Bytes& bytes) {
@@ -79,32 +74,32 @@ std::string sha256_of(const Bytes& bytes) {
   return to_hex(digest);
 }
 
-void expect_wire(const json& record, const Bytes& wire, const json& id) {
-  if (record.contains("wire")) {
-    EXPECT_EQ(to_hex(wire), record.at("wire")) << id;
+void expect_wire(const Vector& record, const Bytes& wire, const std::string& id) {
+  if (record.has("wire")) {
+    EXPECT_EQ(to_hex(wire), record.text("wire")) << id;
   } else {
-    EXPECT_EQ(wire.size(), record.at("wire_len").get<std::size_t>()) << id;
-    EXPECT_EQ(sha256_of(wire), record.at("wire_sha256")) << id;
+    EXPECT_EQ(wire.size(), record.number("wire_len")) << id;
+    EXPECT_EQ(sha256_of(wire), record.text("wire_sha256")) << id;
   }
 }
 
 // Seals every record of `line`, compares it, and returns what was on the wire, the padded ones
 // (which this layer reads, but does not write) from the vector. A key update is an empty entry.
-std::vector<Bytes> written(const json& line, std::size_t& compared) {
+std::vector<Bytes> written(const Vector& line, std::size_t& compared) {
   std::vector<Bytes> wires;
   ConnectionState writer = write_state_of(line);
-  for (const json& record : line.at("records")) {
-    if (record.at("op") == "key_update") {
+  for (const Vector& record : line.list("records")) {
+    if (record.text("op") == "key_update") {
       writer = updated_state_of(line, record);
       wires.emplace_back();
     } else if (is_clear(record)) {
-      wires.push_back(bytes_of(record, "wire"));
+      wires.push_back(record.bytes("wire"));
     } else {
       Bytes wire = test::sealed(writer, type_of(record), content_of(record));
-      if (record.value("pad", 0) != 0) {
-        wire = bytes_of(record, "wire");
+      if (record.has("pad") && record.number("pad") != 0) {
+        wire = record.bytes("wire");
       } else {
-        expect_wire(record, wire, line.at("id"));
+        expect_wire(record, wire, line.text("id"));
         ++compared;
       }
       wires.push_back(std::move(wire));
@@ -115,21 +110,22 @@ std::vector<Bytes> written(const json& line, std::size_t& compared) {
 
 TEST(KnownAnswers, RecordsAreSealedByteForByte) {
   std::size_t compared = 0;
-  for (const json& line : vectors::read_lines("records.jsonl")) written(line, compared);
+  for (const Vector& line : vectors::read_lines("records.jsonl")) written(line, compared);
   EXPECT_EQ(compared, 154U);
 }
 
 TEST(KnownAnswers, RecordsAreOpened) {
   std::size_t sealed = 0;
   std::size_t opened = 0;
-  for (const json& line : vectors::read_lines("records.jsonl")) {
+  for (const Vector& line : vectors::read_lines("records.jsonl")) {
+    const std::vector<Vector> records = line.list("records");
     std::vector<Bytes> wires = written(line, sealed);
     RecordLayer layer;
     layer.set_pending_read(write_state_of(line));
     ASSERT_TRUE(layer.change_read_state());
     for (std::size_t i = 0; i < wires.size(); ++i) {
-      const json& record = line.at("records").at(i);
-      if (record.at("op") == "key_update") {
+      const Vector& record = records[i];
+      if (record.text("op") == "key_update") {
         layer.set_pending_read(updated_state_of(line, record));
         ASSERT_TRUE(layer.change_read_state());
         continue;
@@ -138,13 +134,13 @@ TEST(KnownAnswers, RecordsAreOpened) {
       if (is_clear(record)) continue;
       layer.feed(wires[i]);
       const auto next = layer.next_record();
-      if (record.at("type") == 24) {  // heartbeat, in the end of some lines
+      if (record.number("type") == 24) {  // heartbeat, in the end of some lines
         ASSERT_FALSE(next);
         EXPECT_EQ(next.error().code, ktls::ErrorCode::kUnexpectedMessage);
         ASSERT_EQ(i + 1, wires.size());
         continue;
       }
-      ASSERT_TRUE(next) << line.at("id") << ' ' << i << ' ' << next.error().detail;
+      ASSERT_TRUE(next) << line.text("id") << ' ' << i << ' ' << next.error().detail;
       EXPECT_EQ(std::get<Record>(*next).type, type_of(record));
       EXPECT_TRUE(std::ranges::equal(std::get<Record>(*next).content, content_of(record)));
       ++opened;
@@ -155,17 +151,17 @@ TEST(KnownAnswers, RecordsAreOpened) {
 
 TEST(KnownAnswers, KeyUpdateDerivesTheNextSecretAndItsKeys) {
   std::size_t updates = 0;
-  for (const json& line : vectors::read_lines("records.jsonl")) {
+  for (const Vector& line : vectors::read_lines("records.jsonl")) {
     if (suite_of(line).version != ProtocolVersion::kTls13) continue;
     TrafficSecret secret(
-        bytes_of(line, line.at("role") == "client" ? "client_secret" : "server_secret"));
-    for (const json& update : line.at("records")) {
-      if (update.at("op") != "key_update") continue;
+        line.bytes(line.text("role") == "client" ? "client_secret" : "server_secret"));
+    for (const Vector& update : line.list("records")) {
+      if (update.text("op") != "key_update") continue;
       secret = derive_next_traffic_secret(suite_of(line), secret).value();
-      EXPECT_EQ(to_hex(secret.bytes()), update.at("new_secret"));
+      EXPECT_EQ(to_hex(secret.bytes()), update.text("new_secret"));
       const TrafficKeys keys = derive_traffic_keys(suite_of(line), secret).value();
-      EXPECT_EQ(to_hex(keys.key.bytes()), update.at("new_key"));
-      EXPECT_EQ(to_hex(keys.iv.bytes()), update.at("new_iv"));
+      EXPECT_EQ(to_hex(keys.key.bytes()), update.text("new_key"));
+      EXPECT_EQ(to_hex(keys.iv.bytes()), update.text("new_iv"));
       ++updates;
     }
   }
@@ -174,10 +170,10 @@ TEST(KnownAnswers, KeyUpdateDerivesTheNextSecretAndItsKeys) {
 
 TEST(KnownAnswers, SequenceNumbersEndWhereTlsliteEndsThem) {
   std::size_t ended = 0;
-  for (const json& line : vectors::read_lines("records.jsonl")) {
-    if (!line.contains("after")) continue;
+  for (const Vector& line : vectors::read_lines("records.jsonl")) {
+    if (!line.has("after")) continue;
     ConnectionState writer = write_state_of(line);
-    for (const json& record : line.at("records")) {
+    for (const Vector& record : line.list("records")) {
       (void)test::sealed(writer, type_of(record), content_of(record));
     }
     Bytes wire(100);

@@ -1,3 +1,4 @@
+// Record headers: coding, and the checks that all records pass.
 #include "userspace/record/record_header.h"
 
 #include <array>

@@ -12,17 +12,16 @@ namespace tls {
 namespace {
 
 using vectors::Bytes;
-using vectors::bytes_of;
 using vectors::to_hex;
 
-ConnectionState state_of(const nlohmann::json& line) {
+ConnectionState state_of(const vectors::Vector& line) {
   const CipherSuite& suite = *find_cipher_suite(0x1301);
-  TrafficKeys keys = derive_traffic_keys(suite, TrafficSecret(bytes_of(line, "secret"))).value();
+  TrafficKeys keys = derive_traffic_keys(suite, TrafficSecret(line.bytes("secret"))).value();
   return ConnectionState::create(suite, std::move(keys), 0, 0).value();
 }
 
-ContentType type_of(const nlohmann::json& record) {
-  return static_cast<ContentType>(record.at("type").get<int>());
+ContentType type_of(const vectors::Vector& record) {
+  return static_cast<ContentType>(record.number("type"));
 }
 
 TEST(Rfc8448, RecordsAreSealedByteForByte) {
@@ -31,11 +30,11 @@ TEST(Rfc8448, RecordsAreSealedByteForByte) {
     RecordLayer layer;
     layer.set_pending_write(state_of(line));
     ASSERT_TRUE(layer.change_write_state());
-    for (const auto& record : line.at("records")) {
-      const Bytes content = bytes_of(record, "content");
+    for (const auto& record : line.list("records")) {
+      const Bytes content = record.bytes("content");
       Bytes wire(layer.sealed_size(content.size()));
       ASSERT_EQ(layer.seal(type_of(record), content, wire), wire.size());
-      EXPECT_EQ(to_hex(wire), record.at("wire")) << line.at("name");
+      EXPECT_EQ(to_hex(wire), record.text("wire")) << line.text("name");
       ++records;
     }
   }
@@ -49,17 +48,17 @@ TEST(Rfc8448, RecordsAreOpened) {
     layer.set_pending_read(state_of(line));
     ASSERT_TRUE(layer.change_read_state());
     Bytes wire;
-    for (const auto& record : line.at("records")) {
-      const Bytes bytes = bytes_of(record, "wire");
+    for (const auto& record : line.list("records")) {
+      const Bytes bytes = record.bytes("wire");
       wire.insert(wire.end(), bytes.begin(), bytes.end());
     }
     layer.feed(wire);
-    for (const auto& record : line.at("records")) {
+    for (const auto& record : line.list("records")) {
       const auto next = layer.next_record();
       ASSERT_TRUE(next) << next.error().detail;
       const auto& opened = std::get<Record>(*next);
       EXPECT_EQ(opened.type, type_of(record));
-      EXPECT_EQ(to_hex(opened.content), record.at("content"));
+      EXPECT_EQ(to_hex(opened.content), record.text("content"));
       types.insert(opened.type);
     }
     EXPECT_TRUE(layer.unread().empty());

@@ -1,3 +1,4 @@
+// The TLS 1.2 key block against tlslite-ng's.
 #include "userspace/schedule/key_block.h"
 
 #include <set>
@@ -11,26 +12,24 @@ namespace tls {
 namespace {
 
 using vectors::Bytes;
-using vectors::bytes_of;
 using vectors::to_hex;
 
 TEST(KeyBlock, AgreesWithTlsliteForBothHashesAndBothNonces) {
   std::set<std::string> suites;
   for (const auto& line : vectors::read_lines("records.jsonl")) {
-    if (line.at("kind") != "tls") continue;
-    const auto id = line.at("suite").get<std::string>();
+    if (line.text("kind") != "tls") continue;
+    const auto id = line.text("suite");
     suites.insert(id);
     const CipherSuite& suite =
-        *find_cipher_suite(static_cast<std::uint16_t>(std::stoul(id, nullptr, 16)));
-    const auto block =
-        derive_key_block(suite, MasterSecret(bytes_of(line, "master_secret")),
-                         bytes_of(line, "client_random"), bytes_of(line, "server_random"));
+        *find_cipher_suite(static_cast<std::uint16_t>(line.hex_number("suite")));
+    const auto block = derive_key_block(suite, MasterSecret(line.bytes("master_secret")),
+                                        line.bytes("client_random"), line.bytes("server_random"));
     ASSERT_TRUE(block);
-    const auto& expected = line.at("key_block");
-    EXPECT_EQ(to_hex(block->client_write.key.bytes()), expected.at("client_key"));
-    EXPECT_EQ(to_hex(block->server_write.key.bytes()), expected.at("server_key"));
-    EXPECT_EQ(to_hex(block->client_write.iv.bytes()), expected.at("client_iv"));
-    EXPECT_EQ(to_hex(block->server_write.iv.bytes()), expected.at("server_iv"));
+    const auto expected = line.object("key_block");
+    EXPECT_EQ(to_hex(block->client_write.key.bytes()), expected.text("client_key"));
+    EXPECT_EQ(to_hex(block->server_write.key.bytes()), expected.text("server_key"));
+    EXPECT_EQ(to_hex(block->client_write.iv.bytes()), expected.text("client_iv"));
+    EXPECT_EQ(to_hex(block->server_write.iv.bytes()), expected.text("server_iv"));
   }
   EXPECT_EQ(suites, (std::set<std::string>{"c02b", "c02f", "c030", "cca8", "cca9"}));
 }

@@ -1,3 +1,4 @@
+// TLS 1.3 traffic keys and their update against RFC 8448, Botan and tlslite-ng.
 #include "userspace/schedule/traffic_keys.h"
 
 #include <set>
@@ -10,7 +11,6 @@
 namespace tls {
 namespace {
 
-using vectors::bytes_of;
 using vectors::to_hex;
 
 const CipherSuite& suite_of(std::uint16_t id) {
@@ -19,22 +19,21 @@ const CipherSuite& suite_of(std::uint16_t id) {
 
 TEST(TrafficKeys, AgreeWithRfc8448) {
   for (const auto& line : vectors::read_lines("rfc8448.jsonl")) {
-    const auto keys =
-        derive_traffic_keys(suite_of(0x1301), TrafficSecret(bytes_of(line, "secret")));
+    const auto keys = derive_traffic_keys(suite_of(0x1301), TrafficSecret(line.bytes("secret")));
     ASSERT_TRUE(keys);
-    EXPECT_EQ(to_hex(keys->key.bytes()), line.at("key")) << line.at("name");
-    EXPECT_EQ(to_hex(keys->iv.bytes()), line.at("iv")) << line.at("name");
+    EXPECT_EQ(to_hex(keys->key.bytes()), line.text("key")) << line.text("name");
+    EXPECT_EQ(to_hex(keys->iv.bytes()), line.text("iv")) << line.text("name");
   }
 }
 
 TEST(TrafficKeys, NextSecretAgreesWithBotan) {
   int checked = 0;
   for (const auto& line : vectors::read_lines("rfc8448.jsonl")) {
-    if (!line.contains("next_secret")) continue;
+    if (!line.has("next_secret")) continue;
     const auto next =
-        derive_next_traffic_secret(suite_of(0x1301), TrafficSecret(bytes_of(line, "secret")));
+        derive_next_traffic_secret(suite_of(0x1301), TrafficSecret(line.bytes("secret")));
     ASSERT_TRUE(next);
-    EXPECT_EQ(to_hex(next->bytes()), line.at("next_secret"));
+    EXPECT_EQ(to_hex(next->bytes()), line.text("next_secret"));
     ++checked;
   }
   EXPECT_EQ(checked, 2);
@@ -43,16 +42,15 @@ TEST(TrafficKeys, NextSecretAgreesWithBotan) {
 TEST(TrafficKeys, AgreeWithTlsliteForEverySuite) {
   std::set<std::string> suites;
   for (const auto& line : vectors::read_lines("records.jsonl")) {
-    if (line.at("kind") != "tls13") continue;
-    const auto id = line.at("suite").get<std::string>();
+    if (line.text("kind") != "tls13") continue;
+    const auto id = line.text("suite");
     suites.insert(id);
-    const CipherSuite& suite = suite_of(static_cast<std::uint16_t>(std::stoul(id, nullptr, 16)));
+    const CipherSuite& suite = suite_of(static_cast<std::uint16_t>(line.hex_number("suite")));
     for (const std::string side : {"client", "server"}) {
-      const auto keys =
-          derive_traffic_keys(suite, TrafficSecret(bytes_of(line, (side + "_secret").c_str())));
+      const auto keys = derive_traffic_keys(suite, TrafficSecret(line.bytes(side + "_secret")));
       ASSERT_TRUE(keys);
-      EXPECT_EQ(to_hex(keys->key.bytes()), line.at("keys").at(side + "_key"));
-      EXPECT_EQ(to_hex(keys->iv.bytes()), line.at("keys").at(side + "_iv"));
+      EXPECT_EQ(to_hex(keys->key.bytes()), line.object("keys").text(side + "_key"));
+      EXPECT_EQ(to_hex(keys->iv.bytes()), line.object("keys").text(side + "_iv"));
     }
   }
   EXPECT_EQ(suites.size(), 3U);

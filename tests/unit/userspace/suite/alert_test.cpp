@@ -1,3 +1,4 @@
+// Alert names against libssl's.
 #include "userspace/suite/alert.h"
 
 #include <cctype>
@@ -20,16 +21,19 @@ std::string openssl_name(int code) {
 
 TEST(Alert, NamesAgreeWithLibsslForEveryNumber) {
   int named = 0;
+  int compared = 0;
   for (int code = 0; code < 256; ++code) {
     const std::string ours(name_of(static_cast<AlertDescription>(code)));
     const std::string theirs = openssl_name(code);
     if (ours == "unknown") continue;
     ++named;
-    // Numbers that libssl 3.0 has no words for: RFC 7507's and RFC 8446's.
+    // libssl 3.0 has no words for some of the newer numbers.
     if (theirs == "unknown") continue;
     EXPECT_EQ(ours, theirs) << code;
+    ++compared;
   }
   EXPECT_EQ(named, 28);
+  EXPECT_GE(compared, 20);
 }
 
 TEST(Alert, AnUnknownNumberIsSaidToBeUnknown) {

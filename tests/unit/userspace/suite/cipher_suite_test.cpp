@@ -1,3 +1,4 @@
+// The tables of suites and ciphers, row by row, against libssl and libcrypto.
 #include "userspace/suite/cipher_suite.h"
 
 #include <algorithm>

@@ -1,0 +1,75 @@
+#!/usr/bin/env python3
+"""The README names files, flags and log fields that exist."""
+
+import os
+import re
+import subprocess
+import sys
+import unittest
+from pathlib import Path
+
+sys.dont_write_bytecode = True
+REPOSITORY = Path(__file__).resolve().parents[2]
+sys.path.insert(0, str(REPOSITORY / "tests" / "support"))
+
+import report  # noqa: E402
+
+TEXT = (REPOSITORY / "README.md").read_text()
+MANUAL = (REPOSITORY / "tools" / "man" / "ktls-bridge-wrap.1").read_text().replace("\\-", "-")
+BUILD = Path(os.environ.get("KTLS_BRIDGE_BUILD", REPOSITORY / "build"))
+# Flags of other programs, by the program.
+OTHERS = {"--list", "--minimal", "--only"}
+
+
+def cells(row):
+    return [cell.strip() for cell in row.strip("|").split("|")]
+
+
+class Readme(unittest.TestCase):
+    def test_links_lead_somewhere(self):
+        anchors = {re.sub(r"[^a-z0-9 -]", "", heading.lower()).replace(" ", "-")
+                   for heading in re.findall(r"^#+ (.*)$", TEXT, re.MULTILINE)}
+        for target in re.findall(r"\]\(([^)]+)\)", TEXT):
+            if target.startswith("#"):
+                self.assertIn(target[1:], anchors)
+            else:
+                self.assertTrue((REPOSITORY / target).exists(), target)
+
+    def test_scripts_and_pages_exist(self):
+        for path in re.findall(r"\b(?:scripts|tools/man)/[\w.-]+", TEXT):
+            self.assertTrue((REPOSITORY / path.rstrip(".")).exists(), path)
+
+    def test_rooms_and_their_files_exist(self):
+        table = TEXT.split("| room | read first |")[1].split("\n\n")[0]
+        for row in table.splitlines()[2:]:
+            room, files = cells(row)
+            room = REPOSITORY / room.strip("`")
+            self.assertTrue(room.is_dir(), room)
+            for name in re.findall(r"`([\w.]+\.(?:h|cpp))`", files):
+                self.assertTrue((room / name).exists(), name)
+
+    def test_flags_are_those_of_the_program(self):
+        done = subprocess.run([BUILD / "tools" / "ktls-bridge" / "ktls-bridge", "wrap", "--help"],
+                              capture_output=True, text=True, check=True, timeout=30)
+        known = set(re.findall(r"--[\w-]+", done.stdout)) | OTHERS
+        self.assertEqual(set(re.findall(r"(?<![\w-])--[a-z][\w-]*", TEXT)) - known, set())
+
+    def test_fields_and_reasons_are_those_of_the_manual(self):
+        line = re.search(r"^\S+ info connection (.*)$", TEXT, re.MULTILINE).group(1)
+        for word in line.split():
+            self.assertIn(f"\n.B {word.split('=')[0]}\n", MANUAL, word)
+        table = TEXT.split("| field | says |")[1].split("\n\n")[0]
+        for row in table.splitlines()[2:]:
+            for field in re.findall(r"`(\w+)`", cells(row)[0]):
+                self.assertIn(f"\n.B {field}\n", MANUAL, field)
+        for reason in re.findall(r"reason=(\w+)", TEXT):
+            self.assertIn(f"\n.B {reason}\n", MANUAL, reason)
+
+    def test_says_which_suite_measures_its_table(self):
+        suites = (REPOSITORY / "scripts" / "lib" / "test_suites.py").read_text()
+        for name in re.findall(r"scripts/test --only ([\w/]+)", TEXT):
+            self.assertIn(f'"{name}', suites)
+
+
+if __name__ == "__main__":
+    report.main("readme")

@@ -1,0 +1,109 @@
+#include "userspace/io/scope.h"
+
+#include "tests/unit/userspace/io/loop_fixture.h"
+#include "userspace/io/when_both.h"
+
+namespace bridge {
+namespace {
+
+using ScopeTest = LoopTest;
+BRIDGE_ON_BOTH_LOOPS(ScopeTest);
+
+TEST_P(ScopeTest, EndsItsOperationsAtTheDeadline) {
+  const SocketPair pair = tcp_pair();
+  run([&](Scope& patience) -> Task<void> {
+    const Clock::time_point start = loop().now();
+    Scope scope(loop(), milliseconds(20));
+    EXPECT_FALSE(scope.expired());
+    const auto [one, other] = co_await when_both(loop().readable(scope, pair.ours.get()),
+                                                 loop().receive_pooled(scope, pair.theirs.get()));
+    expect_code(one, ErrorCode::kTimeout);
+    expect_code(other, ErrorCode::kTimeout);
+    EXPECT_GE(Clock::now() - start, milliseconds(20));
+    EXPECT_TRUE(scope.expired());
+    EXPECT_FALSE(scope.cancelled());
+    EXPECT_FALSE(patience.expired());
+    const Result<void> later = co_await loop().writable(scope, pair.ours.get());
+    expect_code(later, ErrorCode::kTimeout);
+    // An ended scope stays so.
+    scope.extend(milliseconds(1000));
+    EXPECT_TRUE(scope.expired());
+    scope.cancel();
+    EXPECT_FALSE(scope.cancelled());
+  });
+}
+
+TEST_P(ScopeTest, MovesItsDeadlineLater) {
+  run([&](Scope& patience) -> Task<void> {
+    Scope scope(loop(), milliseconds(500));
+    for (int i = 0; i < 6; ++i) {
+      scope.extend(milliseconds(500));
+      const Result<void> slept = co_await loop().sleep(scope, milliseconds(100));
+      EXPECT_TRUE(slept);
+    }
+    const Result<void> slept = co_await loop().sleep(scope, milliseconds(100'000));
+    expect_code(slept, ErrorCode::kTimeout);
+    EXPECT_FALSE(patience.expired());
+  });
+}
+
+TEST_P(ScopeTest, MovesItsDeadlineEarlier) {
+  run([&](Scope& patience) -> Task<void> {
+    Scope scope(loop(), milliseconds(1'000'000));
+    scope.extend(milliseconds(5));
+    const Result<void> slept = co_await loop().sleep(scope, milliseconds(500'000));
+    expect_code(slept, ErrorCode::kTimeout);
+    EXPECT_FALSE(patience.expired());
+  });
+}
+
+TEST_P(ScopeTest, FailsWhatIsBegunAfterTheDeadlineThoughNothingWaitedForIt) {
+  const SocketPair pair = tcp_pair();
+  run([&](Scope& patience) -> Task<void> {
+    Scope scope(loop(), milliseconds(1));
+    const Result<void> slept = co_await loop().sleep(patience, milliseconds(3));
+    EXPECT_TRUE(slept);
+    const Result<void> late = co_await loop().writable(scope, pair.ours.get());
+    expect_code(late, ErrorCode::kTimeout);
+  });
+}
+
+TEST_P(ScopeTest, WithoutADeadlineNeverExpires) {
+  run([&](Scope& patience) -> Task<void> {
+    Scope scope(loop());
+    const Result<void> slept = co_await loop().sleep(scope, milliseconds(3));
+    EXPECT_TRUE(slept);
+    EXPECT_FALSE(scope.expired());
+    scope.extend(milliseconds(1));
+    const Result<void> longer = co_await loop().sleep(scope, milliseconds(1000));
+    expect_code(longer, ErrorCode::kTimeout);
+    EXPECT_FALSE(patience.expired());
+  });
+}
+
+TEST_P(ScopeTest, DestroyedCancelsWhatStillWaitsInIt) {
+  const SocketPair pair = tcp_pair();
+  auto scope = std::make_unique<Scope>(loop(), milliseconds(1000));
+  std::vector<ErrorCode> ends;
+  const auto wait_in_it = [&](Task<Result<void>> wait) -> Task<void> {
+    const Result<void> result = co_await std::move(wait);
+    ends.push_back(result ? ErrorCode::kSystem : result.error().code);
+  };
+  run([&](Scope& patience) -> Task<void> {
+    fill(pair.ours.get());
+    Buffer buffer = *loop().buffers().lease();
+    loop().spawn(wait_in_it(loop().readable(*scope, pair.ours.get())));
+    loop().spawn(wait_in_it(loop().sleep(*scope, milliseconds(500))));
+    loop().spawn(wait_in_it(loop().send(*scope, pair.ours.get(), buffer, 0, kBufferSize)));
+    EXPECT_TRUE(co_await loop().sleep(patience, milliseconds(5)));
+    EXPECT_TRUE(ends.empty());
+    scope.reset();
+    while (ends.size() < 3) {
+      EXPECT_TRUE(co_await loop().sleep(patience, milliseconds(1)));
+    }
+  });
+  EXPECT_EQ(ends, (std::vector<ErrorCode>(3, ErrorCode::kCancelled)));
+}
+
+}  // namespace
+}  // namespace bridge
