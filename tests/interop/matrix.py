@@ -3,6 +3,7 @@
 
 import argparse
 import os
+import queue
 import sys
 import tempfile
 import time
@@ -99,7 +100,7 @@ class Matrix:
         has failed."""
         try:
             results = run()
-        except (WrapFailed, peers.PeerFailed, OSError, IndexError) as error:
+        except (WrapFailed, peers.PeerFailed, OSError, queue.Empty) as error:
             traceback.print_exc(file=sys.stdout)
             print("\n".join(["the log of wrap:", *wrap.log[-5:]]))
             wrap.skip_connections()
@@ -273,11 +274,11 @@ class ClientRole:
 
     def with_curl(self, server, wrap, cells):
         matrix = self.matrix
-        curl = peers.Curl(f"http://localhost:{wrap.port}/upload", matrix.upload_file,
-                          matrix.folder, matrix.timeout_s)
-        uploads = [server.converse(response(matrix.down), matrix.down, matrix.up.size,
-                                   matrix.timeout_s) for _ in cells]
-        outcomes = curl.outcomes()
+        with peers.Curl(f"http://localhost:{wrap.port}/upload", matrix.upload_file,
+                        matrix.folder, matrix.timeout_s) as curl:
+            uploads = [server.converse(response(matrix.down), matrix.down, matrix.up.size,
+                                       matrix.timeout_s) for _ in cells]
+            outcomes = curl.outcomes()
         lines = by_resumption(wrap.connections(2, matrix.timeout_s))
         return [self.result(cell, wrap, line, outcome, upload)
                 for cell, line, outcome, upload in zip(cells, lines, outcomes, uploads)]

@@ -23,7 +23,7 @@ class Wrap:
     """Listens on 127.0.0.1, port `port`, until the `with` block ends."""
 
     def __init__(self, *flags, under=()):
-        """`under` are words before the program, such as strace's."""
+        """`under` are words before the program, such as strace's. They must execute it."""
         command = [*map(str, under), str(PROGRAM), "wrap", "--listen", "127.0.0.1:0",
                    "--log-format", "json", *map(str, flags)]
         self.process = subprocess.Popen(command, stdin=subprocess.DEVNULL,
@@ -68,7 +68,8 @@ class Wrap:
             self.process.kill()
             self.process.wait()
         self._reader.join(STOP_S)
-        self.process.stderr.close()
+        if not self._reader.is_alive():
+            self.process.stderr.close()
         return self.process.returncode
 
     def __enter__(self):
