@@ -59,6 +59,13 @@ SUITES = [
     *(Suite(f"docs/placement/{kernel}", ("tests/docs/placement_test.py", kernel),
             needs=("vm", "curl", "openssl"), timeout_s=VM_TIMEOUT_S, kernel=kernel)
       for kernel in KERNELS),
+    Suite("interop/matrix", ("tests/interop/matrix.py", "--full"), needs=("openssl", "curl"),
+          timeout_s=240),
+    *(Suite(f"kernel/{kernel}/matrix", ("tests/interop/matrix.py", "--json", "/out/matrix.json"),
+            needs=("vm", "openssl", "curl"), timeout_s=VM_TIMEOUT_S, kernel=kernel)
+      for kernel in KERNELS),
+    Suite("kernel/newest/splice", ("tests/kernel/splice_proof.py", "--size", "16"),
+          needs=("vm", "openssl", "curl", "strace"), timeout_s=VM_TIMEOUT_S, kernel="newest"),
 ]
 
 

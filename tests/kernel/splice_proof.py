@@ -60,13 +60,13 @@ class Proof:
         """One connection through a wrap under strace. Answers its line, and what is wrong."""
         leaf = self.authority.leaf[self.suite.certificate]
         with PlainService(self.down, self.timeout_s) as service, \
-                Wrap("--offload", "kernel", "--loop", loop, "--threads", "1",
-                     "--cert", leaf.certificate, "--key", leaf.key,
-                     "--to", f"127.0.0.1:{service.port}", under=(*STRACE, trace_file)) as wrap:
+                Wrap("--offload", "kernel", "--loop", loop, "--cert", leaf.certificate,
+                     "--key", leaf.key, to=f"127.0.0.1:{service.port}", threads=1,
+                     before=(*STRACE, str(trace_file))) as wrap:
             curl = Curl(f"https://localhost:{wrap.port}/upload", self.upload_file, self.folder,
                         self.timeout_s, self.suite, self.authority, times=1)
             outcome, = curl.outcomes()
-            line, = wrap.connections(1, self.timeout_s)
+            line, = wrap.next_connections(1, self.timeout_s)
             exchange = service.exchanges.get(timeout=self.timeout_s)
         problems = [why for why in (exchange.upload.differs_from(self.up), exchange.error,
                                     outcome.download.differs_from(self.down)) if why]
