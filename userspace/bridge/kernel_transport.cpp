@@ -88,6 +88,9 @@ Task<Result<ReceiveStep>> KernelReceiver::receive_record(Scope& scope, int plain
   auto received = socket_.receive(buffer.tail());
   if (!received) {
     if (received.error().sys_errno == EAGAIN) co_return ReceiveStep(Moved{0});
+    // A record that does not open stays on the socket as its error, and the alert that says so
+    // could not be sent (net/tls/tls_sw.c, tls_err_abort).
+    static_cast<void>(socket_.take_error());
     co_return ktls::fail(receive_error(std::move(received).error()));
   }
   if (received->end_of_stream) co_return ReceiveStep(EndOfStream{});
