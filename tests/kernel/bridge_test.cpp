@@ -11,7 +11,7 @@
 namespace bridge::test {
 namespace {
 
-// An emulated machine takes some ten milliseconds a connection. KTLSB_CUT_STRIDE=1 tries all.
+// An emulated machine cannot try every cut in a minute. KTLSB_CUT_STRIDE=1 tries all.
 const int stride_is_set = ::setenv("KTLSB_CUT_STRIDE", "61", 0);
 
 // A counter of /proc/net/tls_stat.

@@ -45,8 +45,10 @@ inline void PrintTo(const Cell& cell, std::ostream* out) {
   *out << name_of(cell);
 }
 
-// Every cell of this machine. Where the kernel does no TLS one cell for the kernel stands for all
-// of them, and its tests skip with the reason.
+// The cells of this machine. Where the kernel does no TLS, userspace in all its cells, and one cell
+// for the kernel that stands for all of them: its tests skip with the reason. Where it does, both
+// directions in the kernel in all their cells, and the others in some that have each pair of loop,
+// role and version; KTLSB_ALL_CELLS=1 asks for every one.
 [[nodiscard]] std::vector<Cell> all_cells();
 template <class Keep>
 [[nodiscard]] std::vector<Cell> cells_where(Keep keep) {
