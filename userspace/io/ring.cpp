@@ -104,8 +104,8 @@ ktls::Result<void> RingLoop::Ring::open() {
 ktls::Result<void> RingLoop::Ring::enable() {
   if (enabled_) return {};
   // liburing 2.3 declares io_uring_enable_rings and forgets to export it.
-  const long result = ::syscall(__NR_io_uring_register, ring_.ring_fd,
-                                IORING_REGISTER_ENABLE_RINGS, nullptr, 0U);
+  const long result =
+      ::syscall(__NR_io_uring_register, ring_.ring_fd, IORING_REGISTER_ENABLE_RINGS, nullptr, 0U);
   if (result < 0) return refused(-errno, "io_uring_register");
   enabled_ = true;
   return {};
