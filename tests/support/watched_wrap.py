@@ -48,6 +48,7 @@ class Wrap:
             command += ["--listen", each]
         self.log_format = log_format
         self.lines = []
+        self._records = []
         self._changed = threading.Condition()
         self.process = subprocess.Popen([*command, *arguments], stdin=subprocess.DEVNULL,
                                         stdout=subprocess.DEVNULL, stderr=subprocess.PIPE,
@@ -69,8 +70,13 @@ class Wrap:
 
     def _read(self):
         for raw in self.process.stderr:
+            line = raw.decode("utf-8", "replace").rstrip("\n")
             with self._changed:
-                self.lines.append(raw.decode("utf-8", "replace").rstrip("\n"))
+                self.lines.append(line)
+                try:
+                    self._records.append(json.loads(line))
+                except ValueError:
+                    pass  # a text log, an error at the start, a sanitizer's report
                 self._changed.notify_all()
         with self._changed:
             self._changed.notify_all()
@@ -81,18 +87,9 @@ class Wrap:
         return self.process.pid
 
     def records(self, event=None):
-        """The log's JSON objects; lines that are none (a sanitizer's) are left out."""
-        found = []
         with self._changed:
-            lines = list(self.lines)
-        for line in lines:
-            try:
-                record = json.loads(line)
-            except ValueError:
-                continue
-            if event is None or record["event"] == event:
-                found.append(record)
-        return found
+            return [record for record in self._records
+                    if event is None or record["event"] == event]
 
     def connections(self):
         return self.records("connection")
