@@ -28,7 +28,8 @@ class Job:
     def __init__(self, number, name, kind, route, rng):
         self.number, self.name, self.kind, self.route = number, name, kind, route
         self.rng = random.Random(rng.getrandbits(64))
-        scale = {"small": 4 * KIB, "medium": 256 * KIB, "large": 4 * MIB, "huge": 12 * MIB}[kind.size]
+        scales = {"small": 4 * KIB, "medium": 256 * KIB, "large": 4 * MIB, "huge": 12 * MIB}
+        scale = scales[kind.size]
         self.offset_up, self.offset_down = rng.randrange(len(POOL)), rng.randrange(len(POOL))
         self.size_up, self.size_down = rng.randint(1, scale), rng.randint(1, scale)
         self.rounds = rng.randint(1, 20)
