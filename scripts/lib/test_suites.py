@@ -53,6 +53,9 @@ SUITES = [
     Suite("cli/serving", ("tests/cli/serving_test.py",), needs=("openssl",), timeout_s=240),
     Suite("cli/client-role", ("tests/cli/client_role_test.py",), needs=("openssl",),
           timeout_s=180),
+    *(Suite(f"soak/{loop}", ("tests/soak/soak.py", "--loop", loop, "--seconds", "20",
+                             "--connections", "100"), needs=("openssl",), timeout_s=600)
+      for loop in ("io_uring", "epoll")),
     Suite("docs/man", ("tests/docs/man_test.py",), needs=("groff", "mandoc"), timeout_s=60),
     Suite("docs/readme", ("tests/docs/readme_test.py",), timeout_s=60),
     Suite("docs/demo", ("tests/docs/demo_test.py",), needs=("curl", "openssl"), timeout_s=120),

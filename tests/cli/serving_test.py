@@ -461,6 +461,33 @@ class Endings(ServingCase):
         sock.recv(1)
         peers.reset(sock)
 
+    def test_a_reset_while_data_waits_for_the_backend_is_no_end_of_file(self):
+        """Stopped, so that the loop finds the failed send and the end of the receive at once: of
+        these two only one hears of the reset from the kernel."""
+        for loop in LOOPS:
+            with self.subTest(loop=loop):
+                go = threading.Event()
+
+                def reset_unread(sock, go=go):
+                    sock.recv(1)
+                    go.wait(peers.TIMEOUT_S)
+                    peers.reset(sock)
+
+                backend = self.backend(reset_unread)
+                wrap = self.wrap("--loop", loop, to=backend.address)
+                client = self.client(wrap.endpoint)
+                client.sock.settimeout(0.5)
+                with self.assertRaises(TimeoutError):  # until every buffer is full
+                    while True:
+                        client.sendall(bytes(65536))
+                wrap.send_signal(signal.SIGSTOP)
+                go.set()
+                wait_until(lambda: backend.served, "the backend to reset")
+                wrap.send_signal(signal.SIGCONT)
+                client.sock.settimeout(peers.TIMEOUT_S)
+                self.assertEqual(peers.how_it_ends(client)[0], "reset")
+                self.assertEqual(wrap.connection()["ended"], "reset")
+
     def test_a_backend_that_went_away_raises_no_sigpipe(self):
         def hang_up(sock):
             sock.recv(1)  # and what follows is answered by a reset
