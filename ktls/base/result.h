@@ -20,6 +20,7 @@ enum class ErrorCode : std::uint8_t {
   kEndOfStream,        // the transport ended where more was needed
   kInvalidArgument,    // the caller broke the contract of the function
   kProtocolViolation,  // a step that the state of the connection does not allow
+  kSequenceUnknown,    // the witnesses of a record count disagree, so that no number is sure
   kBadRecordMac,       // a record that does not open
   kRecordOverflow,     // a record longer than its limit
   kDecodeError,        // bytes that do not parse

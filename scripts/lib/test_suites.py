@@ -67,6 +67,8 @@ SUITES = [
     *(Suite(f"kernel/{kernel}/matrix", ("tests/interop/matrix.py", "--json", "/out/matrix.json"),
             needs=("vm", "openssl", "curl"), timeout_s=VM_TIMEOUT_S, kernel=kernel)
       for kernel in KERNELS),
+    *(Suite(f"vm/{kernel}", ("tests/kernel/vm_test.py", kernel), needs=("vm",),
+            timeout_s=VM_TIMEOUT_S) for kernel in KERNELS),
     Suite("kernel/newest/splice", ("tests/kernel/splice_proof.py", "--size", "16"),
           needs=("vm", "openssl", "curl", "strace"), timeout_s=VM_TIMEOUT_S, kernel="newest"),
 ]

@@ -126,7 +126,6 @@ def code_endings():
     names = source("userspace/bridge/relay.cpp").split("kEndingNames = {")[1].split("}")[0]
     session = source("tools/ktls-bridge/wrap_session.cpp")
     words = re.findall(r'"(\w+)"', names)
-    words += re.findall(r'return "(\w+)";', session.split("ending_of(")[1].split("\n}\n")[0])
     words += re.findall(r'line\.ended = "(\w+)"', session)
     words += re.findall(r'\bend\(session, [^;]*"(\w+)"\)', session)
     return set(words)

@@ -143,7 +143,7 @@ def main():
         start = time.monotonic()
         good = check()
         failed += not good
-        print(f"{'ok  ' if good else 'FAIL'} {check.__name__} on {KERNEL} "
+        print(f"{'ok' if good else 'FAIL'} {check.__name__} on {KERNEL} "
               f"({time.monotonic() - start:.1f} s)", flush=True)
     return 1 if failed else 0
 

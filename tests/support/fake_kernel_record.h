@@ -23,7 +23,7 @@ struct FakeRecord {
   bool operator==(const FakeRecord&) const = default;
 };
 
-// A cipher that linux/tls.h numbers, typed from KTLS.md's table and not shared with the library,
+// A cipher that linux/tls.h numbers, typed from that header and not shared with the library,
 // so that a slip in the library's layouts shows.
 struct FakeCipher {
   std::uint16_t number;

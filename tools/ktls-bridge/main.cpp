@@ -1,4 +1,4 @@
-// ktls-bridge: the program; each subcommand has its own file.
+// ktls-bridge: the program; it parses the command line and runs the subcommand.
 
 #include <cstdio>
 #include <string>

@@ -73,11 +73,6 @@ void send_at_once(int fd) {
   ::setsockopt(fd, IPPROTO_TCP, TCP_NODELAY, &on, sizeof on);
 }
 
-void reset_on_close(int fd) {
-  const linger now{.l_onoff = 1, .l_linger = 0};
-  ::setsockopt(fd, SOL_SOCKET, SO_LINGER, &now, sizeof now);
-}
-
 // Connects to the first address that answers. The error is that of the last one.
 Task<Result<UniqueFd>> connect_to(Session& session) {
   Error error = Error::of(ErrorCode::kInvalidArgument, "no address to connect to");
@@ -101,19 +96,12 @@ Task<Result<UniqueFd>> connect_to(Session& session) {
   co_return ktls::fail(std::move(error));
 }
 
-std::string ending_of(const Error& error, std::string_view otherwise) {
-  if (error.code == ErrorCode::kTimeout) return "timeout";
-  if (error.code == ErrorCode::kCancelled) return "cancelled";
-  if (error.code == ErrorCode::kPeerAlert) return "alert";
-  if (error.code == ErrorCode::kSystem &&
-      (error.sys_errno == ECONNRESET || error.sys_errno == EPIPE)) {
-    return "reset";
-  }
-  return std::string(otherwise);
-}
-
 void end(Session& session, const Error& error, std::string_view otherwise) {
-  session.line.ended = ending_of(error, otherwise);
+  // An alert of ours is how a phase fails; one of the peer's is why.
+  const bridge::Ending ending = bridge::ending_of(error);
+  const bool is_ours = ending == bridge::Ending::kAlert && error.code != ErrorCode::kPeerAlert;
+  const bool says_more = ending != bridge::Ending::kError && !is_ours;
+  session.line.ended = says_more ? bridge::name_of(ending) : otherwise;
   session.line.detail = error.message();
 }
 
@@ -130,7 +118,7 @@ Task<std::unique_ptr<Connection>> hand_over(Session& session) {
       co_await bridge::establish(session.loop, phase.scope(), session.tls.get(), **handshake);
   if (!finished) {
     end(session, finished.error(), "handshake");
-    if (finished.error().code == ErrorCode::kProtocolViolation) {
+    if (finished.error().code == ErrorCode::kSequenceUnknown) {
       session.line.reason = ktls::text_of(ktls::Reason::kSequenceUnknown).code;
     }
     co_return nullptr;
@@ -155,7 +143,7 @@ Task<std::unique_ptr<Connection>> hand_over(Session& session) {
 Task<void> refuse(Session& session, Connection& connection) {
   Phase phase(session.loop, session.cancellation, session.options().handshake_timeout);
   auto sent = co_await connection.send_alert(phase.scope(), tls::AlertDescription::kInternalError);
-  if (!sent) reset_on_close(session.tls.get());
+  if (!sent) bridge::reset_on_close(session.tls.get());
 }
 
 Task<void> serve(Session& session) {
@@ -220,9 +208,9 @@ Task<void> wrap_session(Loop& loop, Cancellation& cancellation, const WrapSettin
 
   co_await serve(session);
 
-  const bool is_relayed = session.line.ended == "clean";
-  if (!is_relayed && session.options().client && session.plain) {
-    reset_on_close(session.plain.get());  // the plain client must not see an orderly end
+  const bool is_clean = session.line.ended == bridge::name_of(bridge::Ending::kClean);
+  if (!is_clean && session.options().client && session.plain) {
+    bridge::reset_on_close(session.plain.get());  // the plain client must not see an orderly end
   }
   setting.log->write(LogLevel::kInfo, "connection", session.line.fields());
 }

@@ -24,10 +24,9 @@ using tls::AlertDescription;
 using tls::ConnectionState;
 using tls::ContentType;
 
-// A warning alert costs the peer nothing, so that a stream of them would keep us busy for ever.
-constexpr std::uint32_t kMaxWarnings = 4;  // as many as BoringSSL takes in a row
-constexpr std::uint8_t kWarningLevel = 1;
-constexpr std::uint8_t kFatalLevel = 2;
+// Warnings, tickets and KeyUpdates cost the peer less than us, and a stream of them would keep us
+// busy for ever. BoringSSL takes as many KeyUpdates in a row.
+constexpr std::uint32_t kControlRecordsMax = 32;
 constexpr std::size_t kAlertSize = 2;
 
 // A state on its way into the kernel, with what is needed to go back to userspace.
@@ -49,13 +48,16 @@ Result<ConnectionState> decode_state(const tls::CipherSuite& suite, Candidate ca
                                  candidate.keys.explicit_nonce);
 }
 
-// Installs one direction, or brings its state back and says why.
+// Installs one direction, or brings its state back and says why. `refusal`: what attaching met.
 Result<std::optional<ConnectionState>> install(ktls::TlsSocket& socket, Direction direction,
                                                const tls::CipherSuite& suite, Candidate candidate,
-                                               DirectionPlan& outcome) {
-  const auto installed = socket.install(direction, candidate.info);
-  if (installed) return std::optional<ConnectionState>();
-  outcome = {Placement::kUserspace, ktls::reason_of_install(installed.error().sys_errno)};
+                                               Reason refusal, DirectionPlan& outcome) {
+  if (refusal == Reason::kNone) {
+    const auto installed = socket.install(direction, candidate.info);
+    if (installed) return std::optional<ConnectionState>();
+    refusal = ktls::reason_of_install(installed.error().sys_errno);
+  }
+  outcome = {Placement::kUserspace, refusal};
   KTLS_TRY(ConnectionState state, decode_state(suite, std::move(candidate)));
   return std::optional<ConnectionState>(std::move(state));
 }
@@ -93,16 +95,9 @@ Result<void> Connection::place(tls::Negotiated negotiated, const Plan& intended,
   plan_ = intended;
   ktls::TlsSocket socket(fd_, syscalls);
 
-  // Compute first: everything that can fail without the kernel fails here.
+  // Compute first: what the kernel is to be given is ready before it is asked for anything.
   std::optional<ConnectionState> read(std::move(negotiated.read));
   std::optional<ConnectionState> write(std::move(negotiated.write));
-  if (plan_.receive.in_kernel() || plan_.transmit.in_kernel()) {
-    if (const auto attached = socket.attach(); !attached) {
-      const Reason reason = ktls::reason_of_attach(attached.error().sys_errno);
-      if (plan_.receive.in_kernel()) plan_.receive = {Placement::kUserspace, reason};
-      if (plan_.transmit.in_kernel()) plan_.transmit = {Placement::kUserspace, reason};
-    }
-  }
   std::optional<Candidate> receive;
   std::optional<Candidate> transmit;
   if (plan_.receive.in_kernel()) {
@@ -112,14 +107,20 @@ Result<void> Connection::place(tls::Negotiated negotiated, const Plan& intended,
     KTLS_TRY(transmit, encode_state(*std::exchange(write, std::nullopt)));
   }
 
-  // Act last. A refusal costs that direction its place and nothing else.
+  // Act last. A refusal costs a direction its place and nothing else: its state comes back.
+  Reason refusal = Reason::kNone;
+  if (receive || transmit) {
+    if (const auto attached = socket.attach(); !attached) {
+      refusal = ktls::reason_of_attach(attached.error().sys_errno);
+    }
+  }
   if (receive) {
-    KTLS_TRY(read, install(socket, Direction::kReceive, *facts_.suite, *std::move(receive),
+    KTLS_TRY(read, install(socket, Direction::kReceive, *facts_.suite, *std::move(receive), refusal,
                            plan_.receive));
   }
   if (transmit) {
     KTLS_TRY(write, install(socket, Direction::kTransmit, *facts_.suite, *std::move(transmit),
-                            plan_.transmit));
+                            refusal, plan_.transmit));
   }
   if (read) {
     layer_.set_pending_read(*std::move(read));
@@ -159,13 +160,8 @@ Result<Connection::Control> Connection::act_on_alert(const ControlRecord& record
   // RFC 8446 section 6: in TLS 1.3 the level is ignored, and only user_canceled is not fatal.
   const bool is_warning = facts_.version == tls::ProtocolVersion::kTls13
                               ? alert == AlertDescription::kUserCanceled
-                              : level == kWarningLevel;
-  if (is_warning && ++warnings_ <= kMaxWarnings) return Control::kContinue;
-  if (is_warning) {
-    return ktls::fail(Error::alerting(ErrorCode::kLimitReached,
-                                      tls::code_of(AlertDescription::kUnexpectedMessage),
-                                      "too many warning alerts"));
-  }
+                              : level == static_cast<std::uint8_t>(tls::AlertLevel::kWarning);
+  if (is_warning) return Control::kContinue;
   Error error =
       Error::of(ErrorCode::kPeerAlert, "the peer sent alert " + std::string(tls::name_of(alert)));
   error.alert = record.content[1];
@@ -210,6 +206,11 @@ Task<Result<void>> Connection::update_write_key(Scope& scope) {
 }
 
 Task<Result<Connection::Control>> Connection::act_on(Scope& scope, const ControlRecord& record) {
+  if (++control_records_in_a_row_ > kControlRecordsMax) {
+    co_return ktls::fail(Error::alerting(ErrorCode::kLimitReached,
+                                         tls::code_of(AlertDescription::kUnexpectedMessage),
+                                         "too many control records in a row"));
+  }
   if (record.type != ContentType::kHandshake && post_handshake_->inside_message()) {
     co_return ktls::fail(Error::alerting(ErrorCode::kUnexpectedMessage,
                                          tls::code_of(AlertDescription::kUnexpectedMessage),
@@ -229,11 +230,6 @@ Task<Result<Connection::Control>> Connection::act_on(Scope& scope, const Control
         co_return ktls::fail(std::move(done).error());
       }
     } else if (std::holds_alternative<tls::RenegotiationRequested>(event)) {
-      if (++warnings_ > kMaxWarnings) {
-        co_return ktls::fail(Error::alerting(ErrorCode::kLimitReached,
-                                             tls::code_of(AlertDescription::kUnexpectedMessage),
-                                             "too many requests to renegotiate"));
-      }
       if (has_closed_) continue;
       if (auto sent = co_await send_alert(scope, AlertDescription::kNoRenegotiation); !sent) {
         co_return ktls::fail(std::move(sent).error());
@@ -248,8 +244,9 @@ Task<Result<void>> Connection::send_alert(Scope& scope, AlertDescription alert) 
   const bool is_warning = alert == AlertDescription::kCloseNotify ||
                           alert == AlertDescription::kNoRenegotiation ||
                           alert == AlertDescription::kUserCanceled;
-  const std::array<std::uint8_t, kAlertSize> content = {is_warning ? kWarningLevel : kFatalLevel,
-                                                        static_cast<std::uint8_t>(alert)};
+  const auto level = is_warning ? tls::AlertLevel::kWarning : tls::AlertLevel::kFatal;
+  const std::array<std::uint8_t, kAlertSize> content = {static_cast<std::uint8_t>(level),
+                                                        tls::code_of(alert)};
   co_return co_await sender_->send_record(scope, ContentType::kAlert, content);
 }
 

@@ -40,7 +40,7 @@ class Connection {
   // installs RX, then TX, as `intended` says. A refusal by the kernel is not an error: that
   // direction goes on in userspace, and plan() says why; a policy that fails closed asks
   // plan().satisfies() before anything is relayed. Error: kCrypto when a userspace state cannot be
-  // made.
+  // made; nothing has been sent then.
   // `fd` must have no bytes in flight: the handshake's output is written, its reader is at a
   // record boundary.
   [[nodiscard]] static ktls::Result<std::unique_ptr<Connection>> adopt(
@@ -54,14 +54,21 @@ class Connection {
   [[nodiscard]] Receiver& receiver() { return *receiver_; }
   [[nodiscard]] Sender& sender() { return *sender_; }
 
+  // Application data came: control records are counted anew.
+  void data_received() { control_records_in_a_row_ = 0; }
+
   // Acts on a control record: alerts, tickets, KeyUpdate. Errors carry the alert to send, or are
   // kPeerAlert. A KeyUpdate that a direction in the kernel would have to follow is kUnsupported,
   // and end_reason() is kRekeyImpossible from then on.
   [[nodiscard]] Task<ktls::Result<Control>> act_on(Scope& scope, const ControlRecord& record);
 
-  // Asks the peer for nothing, but changes our own writing key (RFC 8446 section 4.6.3).
+  // Changes our own writing key: KeyUpdate { update_not_requested } (RFC 8446 section 4.6.3).
+  // TLS 1.3 only. Errors: kUnsupported where sending is in the kernel; those of the socket and the
+  // scope.
   [[nodiscard]] Task<ktls::Result<void>> update_write_key(Scope& scope);
 
+  // Sends an alert, at the level that its description implies. Errors: those of the socket and the
+  // scope; kProtocolViolation after a record that went out in part.
   [[nodiscard]] Task<ktls::Result<void>> send_alert(Scope& scope, tls::AlertDescription alert);
 
   // No ticket is taken from now on; what the handshake kept for that is freed.
@@ -91,7 +98,7 @@ class Connection {
   std::unique_ptr<Receiver> receiver_;
   std::unique_ptr<Sender> sender_;
   ktls::Reason end_reason_ = ktls::Reason::kNone;
-  std::uint32_t warnings_ = 0;
+  std::uint32_t control_records_in_a_row_ = 0;
   bool has_closed_ = false;  // our close_notify went out: what the peer asks for stays unanswered
 };
 

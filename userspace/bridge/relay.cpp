@@ -50,13 +50,6 @@ struct Relay {
   }
 };
 
-// Closes with a reset: the other side must not take what it has for the whole. The reset itself
-// goes out when the owner closes the descriptor.
-void reset_on_close(int fd) {
-  const linger now{.l_onoff = 1, .l_linger = 0};
-  ::setsockopt(fd, SOL_SOCKET, SO_LINGER, &now, sizeof now);
-}
-
 // From the TLS peer to the plain side, until close_notify, or anything worse.
 Task<Result<void>> pump_from_peer(Relay& relay) {
   for (;;) {
@@ -64,6 +57,7 @@ Task<Result<void>> pump_from_peer(Relay& relay) {
     if (!step) co_return relay.fail(std::move(step).error());
     if (const auto* moved = std::get_if<Moved>(&*step)) {
       relay.report.received += moved->size;
+      relay.connection.data_received();
       relay.scope.extend(relay.idle_timeout);
       continue;
     }
@@ -112,22 +106,6 @@ Task<Result<void>> pump_both(Relay& relay, Scope& ticket_scope) {
   co_return from_peer ? to_peer : from_peer;
 }
 
-Ending ending_of(const Error& error) {
-  switch (error.code) {
-    case ErrorCode::kTimeout:
-      return Ending::kTimeout;
-    case ErrorCode::kCancelled:
-      return Ending::kCancelled;
-    case ErrorCode::kPeerAlert:
-      return Ending::kAlert;
-    case ErrorCode::kSystem:
-      return error.sys_errno == ECONNRESET || error.sys_errno == EPIPE ? Ending::kReset
-                                                                       : Ending::kError;
-    default:
-      return error.alert != Error::kNoAlert ? Ending::kAlert : Ending::kError;
-  }
-}
-
 // Tells both sides that this was no orderly end.
 Task<void> abort(Relay& relay) {
   const Error& failure = *relay.failure;
@@ -145,6 +123,27 @@ Task<void> abort(Relay& relay) {
 
 }  // namespace
 
+void reset_on_close(int fd) {
+  const linger now{.l_onoff = 1, .l_linger = 0};
+  ::setsockopt(fd, SOL_SOCKET, SO_LINGER, &now, sizeof now);
+}
+
+Ending ending_of(const Error& error) {
+  switch (error.code) {
+    case ErrorCode::kTimeout:
+      return Ending::kTimeout;
+    case ErrorCode::kCancelled:
+      return Ending::kCancelled;
+    case ErrorCode::kPeerAlert:
+      return Ending::kAlert;
+    case ErrorCode::kSystem:
+      return error.sys_errno == ECONNRESET || error.sys_errno == EPIPE ? Ending::kReset
+                                                                       : Ending::kError;
+    default:
+      return error.alert != Error::kNoAlert ? Ending::kAlert : Ending::kError;
+  }
+}
+
 std::string_view name_of(Ending ending) {
   return kEndingNames.at(static_cast<std::size_t>(ending));
 }
@@ -159,7 +158,7 @@ Task<RelayReport> relay(Loop& loop, Scope& scope, Connection& connection, int pl
               .report = {},
               .failure = std::nullopt};
   scope.extend(idle_timeout);
-  Scope ticket_scope(loop, kTicketTimeout * 2);
+  Scope ticket_scope(loop);
   if (connection.facts().role == tls::Role::kClient) {
     static_cast<void>(co_await when_both(pump_both(state, ticket_scope),
                                          release_handshake_later(loop, ticket_scope, connection)));

@@ -22,7 +22,14 @@ enum class Ending : std::uint8_t {
   kCancelled,  // we were told to end
   kError,      // anything else: the detail says what
 };
-[[nodiscard]] std::string_view name_of(Ending ending);
+[[nodiscard]] std::string_view name_of(Ending ending);  // "clean", "truncated", …
+
+// The ending that an error of a connection stands for; kError where nothing says more.
+[[nodiscard]] Ending ending_of(const ktls::Error& error);
+
+// Has `fd` closed with a reset: the other side must not take what it has for the whole. The reset
+// goes out when the owner closes the descriptor; a unix socket knows none, and just ends.
+void reset_on_close(int fd);
 
 struct RelayReport {
   std::uint64_t received = 0;  // bytes of plaintext from the TLS peer, all given to the plain side

@@ -63,7 +63,8 @@ class Sender {
   // has been given to the transport completely.
   [[nodiscard]] virtual Task<ktls::Result<SendStep>> move_from(Scope& scope, int plain_fd) = 0;
 
-  // Sends one record of another type: an alert, a handshake message.
+  // Sends one record of another type: an alert, a handshake message; `content` is not empty.
+  // Errors: kSystem of the socket, kTimeout and kCancelled of the scope, those of seal().
   [[nodiscard]] virtual Task<ktls::Result<void>> send_record(
       Scope& scope, tls::ContentType type, std::span<const std::uint8_t> content) = 0;
 

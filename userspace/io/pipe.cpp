@@ -41,7 +41,9 @@ ktls::Result<Pipe> PipePool::lease() {
     }
     int ends[2];
     if (::pipe2(ends, O_CLOEXEC | O_NONBLOCK) != 0) {
-      return ktls::fail(ktls::Error::system(errno, "pipe2"));
+      ktls::Error error = ktls::Error::system(errno, "pipe2");
+      error.code = ktls::ErrorCode::kLimitReached;
+      return ktls::fail(std::move(error));
     }
     pipe.read_end_.reset(ends[0]);
     pipe.write_end_.reset(ends[1]);

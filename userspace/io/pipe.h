@@ -10,7 +10,7 @@
 namespace bridge {
 
 // Splicing from a kTLS socket counts a whole record as moved even where the pipe took less, so
-// the pipe must be empty and able to take eight of the largest records in any fragmentation.
+// the pipe must be empty and able to take the largest record in any fragmentation.
 inline constexpr std::size_t kPipeSizeMin = std::size_t{128} * 1024;
 // Twice that where the user's allowance of pipe pages (16,384 by default) permits.
 inline constexpr std::size_t kPipeSizeWanted = std::size_t{256} * 1024;

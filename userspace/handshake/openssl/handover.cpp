@@ -19,8 +19,8 @@ using ktls::fail;
 using ktls::Result;
 
 tl::unexpected<Error> violation(std::string_view direction, std::string_view detail) {
-  return fail(Error::of(ErrorCode::kProtocolViolation,
-                        std::string(direction) + ": " + std::string(detail)));
+  return fail(
+      Error::of(ErrorCode::kSequenceUnknown, std::string(direction) + ": " + std::string(detail)));
 }
 
 Result<void> prove(const CipherSuite& suite, std::string_view direction, const TrafficKeys& keys,

@@ -20,7 +20,7 @@ constexpr auto kChangeCipherSpec = static_cast<std::uint8_t>(ContentType::kChang
 constexpr auto kApplicationData = static_cast<std::uint8_t>(ContentType::kApplicationData);
 
 tl::unexpected<Error> disagree(std::string_view detail) {
-  return fail(Error::of(ErrorCode::kProtocolViolation, detail));
+  return fail(Error::of(ErrorCode::kSequenceUnknown, detail));
 }
 
 }  // namespace

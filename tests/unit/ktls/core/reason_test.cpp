@@ -25,12 +25,12 @@ constexpr std::string_view kCodes[] = {"none",
                                        "install_refused",
                                        "rekey_impossible",
                                        "sequence_unknown",
-                                       "other_direction_refused",
-                                       "pipe_limit"};
+                                       "pipe_limit",
+                                       "record_size_limited"};
 
 TEST(ReasonTexts, HaveOneRowForEachReasonInTheirOrder) {
   const auto texts = reason_texts();
-  ASSERT_EQ(texts.size(), static_cast<std::size_t>(Reason::kPipeLimit) + 1);
+  ASSERT_EQ(texts.size(), static_cast<std::size_t>(Reason::kRecordSizeLimited) + 1);
   for (std::size_t i = 0; i < texts.size(); ++i) {
     EXPECT_EQ(texts[i].reason, static_cast<Reason>(i));
     EXPECT_EQ(&text_of(static_cast<Reason>(i)), &texts[i]);

@@ -79,7 +79,7 @@ TEST_P(HandoverOf, RefusesOtherKeys) {
   const auto states =
       hand_over_states(suite_, read, direction(suite_, keys_of(suite_, 3), 1), keys_);
   ASSERT_FALSE(states);
-  EXPECT_EQ(states.error().code, ktls::ErrorCode::kProtocolViolation);
+  EXPECT_EQ(states.error().code, ktls::ErrorCode::kSequenceUnknown);
   EXPECT_TRUE(states.error().detail.starts_with("writing"));
 }
 
@@ -88,7 +88,7 @@ TEST_P(HandoverOf, RefusesACountThatTheLastRecordDisproves) {
   const auto states = hand_over_states(suite_, direction(suite_, keys_.read, 1, 1),
                                        direction(suite_, keys_.write, 1), keys_);
   ASSERT_FALSE(states);
-  EXPECT_EQ(states.error().code, ktls::ErrorCode::kProtocolViolation);
+  EXPECT_EQ(states.error().code, ktls::ErrorCode::kSequenceUnknown);
   EXPECT_TRUE(states.error().detail.starts_with("reading"));
 }
 
@@ -97,7 +97,7 @@ TEST_P(HandoverOf, RefusesALastRecordThatIsNoHandshake) {
       hand_over_states(suite_, direction(suite_, keys_.read, 1),
                        direction(suite_, keys_.write, 1, 0, ContentType::kApplicationData), keys_);
   ASSERT_FALSE(states);
-  EXPECT_EQ(states.error().code, ktls::ErrorCode::kProtocolViolation);
+  EXPECT_EQ(states.error().code, ktls::ErrorCode::kSequenceUnknown);
 }
 
 TEST(Handover, TakesATls13DirectionThatHasNoRecordYet) {
@@ -117,7 +117,7 @@ TEST(Handover, RefusesCountersWhoseWitnessesDisagree) {
   write.observe(Bytes{23, 3, 3, 0, 1, 0});
   const auto states = hand_over_states(suite, direction(suite, keys.read, 0), write, keys);
   ASSERT_FALSE(states);
-  EXPECT_EQ(states.error().code, ktls::ErrorCode::kProtocolViolation);
+  EXPECT_EQ(states.error().code, ktls::ErrorCode::kSequenceUnknown);
 }
 
 }  // namespace
