@@ -60,6 +60,8 @@ constexpr std::array<ReasonText, kReasonCount> kTexts{{
      "nothing on this side: the peer's max_fragment_length extension asks for it"},
 }};
 
+constexpr std::array<std::string_view, 3> kPlacementNames{"userspace", "kernel", "nic"};
+
 constexpr bool in_order() {
   for (std::size_t i = 0; i < kTexts.size(); ++i) {
     if (static_cast<std::size_t>(kTexts[i].reason) != i) return false;
@@ -71,8 +73,7 @@ static_assert(in_order());
 }  // namespace
 
 std::string_view name_of(Placement placement) {
-  constexpr std::array<std::string_view, 3> kNames{"userspace", "kernel", "nic"};
-  return kNames.at(static_cast<std::size_t>(placement));
+  return kPlacementNames.at(static_cast<std::size_t>(placement));
 }
 
 std::span<const ReasonText> reason_texts() {

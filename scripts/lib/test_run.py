@@ -69,10 +69,11 @@ class Runner:
 
     def _execute(self, suite, folder, log):
         """Returns (status, whether the time ran out)."""
-        environment = {**os.environ, **suite.environment, "KTLS_BRIDGE_BUILD": str(self.build)}
+        extra = {**suite.environment, "KTLS_BRIDGE_BUILD": str(self.build)}
+        environment = {**os.environ, **extra}
         with open(log, "wb") as sink:
             try:
-                process = subprocess.Popen(command_of(suite, folder), cwd=REPOSITORY,
+                process = subprocess.Popen(command_of(suite, folder, extra), cwd=REPOSITORY,
                                            env=environment, stdin=subprocess.DEVNULL, stdout=sink,
                                            stderr=subprocess.STDOUT, start_new_session=True)
             except OSError as error:
@@ -100,8 +101,9 @@ class Runner:
                 _signal_group(pid, signal.SIGTERM)
 
 
-def command_of(suite, folder):
-    """The words to execute; `folder` takes the report, also from inside a virtual machine."""
+def command_of(suite, folder, environment):
+    """The words to execute; `folder` takes the report, also from inside a virtual machine, which
+    gets the variables of `environment` and no others."""
     words = list(suite.command)
     if os.sep in words[0]:
         words[0] = str(REPOSITORY / words[0])
@@ -109,8 +111,10 @@ def command_of(suite, folder):
     if suite.results == GTEST:
         words.append(f"--gtest_output=json:{report_folder}/report.json")
     if suite.kernel:
+        variables = [word for name, value in environment.items()
+                     for word in ("--env", f"{name}={value}")]
         words = [str(REPOSITORY / "scripts" / "vm"), suite.kernel, "--out", str(folder),
-                 "--timeout", str(suite.timeout_s), "--", *words]
+                 "--timeout", str(suite.timeout_s), *variables, "--", *words]
     return words
 
 

@@ -62,6 +62,13 @@ SUITES = [
     *(Suite(f"docs/placement/{kernel}", ("tests/docs/placement_test.py", kernel),
             needs=("vm", "curl", "openssl"), timeout_s=VM_TIMEOUT_S, kernel=kernel)
       for kernel in KERNELS),
+    Suite("interop/matrix", ("tests/interop/matrix.py", "--full"), needs=("openssl", "curl"),
+          timeout_s=240),
+    *(Suite(f"kernel/{kernel}/matrix", ("tests/interop/matrix.py", "--json", "/out/matrix.json"),
+            needs=("vm", "openssl", "curl"), timeout_s=VM_TIMEOUT_S, kernel=kernel)
+      for kernel in KERNELS),
+    Suite("kernel/newest/splice", ("tests/kernel/splice_proof.py", "--size", "16"),
+          needs=("vm", "openssl", "curl", "strace"), timeout_s=VM_TIMEOUT_S, kernel="newest"),
 ]
 
 
@@ -73,8 +80,10 @@ def unit_suites(targets):
 
 def kernel_suites(targets):
     """One suite for each kernel and each program that meson builds under tests/kernel."""
+    # A kernel that is here for its TLS and has none is a failure, not a reason to skip.
     return [Suite(f"kernel/{kernel}/{name}", (program,), results=GTEST, needs=("vm",),
-                  timeout_s=VM_TIMEOUT_S, kernel=kernel)
+                  timeout_s=VM_TIMEOUT_S, kernel=kernel,
+                  environment={"KTLS_BRIDGE_REQUIRE_KTLS": "1"})
             for name, program in programs_under(targets, "tests/kernel")
             for kernel in KERNELS]
 

@@ -46,7 +46,7 @@ HEADERS = [
     ("tl/expected.hpp", ("ktls/base/result.h",),
      "use ktls::Result, so that the type behind it can change"),
     ("spdlog/", ("tools",), "libraries never log: return an Error or tell an Observer"),
-    ("CLI/", ("tools",), "only tools parse arguments"),
+    ("CLI/", ("tools", "tests"), "only tools parse arguments"),
     ("toml++/", ("tools",), "only tools read configuration"),
     ("nlohmann/", ("tools", "tests"), "only tools write JSON"),
 ]

@@ -115,10 +115,11 @@ class Gtest(RunnerCase):
 
     def test_a_program_for_a_kernel_runs_inside_the_virtual_machine(self):
         suite = Suite("kernel/6.1/a", ("build/a",), results=GTEST, kernel="6.1", timeout_s=9)
-        words = test_run.command_of(suite, "/logs")
+        words = test_run.command_of(suite, "/logs", {"A": "b"})
         self.assertTrue(words[0].endswith("scripts/vm"))
-        self.assertEqual(words[1:7], ["6.1", "--out", "/logs", "--timeout", "9", "--"])
-        self.assertEqual(words[8], "--gtest_output=json:/out/report.json")
+        self.assertEqual(words[1:9],
+                         ["6.1", "--out", "/logs", "--timeout", "9", "--env", "A=b", "--"])
+        self.assertEqual(words[10], "--gtest_output=json:/out/report.json")
 
 
 class Needs(RunnerCase):

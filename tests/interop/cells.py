@@ -88,7 +88,7 @@ def line_problems(cell, ready, line, received, sent):
     tx, tx_reason, rx, rx_reason = expected_placement(cell, ready)
     return _differences({
         "version": cell.suite.version, "suite": cell.suite.name, "resumed": cell.resumed,
-        "ended": "clean", "name": "localhost" if cell.peer != "curl" else line.get("name"),
+        "ended": "clean", "name": "localhost",
         "tx": tx, "tx_reason": tx_reason, "rx": rx, "rx_reason": rx_reason,
         "tx_remark": "", "rx_remark": "", "received": received, "sent": sent}, line)
 

@@ -3,6 +3,7 @@
 
 import argparse
 import os
+import queue
 import sys
 import tempfile
 import time
@@ -99,18 +100,18 @@ class Matrix:
         has failed."""
         try:
             results = run()
-        except (WrapFailed, peers.PeerFailed, OSError, IndexError) as error:
+        except (WrapFailed, peers.PeerFailed, OSError, queue.Empty) as error:
             traceback.print_exc(file=sys.stdout)
-            print("\n".join(["the log of wrap:", *wrap.log[-5:]]))
+            print("\n".join(["the log of wrap:", *wrap.lines[-5:]]))
             wrap.skip_connections()
             results = [(cell, [f"{type(error).__name__}, see above"]) for cell in cells]
         for result in results:
             self.report(*result)
 
-    def start(self, policy, *flags):
+    def start(self, policy, to, *flags):
         """A wrap; or None, and said, where this machine cannot do what the policy demands."""
         try:
-            return Wrap(*policy.flags, *flags)
+            return Wrap(*policy.flags, *flags, to=f"127.0.0.1:{to}")
         except WrapFailed as error:
             role = "client" if "--client" in flags else "server"
             lacks = [reason for reason in ("--offload kernel: ulp_unavailable",
@@ -151,8 +152,8 @@ class ServerRole:
                         self.with_curl(wrap, suite, policy)
 
     def start(self, policy, certificate):
-        return self.matrix.start(policy, "--cert", certificate.certificate, "--key",
-                                 certificate.key, "--to", f"127.0.0.1:{self.service.port}")
+        return self.matrix.start(policy, self.service.port, "--cert", certificate.certificate,
+                                 "--key", certificate.key)
 
     def result(self, cell, wrap, line, outcome):
         """Compares what the peer, the service and wrap say of one connection."""
@@ -174,7 +175,7 @@ class ServerRole:
             def connect(cell=cell, sessions=sessions):
                 outcome = peers.s_client(suite, wrap.port, matrix.authority, matrix.up,
                                          matrix.timeout_s, **sessions)
-                line, = wrap.connections(1, matrix.timeout_s)
+                line, = wrap.next_connections(1, matrix.timeout_s)
                 return [self.result(cell, wrap, line, outcome)]
 
             matrix.attempt([cell], wrap, connect)
@@ -188,7 +189,7 @@ class ServerRole:
             curl = peers.Curl(f"https://localhost:{wrap.port}/upload", matrix.upload_file,
                               matrix.folder, matrix.timeout_s, suite, matrix.authority)
             outcomes = curl.outcomes()
-            lines = by_resumption(wrap.connections(2, matrix.timeout_s))
+            lines = by_resumption(wrap.next_connections(2, matrix.timeout_s))
             return [self.result(cell, wrap, line, outcome)
                     for cell, line, outcome in zip(cells, lines, outcomes)]
 
@@ -217,11 +218,11 @@ class ClientRole:
                         peer == "s_server" or self.matrix.with_curl(suite))])
         finally:
             for _, _, wrap in wraps:
-                wrap.stop()
+                wrap.drain()
 
     def start(self, policy):
-        return self.matrix.start(policy, "--client", "--to", f"127.0.0.1:{self.port}", "--name",
-                                 "localhost", "--ca", self.matrix.authority.file)
+        return self.matrix.start(policy, self.port, "--client", "--name", "localhost", "--ca",
+                                 self.matrix.authority.file)
 
     def with_suite(self, suite, wraps):
         matrix = self.matrix
@@ -267,18 +268,18 @@ class ClientRole:
                                       matrix.timeout_s)
             upload = server.converse(b"", matrix.down, matrix.up.size, matrix.timeout_s)
             outcome = client.result(matrix.timeout_s)
-            line, = wrap.connections(1, matrix.timeout_s)
+            line, = wrap.next_connections(1, matrix.timeout_s)
             results.append(self.result(cell, wrap, line, outcome, upload))
         return results
 
     def with_curl(self, server, wrap, cells):
         matrix = self.matrix
-        curl = peers.Curl(f"http://localhost:{wrap.port}/upload", matrix.upload_file,
-                          matrix.folder, matrix.timeout_s)
-        uploads = [server.converse(response(matrix.down), matrix.down, matrix.up.size,
-                                   matrix.timeout_s) for _ in cells]
-        outcomes = curl.outcomes()
-        lines = by_resumption(wrap.connections(2, matrix.timeout_s))
+        with peers.Curl(f"http://localhost:{wrap.port}/upload", matrix.upload_file,
+                        matrix.folder, matrix.timeout_s) as curl:
+            uploads = [server.converse(response(matrix.down), matrix.down, matrix.up.size,
+                                       matrix.timeout_s) for _ in cells]
+            outcomes = curl.outcomes()
+        lines = by_resumption(wrap.next_connections(2, matrix.timeout_s))
         return [self.result(cell, wrap, line, outcome, upload)
                 for cell, line, outcome, upload in zip(cells, lines, outcomes, uploads)]
 

@@ -209,10 +209,11 @@ def plain_client(port, upload, download_size, timeout_s):
 
 
 class Curl:
-    """One curl that uploads the same file twice, with a connection each; the second may resume."""
+    """One curl that uploads the same file `times` times, with a connection each; those after the
+    first may resume. It speaks TLS where a suite is given."""
 
-    def __init__(self, url, upload_file, folder, timeout_s, suite=None, authority=None):
-        self._files = [Path(folder) / "download.1", Path(folder) / "download.2"]
+    def __init__(self, url, upload_file, folder, timeout_s, suite=None, authority=None, times=2):
+        self._files = [Path(folder) / f"download.{index}" for index in range(times)]
         self._suite = suite
         self._timeout_s = timeout_s
         flags = ["curl", "-q", "--silent", "--show-error", "--verbose", "--noproxy", "*",
@@ -229,9 +230,16 @@ class Curl:
         self._process = subprocess.Popen(flags, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE,
                                          stderr=subprocess.PIPE, text=True)
 
+    def __enter__(self):
+        return self
+
+    def __exit__(self, *_):
+        _end(self._process)
+
     def outcomes(self):
         try:
-            sizes, words = self._process.communicate(timeout=2 * self._timeout_s + 5)
+            limit_s = len(self._files) * self._timeout_s + 5
+            sizes, words = self._process.communicate(timeout=limit_s)
         finally:
             _end(self._process)
         if self._process.returncode:
@@ -243,10 +251,9 @@ class Curl:
         if self._suite:
             said = re.findall(r"SSL connection using (\S+) / (\S+)", words)
             # It says so before the handshake, of the attempt; wrap says what came of it.
-            attempts = words.count("SSL re-using session ID")
-            for (version, suite), outcome in zip(said, found):
-                outcome.version, outcome.suite = version, suite
-            found[0].resumed, found[1].resumed = attempts > 1, attempts > 0
+            full = len(found) - words.count("SSL re-using session ID")
+            for index, ((version, suite), outcome) in enumerate(zip(said, found)):
+                outcome.version, outcome.suite, outcome.resumed = version, suite, index >= full
         return found
 
     def _outcome(self, file):

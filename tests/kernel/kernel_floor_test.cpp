@@ -10,6 +10,7 @@
 #include <fcntl.h>
 #include <gtest/gtest.h>
 #include <netinet/in.h>
+#include <sys/mman.h>
 #include <sys/socket.h>
 #include <unistd.h>
 
@@ -177,8 +178,11 @@ TEST_P(RunningKernelFloor, RefusesToAttachToWhatIsNotPlainTcp) {
 
 TEST_P(RunningKernelFloor, AnswersEfaultToAWildPointer) {
   const Pair pair = attached_pair();
-  const auto* wild = reinterpret_cast<const void*>(std::uintptr_t{8});
-  EXPECT_EQ(install_errno(pair.sender, Direction::kTransmit, wild, 40), EFAULT);
+  const auto page_size = static_cast<std::size_t>(::sysconf(_SC_PAGESIZE));
+  void* gone = ::mmap(nullptr, page_size, PROT_READ, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+  ASSERT_NE(gone, MAP_FAILED);
+  ASSERT_EQ(::munmap(gone, page_size), 0);
+  EXPECT_EQ(install_errno(pair.sender, Direction::kTransmit, gone, 40), EFAULT);
 }
 
 TEST_P(RunningKernelFloor, AnswersEnoentForAnAeadThatTheKernelWasNotBuiltWith) {

@@ -1,3 +1,4 @@
+// Issuing of test certificates.
 #include "tests/support/certificates.h"
 
 #include <cstdlib>

@@ -14,11 +14,9 @@
 namespace ktls {
 namespace {
 
-using std::chrono_literals::operator""ms;
-
 // Loopback delivers at once on an idle machine; an emulated one may take its time.
-constexpr auto kPatience = 5000ms;
-constexpr auto kPause = 1ms;
+constexpr auto kPatience = std::chrono::seconds(5);
+constexpr auto kPause = std::chrono::milliseconds(1);
 
 int errno_of(const Result<void>& result) {
   return result ? 0 : result.error().sys_errno;

@@ -12,6 +12,9 @@ int errno_of(const Result<void>& result) {
   return result ? 0 : result.error().sys_errno;
 }
 
+// No byte of it is another's, and none is zero.
+constexpr std::uint64_t kStart = 0x0102030405060708;
+
 std::uint64_t sequence_of(TlsSocket socket, Direction direction, Cipher cipher) {
   const auto sequence = socket.sequence(direction, cipher);
   EXPECT_TRUE(sequence.has_value());
@@ -63,7 +66,6 @@ TEST_P(KernelContract, CutsLongPlaintextIntoRecordsOf16Kilobytes) {
 }
 
 TEST_P(KernelContract, ContinuesFromTheInstalledSequenceNumber) {
-  constexpr std::uint64_t kStart = 0x0102030405060708;
   for (const Suite& suite : all_suites()) {
     SCOPED_TRACE(name_of(suite));
     const Pair pair = installed_pair(suite.cipher, suite.version, kStart);

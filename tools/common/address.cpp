@@ -69,7 +69,9 @@ void remove_stale_socket(const SocketAddress& address) {
 std::string Address::text() const {
   if (kind == Kind::kUnix) return std::string(kUnixPrefix) + path;
   const bool is_v6 = host.find(':') != std::string::npos;
-  return (is_v6 ? "[" + host + "]" : host) + ":" + std::to_string(port);
+  std::string text = is_v6 ? "[" : "";
+  text.append(host).append(is_v6 ? "]:" : ":").append(std::to_string(port));
+  return text;
 }
 
 std::string SocketAddress::text() const {
@@ -84,8 +86,9 @@ std::string SocketAddress::text() const {
   char port[NI_MAXSERV] = {};
   const int flags = NI_NUMERICHOST | NI_NUMERICSERV;
   if (::getnameinfo(data(), size, host, sizeof host, port, sizeof port, flags) != 0) return "?";
-  if (family() == AF_INET6) return "[" + std::string(host) + "]:" + port;
-  return std::string(host) + ":" + port;
+  std::string text = family() == AF_INET6 ? "[" : "";
+  text.append(host).append(family() == AF_INET6 ? "]:" : ":").append(port);
+  return text;
 }
 
 Result<Address> parse_address(std::string_view text) {

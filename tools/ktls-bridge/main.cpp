@@ -40,7 +40,9 @@ int main(int argc, char** argv) {
     return app.exit(success);  // --help, --version
   } catch (const CLI::ParseError& error) {
     const std::string what = tools::one_line(error.what());
-    std::fprintf(stderr, "ktls-bridge: %s (see ktls-bridge --help)\n", what.c_str());
+    const char* command = app.got_subcommand("wrap") ? " wrap" : "";
+    std::fprintf(stderr, "ktls-bridge%s: %s (see ktls-bridge%s --help)\n", command, what.c_str(),
+                 command);
     return tools::kExitUsage;
   }
   return tools::run_wrap(wrap);

@@ -186,16 +186,21 @@ int make_workers(Wrap& wrap, int stopped) {
   return kExitOk;
 }
 
-void raise_descriptor_limit(Wrap& wrap) {
-  const std::size_t wanted =
-      wrap.options.max_connections * kDescriptorsPerConnection + kDescriptorsBesides;
+void raise_descriptor_limit() {
   rlimit limit{};
   ::getrlimit(RLIMIT_NOFILE, &limit);
   limit.rlim_cur = limit.rlim_max;
   ::setrlimit(RLIMIT_NOFILE, &limit);
-  if (limit.rlim_max >= wanted) return;
+}
+
+void warn_of_descriptor_limit(const Wrap& wrap) {
+  const std::size_t wanted =
+      wrap.options.max_connections * kDescriptorsPerConnection + kDescriptorsBesides;
+  rlimit limit{};
+  ::getrlimit(RLIMIT_NOFILE, &limit);
+  if (limit.rlim_cur >= wanted) return;
   wrap.log.write(LogLevel::kWarning, "limits",
-                 {{"open_files", std::uint64_t{limit.rlim_max}},
+                 {{"open_files", std::uint64_t{limit.rlim_cur}},
                   {"wanted", std::uint64_t{wanted}},
                   {"hint", std::string("raise ulimit -n or lower --max-connections")}});
 }
@@ -216,6 +221,7 @@ void announce(const Wrap& wrap) {
     fields.emplace_back("reason", std::string(text.code));
     fields.emplace_back("remedy", std::string(text.remedy));
   }
+  warn_of_descriptor_limit(wrap);
   for (const std::string& address : wrap.listening) {
     wrap.log.write(LogLevel::kInfo, "listening", {{"address", address}});
   }
@@ -298,7 +304,7 @@ int run_wrap(const WrapOptions& options) {
     return complain(kExitOsError, Error::system(errno, "signalfd").message());
 
   Wrap wrap(options);
-  raise_descriptor_limit(wrap);
+  raise_descriptor_limit();
   if (const int code = make_context(wrap); code != kExitOk) return code;
   if (const int code = check_kernel(wrap); code != kExitOk) return code;
   auto to = resolve(options.to, false);

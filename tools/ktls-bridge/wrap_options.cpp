@@ -15,6 +15,7 @@ namespace {
 
 using std::chrono::milliseconds;
 
+constexpr milliseconds kLeastTimeout{1};
 constexpr milliseconds kHandshakeTimeout = std::chrono::seconds(10);
 constexpr milliseconds kConnectTimeout = std::chrono::seconds(5);
 constexpr milliseconds kIdleTimeout = std::chrono::minutes(10);
@@ -56,12 +57,14 @@ milliseconds parse_duration(const std::string& flag, const std::string& text) {
   return milliseconds(count * unit->second);
 }
 
+// `least`: a timeout of nothing would end every connection at once; only a drain may be so short.
 void add_duration(CLI::App& app, const std::string& flag, milliseconds& value, milliseconds initial,
-                  const std::string& text) {
+                  milliseconds least, const std::string& text) {
   value = initial;
   const auto seconds = std::chrono::duration_cast<std::chrono::seconds>(initial).count();
-  const auto parse = [&value, flag](const std::string& given) {
+  const auto parse = [&value, flag, least](const std::string& given) {
     value = parse_duration(flag, given);
+    if (value < least) throw CLI::ValidationError(flag, "must be longer than 0");
   };
   app.add_option_function<std::string>(flag, parse, text)
       ->type_name("DURATION")
@@ -116,6 +119,8 @@ void add_tls(CLI::App& app, WrapOptions& options) {
       ->group("TLS");
   app.add_option("--alpn", options.alpn, "Protocols to offer or accept, in order: h2,http/1.1")
       ->delimiter(',')
+      ->expected(1)
+      ->allow_extra_args(false)
       ->type_name("LIST")
       ->group("TLS");
   app.add_option("--keylog", options.keylog_file,
@@ -138,20 +143,20 @@ void add_data_path(CLI::App& app, WrapOptions& options) {
          "--offload", [&options](const std::string& text) { options.offload = kPolicies.at(text); },
          "Where records are encrypted: auto (the kernel where it can), never, or kernel (refuse "
          "the connection unless both directions are there)")
-      ->check(CLI::IsMember({"auto", "never", "kernel"}))
+      ->check(CLI::IsMember({"auto", "never", "kernel"}).description(""))
       ->type_name("auto|never|kernel")
       ->default_str("auto")
       ->group("Data path");
   app.add_option_function<std::string>(
          "--loop", [&options](const std::string& text) { options.loop = kLoops.at(text); },
          "Event loop: auto (io_uring unless it is refused), io_uring, epoll")
-      ->check(CLI::IsMember({"auto", "io_uring", "epoll"}))
+      ->check(CLI::IsMember({"auto", "io_uring", "epoll"}).description(""))
       ->type_name("auto|io_uring|epoll")
       ->default_str("auto")
       ->group("Data path");
   options.threads = std::clamp(std::thread::hardware_concurrency(), 1U, kMaxThreads);
   app.add_option("--threads", options.threads, "Event loops, each with a thread of its own")
-      ->check(CLI::Range(1U, kMaxThreads))
+      ->check(CLI::Range(1U, kMaxThreads).description(""))
       ->type_name("N")
       ->capture_default_str()
       ->group("Data path");
@@ -161,17 +166,17 @@ void add_limits(CLI::App& app, WrapOptions& options) {
   options.max_connections = kMaxConnections;
   app.add_option("--max-connections", options.max_connections,
                  "Connections at once; more wait in the listen queue")
-      ->check(CLI::Range(std::size_t{1}, std::size_t{1'000'000}))
+      ->check(CLI::Range(std::size_t{1}, std::size_t{1'000'000}).description(""))
       ->type_name("N")
       ->capture_default_str()
       ->group("Limits");
   add_duration(app, "--handshake-timeout", options.handshake_timeout, kHandshakeTimeout,
-               "For a whole handshake");
-  add_duration(app, "--connect-timeout", options.connect_timeout, kConnectTimeout,
+               kLeastTimeout, "For a whole handshake");
+  add_duration(app, "--connect-timeout", options.connect_timeout, kConnectTimeout, kLeastTimeout,
                "For each attempt to connect to --to");
-  add_duration(app, "--idle-timeout", options.idle_timeout, kIdleTimeout,
+  add_duration(app, "--idle-timeout", options.idle_timeout, kIdleTimeout, kLeastTimeout,
                "End a connection on which nothing has moved for this long");
-  add_duration(app, "--drain-timeout", options.drain_timeout, kDrainTimeout,
+  add_duration(app, "--drain-timeout", options.drain_timeout, kDrainTimeout, milliseconds(0),
                "After SIGTERM or SIGINT, let connections go on for this long");
 }
 
@@ -182,7 +187,7 @@ void add_log(CLI::App& app, WrapOptions& options) {
            options.log_format = text == "json" ? LogFormat::kJson : LogFormat::kText;
          },
          "Log lines as text (key=value) or json")
-      ->check(CLI::IsMember({"text", "json"}))
+      ->check(CLI::IsMember({"text", "json"}).description(""))
       ->type_name("text|json")
       ->default_str("text")
       ->group("Log");

@@ -104,7 +104,6 @@ Task<Result<UniqueFd>> connect_to(Session& session) {
 std::string ending_of(const Error& error, std::string_view otherwise) {
   if (error.code == ErrorCode::kTimeout) return "timeout";
   if (error.code == ErrorCode::kCancelled) return "cancelled";
-  if (error.code == ErrorCode::kEndOfStream) return "truncated";
   if (error.code == ErrorCode::kPeerAlert) return "alert";
   if (error.code == ErrorCode::kSystem &&
       (error.sys_errno == ECONNRESET || error.sys_errno == EPIPE)) {

@@ -59,7 +59,7 @@ class WrapWorker {
   bridge::Scope accepting_;
   bridge::Scope draining_;
   std::set<Cancellation*> sessions_;
-  std::size_t connections_ = 0;  // sessions, and those that are about to begin
+  std::size_t connections_ = 0;                // sessions, and those that are about to begin
   std::set<bridge::Scope*> waiting_for_room_;  // acceptors asleep until a connection ends
   bool is_draining_ = false;
   std::size_t cut_off_ = 0;

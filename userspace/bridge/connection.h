@@ -92,6 +92,7 @@ class Connection {
   std::unique_ptr<Sender> sender_;
   ktls::Reason end_reason_ = ktls::Reason::kNone;
   std::uint32_t warnings_ = 0;
+  bool has_closed_ = false;  // our close_notify went out: what the peer asks for stays unanswered
 };
 
 }  // namespace bridge

@@ -94,6 +94,9 @@ Task<Result<ReceiveStep>> KernelReceiver::receive_record(Scope& scope, int plain
   auto received = socket_.receive(buffer.tail());
   if (!received) {
     if (received.error().sys_errno == EAGAIN) co_return ReceiveStep(Moved{0});
+    // A record that did not open is the socket's error until somebody takes it, and until then
+    // the alert that says so cannot be sent. Receiving is over either way.
+    static_cast<void>(socket_.take_error());
     co_return ktls::fail(receive_error(std::move(received).error()));
   }
   if (received->end_of_stream) co_return ReceiveStep(EndOfStream{});

@@ -11,8 +11,9 @@
 
 namespace bridge {
 
-// For descriptors whose readiness cannot be trusted: until 6.2 a kTLS socket is readable while
-// only part of a record is there, and reads answer EAGAIN. Each pause is twice as long as the
+// For descriptors whose readiness cannot be trusted: on Linux 6.1 a kTLS socket is readable
+// while only part of a record is there, and reads answer EAGAIN; after an error it has POLLERR for
+// good. Each pause is twice as long as the
 // one before: 1, 2, 4 … 32 ms. The first is short enough not to be felt, the last long enough
 // for a peer that stalls within a record to cost nothing.
 class Backoff {

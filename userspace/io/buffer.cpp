@@ -27,6 +27,16 @@ void Buffer::uncover(std::size_t size) {
   mark_written(0, size);
 }
 
+void Buffer::consume(std::size_t size) {
+  assert(size <= this->size());
+  begin_ += size;
+}
+
+void Buffer::truncate(std::size_t size) {
+  assert(size <= this->size());
+  end_ = begin_ + size;
+}
+
 ktls::Result<void> Buffer::prepend(std::span<const std::uint8_t> bytes) {
   if (bytes.size() > headroom()) {
     return ktls::fail(ktls::Error::of(ktls::ErrorCode::kInvalidArgument, "buffer headroom"));

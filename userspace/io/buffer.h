@@ -96,8 +96,8 @@ class Buffer {
   // Takes `size` bytes of the headroom into the view, contents as they are; at most headroom().
   void uncover(std::size_t size);
   // Drops bytes at the front (at most size()), or all but the first `size` (at most size()).
-  void consume(std::size_t size) { begin_ += size; }
-  void truncate(std::size_t size) { end_ = begin_ + size; }
+  void consume(std::size_t size);
+  void truncate(std::size_t size);
 
   // Copy bytes to before the front or behind the end; kInvalidArgument where they do not fit.
   [[nodiscard]] ktls::Result<void> prepend(std::span<const std::uint8_t> bytes);

@@ -119,16 +119,19 @@ void Loop::spawn(Task<void> task) {
 
 ktls::Result<void> Loop::run() {
   const SigpipeBlock sigpipe_block;
+  running_ = true;
   ktls::Result<void> outcome = prepare();
   if (outcome) outcome = run_rounds();
   destroy_roots();
   drain();
+  running_ = false;
   stop_ = false;
   return outcome;
 }
 
 ktls::Result<void> Loop::run_rounds() {
   fire_timers();
+  run_posted();  // the wake-up for these may have been taken at the end of an earlier run
   while (!stop_) {
     resume_ready();
     if (stop_) break;

@@ -91,8 +91,9 @@ class Loop : private BufferObserver {
   // and this one was dropped.
   bool post(std::function<void()> function);
 
-  // The time at which the present round began. Deadlines and timers count from it.
-  [[nodiscard]] Clock::time_point now() const { return now_; }
+  // The time at which the present round began: deadlines count from it. When the loop is not
+  // running, the time.
+  [[nodiscard]] Clock::time_point now() const { return running_ ? now_ : Clock::now(); }
 
   [[nodiscard]] BufferPool& buffers() { return buffers_; }
   [[nodiscard]] PipePool& pipes() { return pipes_; }
@@ -127,9 +128,10 @@ class Loop : private BufferObserver {
                                                       std::size_t offset, std::size_t size) = 0;
 
   // Moves up to `size` bytes; waits until some can be moved; 0 at the end of the stream. One of
-  // the two is a pipe; both are O_NONBLOCK, regular files apart (kInvalidArgument otherwise: a
-  // blocking one would block the loop). Errors other than EAGAIN are returned; from a kTLS socket
-  // EINVAL means that a control record is next.
+  // the two is a pipe. Contract: both are O_NONBLOCK, regular files apart; it is not checked each
+  // time, and a blocking one may block the whole loop (SPLICE_F_NONBLOCK is for the pipe alone).
+  // Errors other than EAGAIN are returned; from a kTLS socket EINVAL means that a control record
+  // is next.
   [[nodiscard]] Task<ktls::Result<std::size_t>> splice(Scope& scope, int in_fd, int out_fd,
                                                        std::size_t size);
 
@@ -213,8 +215,9 @@ class Loop : private BufferObserver {
   std::string why_;
   ktls::UniqueFd wake_;
   std::atomic<bool> stop_{false};
+  bool running_ = false;
   bool woken_ = false;
-  Clock::time_point now_ = Clock::now();
+  Clock::time_point now_;
   int inline_completions_left_ = kInlineCompletionsMax;
   List<Resumption, ReadyTag> ready_;
   List<LeaseWait, LeaseTag> lease_waits_;

@@ -5,7 +5,6 @@
 
 #include <fcntl.h>
 #include <poll.h>
-#include <sys/stat.h>
 
 #include "userspace/io/backoff.h"
 #include "userspace/io/loop.h"
@@ -92,14 +91,6 @@ Task<ktls::Result<void>> Loop::sleep(Scope& scope, Clock::duration duration) {
 
 namespace {
 
-// Whether splice(2) could block in this descriptor. An invalid one is left to splice to report.
-bool may_block(int fd) {
-  const int flags = ::fcntl(fd, F_GETFL);
-  if (flags < 0 || (flags & O_NONBLOCK) != 0) return false;
-  struct stat status {};
-  return ::fstat(fd, &status) == 0 && !S_ISREG(status.st_mode) && !S_ISBLK(status.st_mode);
-}
-
 enum class Blocked { kInput, kOutput, kNeither };
 
 // Which of the two ends a splice that answered EAGAIN has to wait for. It is asked of the
@@ -117,10 +108,6 @@ Blocked blocked_end(int in_fd, int out_fd) {
 
 Task<ktls::Result<std::size_t>> Loop::splice(Scope& scope, int in_fd, int out_fd,
                                              std::size_t size) {
-  if (may_block(in_fd) || may_block(out_fd)) {
-    co_return ktls::fail(
-        ktls::Error::of(ktls::ErrorCode::kInvalidArgument, "splice: a blocking descriptor"));
-  }
   Backoff backoff;
   for (;;) {
     const ktls::Result<void> begun = co_await turn(scope);

@@ -1,9 +1,11 @@
+// Credentials from PEM files, and what people are shown of a certificate.
 #include "userspace/handshake/openssl/credentials.h"
 
 #include <array>
 #include <cerrno>
 #include <cstdio>
 #include <memory>
+#include <span>
 #include <utility>
 
 #include <openssl/err.h>
@@ -11,6 +13,7 @@
 #include <sys/stat.h>
 
 #include "userspace/handshake/openssl/error_queue.h"
+#include "userspace/handshake/openssl/hex.h"
 
 namespace tls {
 namespace {
@@ -123,17 +126,10 @@ Result<Credentials> load_credentials(const std::string& certificate_file,
 }
 
 std::string fingerprint_of(const X509* certificate) {
-  static constexpr std::string_view kDigits = "0123456789abcdef";
-  std::array<unsigned char, EVP_MAX_MD_SIZE> digest{};
+  std::array<std::uint8_t, EVP_MAX_MD_SIZE> digest{};
   unsigned int size = 0;
   if (X509_digest(certificate, EVP_sha256(), digest.data(), &size) != 1) return {};
-  std::string text;
-  for (unsigned int i = 0; i < size; ++i) {
-    if (i != 0) text += ':';
-    text += kDigits[digest[i] >> 4];
-    text += kDigits[digest[i] & 0xf];
-  }
-  return text;
+  return hex_of(std::span(digest).first(size), ':');
 }
 
 std::string pem_of(X509* certificate) {

@@ -1,3 +1,4 @@
+// Draining of the OpenSSL error queue.
 #include "userspace/handshake/openssl/error_queue.h"
 
 #include <array>

@@ -1,3 +1,4 @@
+// Reasons of failed handshakes, in words.
 #include "userspace/handshake/openssl/failure.h"
 
 #include <algorithm>
@@ -7,6 +8,8 @@
 
 #include "userspace/handshake/message_type.h"
 #include "userspace/handshake/openssl/error_queue.h"
+#include "userspace/handshake/openssl/hex.h"
+#include "userspace/record/record_header.h"
 #include "userspace/suite/alert.h"
 
 namespace tls {
@@ -20,17 +23,6 @@ using ktls::ErrorCode;
 constexpr std::array<std::string_view, 10> kHttpBeginnings = {
     "GET ", "HEAD ", "POST ", "PUT ", "DELET", "CONNE", "OPTIO", "TRACE", "PATCH", "PRI *"};
 constexpr std::string_view kHttpAnswer = "HTTP/";
-
-std::string hex_of(std::span<const std::uint8_t> bytes) {
-  static constexpr std::string_view kDigits = "0123456789abcdef";
-  std::string text;
-  for (const std::uint8_t byte : bytes) {
-    if (!text.empty()) text += ' ';
-    text += kDigits[byte >> 4];
-    text += kDigits[byte & 0xf];
-  }
-  return text;
-}
 
 // draft-hickman-netscape-ssl-00: a two-byte header with the high bit set, then CLIENT-HELLO; also
 // how old clients ask for SSL 3.0 and TLS (RFC 5246 appendix E.2).
@@ -74,7 +66,7 @@ Error not_tls(std::span<const std::uint8_t> bytes) {
   } else if (looks_like_ssl2(bytes)) {
     detail += "SSLv2 hello";
   } else {
-    detail += "starts with " + hex_of(bytes.first(std::min<std::size_t>(bytes.size(), 5)));
+    detail += "starts with " + hex_of(bytes.first(std::min(bytes.size(), kRecordHeaderSize)), ' ');
   }
   return Error::of(ErrorCode::kHandshakeFailed, detail);
 }

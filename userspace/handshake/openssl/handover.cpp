@@ -1,3 +1,4 @@
+// Connection states at the end of a handshake, and the proof that they continue it.
 #include "userspace/handshake/openssl/handover.h"
 
 #include <string>

@@ -1,3 +1,4 @@
+// The handshake's steps: a record in, what libssl makes of it out, and the hand-over at the end.
 #include "userspace/handshake/openssl/handshake.h"
 
 #include <algorithm>

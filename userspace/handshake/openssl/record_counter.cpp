@@ -1,3 +1,4 @@
+// Comparison of what libssl announced with what the wire carried.
 #include "userspace/handshake/openssl/record_counter.h"
 
 #include <algorithm>
@@ -41,7 +42,8 @@ void RecordCounter::observe(std::span<const std::uint8_t> bytes) {
       whole_size += ktls::load_big_endian<std::uint16_t>(&partial_[3]);
     }
     const std::size_t taken = std::min(bytes.size(), whole_size - partial_.size());
-    partial_.insert(partial_.end(), bytes.begin(), bytes.begin() + taken);
+    const auto part = bytes.first(taken);
+    partial_.insert(partial_.end(), part.begin(), part.end());
     bytes = bytes.subspan(taken);
     if (partial_.size() < kRecordHeaderSize) return;
     const std::size_t body_size = ktls::load_big_endian<std::uint16_t>(&partial_[3]);
@@ -81,9 +83,9 @@ Result<std::uint64_t> RecordCounter::sequence_13() const {
     return disagree("no Finished was seen");
   }
   // Every record from the one with Finished on is protected, and says application_data.
-  const auto last_of_handshake = observed_.begin() + (*announced_at_finished_ - 1);
-  if (!std::all_of(last_of_handshake, observed_.end(),
-                   [](const Header& header) { return header[0] == kApplicationData; })) {
+  const auto protected_records = std::span(observed_).subspan(*announced_at_finished_ - 1);
+  if (!std::ranges::all_of(protected_records,
+                           [](const Header& header) { return header[0] == kApplicationData; })) {
     return disagree("an unprotected record was seen after Finished");
   }
   return observed_.size() - *announced_at_finished_;

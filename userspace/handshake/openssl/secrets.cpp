@@ -1,3 +1,4 @@
+// Secrets out of libssl: the key log for TLS 1.3, the session for TLS 1.2.
 #include "userspace/handshake/openssl/secrets.h"
 
 #include <array>

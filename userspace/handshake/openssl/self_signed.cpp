@@ -23,6 +23,7 @@ constexpr long kSecondsValid = 90L * 24 * 60 * 60;
 // RFC 5280 section 4.1.2.2: positive and at most 20 octets; 64 random bits or more are good use.
 constexpr int kSerialBits = 127;
 constexpr int kVersion3 = 2;
+constexpr std::array<unsigned char, 9> kCommonName = {'l', 'o', 'c', 'a', 'l', 'h', 'o', 's', 't'};
 
 using NamesPtr = std::unique_ptr<GENERAL_NAMES, OpensslDeleter<GENERAL_NAMES_free>>;
 using NamePtr = std::unique_ptr<GENERAL_NAME, OpensslDeleter<GENERAL_NAME_free>>;
@@ -82,11 +83,9 @@ bool set_random_serial(X509* certificate) {
 }
 
 bool set_subject(X509* certificate) {
-  static constexpr std::array<unsigned char, 9> kName = {'l', 'o', 'c', 'a', 'l',
-                                                         'h', 'o', 's', 't'};
   X509_NAME* name = X509_get_subject_name(certificate);
-  return X509_NAME_add_entry_by_NID(name, NID_commonName, MBSTRING_UTF8, kName.data(),
-                                    static_cast<int>(kName.size()), -1, 0) == 1 &&
+  return X509_NAME_add_entry_by_NID(name, NID_commonName, MBSTRING_UTF8, kCommonName.data(),
+                                    static_cast<int>(kCommonName.size()), -1, 0) == 1 &&
          X509_set_issuer_name(certificate, name) == 1;
 }
 

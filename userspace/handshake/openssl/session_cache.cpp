@@ -1,3 +1,4 @@
+// The client's sessions: a list in order of use, and an index into it by name.
 #include "userspace/handshake/openssl/session_cache.h"
 
 #include <algorithm>

@@ -1,3 +1,4 @@
+// The SSL object's set-up by role, its BIOs and its callbacks.
 #include "userspace/handshake/openssl/ssl_connection.h"
 
 #include <array>

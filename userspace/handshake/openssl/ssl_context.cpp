@@ -1,3 +1,4 @@
+// The settings of an SSL_CTX: versions, suites, credentials, trust, ALPN, sessions.
 #include "userspace/handshake/openssl/ssl_context.h"
 
 #include <algorithm>
@@ -24,6 +25,10 @@ using ktls::Result;
 constexpr std::size_t kTicketsPerConnection = 2;
 // Sessions of TLS 1.2 clients that know no tickets.
 constexpr long kServerSessionsMax = 1024;
+// Whose sessions these are (SSL_CTX_set_session_id_context(3)); programs of other kinds have
+// others.
+constexpr std::array<unsigned char, 11> kSessionIdContext = {'k', 't', 'l', 's', '-', 'b',
+                                                             'r', 'i', 'd', 'g', 'e'};
 // RFC 7301 section 3.1: ProtocolName<1..2^8-1>, ProtocolName protocol_name_list<2..2^16-1>.
 constexpr std::size_t kAlpnNameMax = 255;
 constexpr std::size_t kAlpnListMax = 65535;
@@ -72,8 +77,6 @@ int accept_server_name(SSL* /*ssl*/, int* /*alert*/, void* /*argument*/) {
 }
 
 Result<void> resume_sessions(SSL_CTX* context) {
-  static constexpr std::array<unsigned char, 11> kSessionIdContext = {'k', 't', 'l', 's', '-', 'b',
-                                                                      'r', 'i', 'd', 'g', 'e'};
   if (SSL_CTX_set_session_id_context(context, kSessionIdContext.data(), kSessionIdContext.size()) !=
           1 ||
       SSL_CTX_set_num_tickets(context, kTicketsPerConnection) != 1) {

@@ -1,3 +1,4 @@
+// Session tickets sealed once more for libssl.
 #include "userspace/handshake/openssl/ssl_ticket_sink.h"
 
 #include <algorithm>

@@ -1,3 +1,4 @@
+// Loads and stores at odd addresses, against bytes written out.
 #include "ktls/base/endian.h"
 
 #include <array>

@@ -1,3 +1,4 @@
+// Result, KTLS_TRY and the text of an Error.
 #include "ktls/base/result.h"
 
 #include <cerrno>

@@ -1,3 +1,4 @@
+// Secret, and what is left of it in memory when it is gone.
 #include "ktls/base/secret.h"
 
 #include <algorithm>

@@ -1,3 +1,4 @@
+// UniqueFd on descriptors that fcntl() can still be asked about.
 #include "ktls/base/unique_fd.h"
 
 #include <cerrno>

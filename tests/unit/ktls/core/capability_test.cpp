@@ -1,3 +1,4 @@
+// probe(): on kernels with and without what it looks for, and at every errno.
 #include "ktls/core/capability.h"
 
 #include <cerrno>

@@ -1,3 +1,4 @@
+// encode(), byte for byte, for every cipher and version.
 #include "ktls/core/crypto_info.h"
 
 #include <algorithm>

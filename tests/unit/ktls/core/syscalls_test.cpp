@@ -1,3 +1,4 @@
+// system_calls(): the loopback pair, and errno passed on.
 #include "ktls/core/syscalls.h"
 
 #include <array>

@@ -283,6 +283,18 @@ TEST(HandshakeFailure, StopsAServerThatSaysHelloForEver) {
   EXPECT_EQ(records, 1025);
 }
 
+TEST(HandshakeFailure, StopsAServerThatWarnsForEver) {
+  OurPeer client(make_client(pki().trust()), Role::kClient, "server.test");
+  int records = 0;
+  while (!client.failed() && records < 10000) {
+    client.receive({21, 3, 3, 0, 2, 1, 112});
+    ++records;
+  }
+  ASSERT_TRUE(client.failed());
+  EXPECT_EQ(client.error().code, ErrorCode::kHandshakeFailed) << client.error().detail;
+  EXPECT_EQ(client.error().detail, "too many warn alerts");
+}
+
 TEST(HandshakeFailure, StopsALongSeriesOfLargeRecords) {
   OurPeer client(make_client(only_version(pki().trust(), ProtocolVersion::kTls12)), Role::kClient,
                  "server.test");

@@ -109,6 +109,22 @@ TEST_P(WithEverySuite, ClientUnderstandsOurServerAfterFullAndResumedHandshakes) 
   }
 }
 
+// Writes as soon as it may, so that data follows Finished (and tickets) in the same flight.
+class EagerPeer : public LibsslPeer {
+ public:
+  using LibsslPeer::LibsslPeer;
+  Bytes take_output() override {
+    if (done() && !written_) {
+      written_ = true;
+      return write("eager");
+    }
+    return LibsslPeer::take_output();
+  }
+
+ private:
+  bool written_ = false;
+};
+
 class WithEveryVersion : public testing::TestWithParam<ProtocolVersion> {};
 
 INSTANTIATE_TEST_SUITE_P(LibsslPeer, WithEveryVersion,
@@ -127,6 +143,24 @@ TEST_P(WithEveryVersion, CountsHoldForMessagesCutIntoManyRecords) {
   const auto client = make_client(pki().trust());
   Met met = meet_server(client, server.get());
   expect_exchange(met.ours, met.libssl);
+}
+
+TEST_P(WithEveryVersion, DataInTheFlightOfFinishedIsNotTakenByTheHandshake) {
+  const auto server_context = libssl_server(pki().serve({}));
+  restrict_to(server_context.get(), GetParam());
+  OurPeer client(make_client(pki().trust()), Role::kClient, "server.test");
+  EagerPeer eager_server(server_context.get(), Role::kServer);
+  converse(client, eager_server);
+  const Bytes after_client = client.inbox();
+  EXPECT_EQ(finish(client).open(after_client), "eager");
+
+  const auto client_context = libssl_client();
+  restrict_to(client_context.get(), GetParam());
+  EagerPeer eager_client(client_context.get(), Role::kClient, "server.test");
+  OurPeer server(make_server(pki().serve({})), Role::kServer);
+  converse(eager_client, server);
+  const Bytes after_server = server.inbox();
+  EXPECT_EQ(finish(server).open(after_server), "eager");
 }
 
 TEST_P(WithEveryVersion, CountsHoldWhenTheServerAsksForACertificate) {

@@ -1,3 +1,4 @@
+// The ends of test handshakes, and how bytes get from one to the other.
 #include "tests/unit/userspace/handshake/peers.h"
 
 #include <algorithm>
@@ -111,7 +112,7 @@ Bytes LibsslPeer::take_output() {
 Bytes LibsslPeer::write(std::string_view text) {
   EXPECT_EQ(SSL_write(ssl(), text.data(), static_cast<int>(text.size())),
             static_cast<int>(text.size()));
-  return take_output();
+  return drain(SSL_get_wbio(ssl()));
 }
 
 std::string LibsslPeer::read(const Bytes& wire) {

@@ -42,14 +42,14 @@ Task<std::optional<ErrorCode>> outcome(Task<Result<T>> operation) {
 }
 
 // Surroundings in which every operation has to wait: an empty socket with a full send queue, a
-// listener nobody connects to, one that lets nobody in, a pipe that holds bytes, a locked mutex,
-// and no buffers.
+// listener nobody connects to, one that lets nobody in and a socket that tries all the same, a
+// pipe that holds bytes, a locked mutex, and no buffers.
 class Waiting {
  public:
   explicit Waiting(Loop& loop) : loop_(loop) {}
 
   [[nodiscard]] Task<void> set_up(Scope& scope) {
-    pair = unix_pair();  // whose queue, once full, stays so
+    pair = unix_pair();
     set_non_blocking(pair.ours.get());
     fill(pair.ours.get());
     listener = listening_socket(address_);
@@ -59,6 +59,8 @@ class Waiting {
       ::connect(one.get(), reinterpret_cast<sockaddr*>(&full_address_), sizeof full_address_);
     }
     client.reset(::socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0));
+    connecting.reset(::socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0));
+    ::connect(connecting.get(), reinterpret_cast<sockaddr*>(&full_address_), sizeof full_address_);
     Result<Pipe> empty = loop_.pipes().lease();
     Result<Pipe> filled = loop_.pipes().lease();
     EXPECT_TRUE(empty && filled);
@@ -92,7 +94,7 @@ class Waiting {
       case Operation::kSpliceIn:
         return outcome(loop_.splice(scope, fd, empty_pipe_.write_end(), 100));
       case Operation::kSpliceOut:
-        return outcome(loop_.splice(scope, filled_pipe_.read_end(), fd, 100));
+        return outcome(loop_.splice(scope, filled_pipe_.read_end(), connecting.get(), 100));
       case Operation::kSleep:
         return outcome(loop_.sleep(scope, milliseconds(1'000'000)));
       case Operation::kLease:
@@ -106,7 +108,7 @@ class Waiting {
 
   // Closes all descriptors that operations wait on; at once something else has their numbers.
   void reuse_numbers() {
-    for (UniqueFd* fd : {&pair.ours, &listener, &client}) {
+    for (UniqueFd* fd : {&pair.ours, &listener, &client, &connecting}) {
       SocketPair other = unix_pair();
       const int number = fd->release();
       EXPECT_EQ(::dup3(other.ours.get(), number, O_CLOEXEC), number);
@@ -128,6 +130,7 @@ class Waiting {
   SocketPair pair;
   UniqueFd listener;
   UniqueFd client;
+  UniqueFd connecting;
 
  private:
   [[nodiscard]] Buffer buffer() {

@@ -82,7 +82,7 @@ TEST_P(ScopeTest, WithoutADeadlineNeverExpires) {
 }
 
 TEST_P(ScopeTest, DestroyedCancelsWhatStillWaitsInIt) {
-  const SocketPair pair = tcp_pair();
+  const SocketPair pair = unix_pair();
   auto scope = std::make_unique<Scope>(loop(), milliseconds(1000));
   std::vector<ErrorCode> ends;
   const auto wait_in_it = [&](Task<Result<void>> wait) -> Task<void> {

@@ -204,10 +204,15 @@ TEST_P(SocketTest, ReportsAResetWhileSending) {
       co_return slept;
     };
     Result<Buffer> buffer = loop().buffers().lease();
-    const auto [sent, slept] = co_await when_both(
-        loop().send(scope, pair.ours.get(), *buffer, 0, kBufferSize), reset_later());
+    const auto send_on = [&]() -> Task<Result<void>> {
+      Result<void> sent;
+      while (sent) sent = co_await loop().send(scope, pair.ours.get(), *buffer, 0, kBufferSize);
+      co_return sent;
+    };
+    const auto [sent, slept] = co_await when_both(send_on(), reset_later());
     EXPECT_TRUE(slept);
-    expect_errno(sent, ECONNRESET);
+    // A send that had moved some bytes before has used up the ECONNRESET on them.
+    EXPECT_TRUE(!sent && (sent.error().sys_errno == ECONNRESET || sent.error().sys_errno == EPIPE));
     // The next one meets a socket without a peer: an error, and no signal.
     const Result<void> again = co_await loop().send(scope, pair.ours.get(), *buffer, 0, 1);
     expect_errno(again, EPIPE);
@@ -309,7 +314,7 @@ TEST_P(SocketTest, WaitsForABufferWhenAllAreLeased) {
 }
 
 TEST_P(SocketTest, TellsTwoReadersAndAWriterOfOneDescriptorApart) {
-  const SocketPair pair = tcp_pair();
+  const SocketPair pair = unix_pair();
   fill(pair.ours.get());
   std::vector<std::string> order;
   run([&](Scope& scope) -> Task<void> {

@@ -83,17 +83,6 @@ TEST_P(SpliceTest, RelaysMegabytesUnchangedFromSocketToSocket) {
   EXPECT_EQ(loop().pipes().leased(), 0U);
 }
 
-TEST_P(SpliceTest, RefusesABlockingDescriptor) {
-  const SocketPair pair = tcp_pair();
-  run([&](Scope& scope) -> Task<void> {
-    const Result<Pipe> pipe = loop().pipes().lease();
-    EXPECT_TRUE(pipe);
-    const Result<std::size_t> moved =
-        co_await loop().splice(scope, pair.ours.get(), pipe->write_end(), 100);
-    expect_code(moved, ErrorCode::kInvalidArgument);
-  });
-}
-
 TEST_P(SpliceTest, MovesAPieceOfARegularFile) {
   const UniqueFd file(::open("/proc/self/exe", O_RDONLY | O_CLOEXEC));
   run([&](Scope& scope) -> Task<void> {

@@ -1,0 +1,206 @@
+#include "tools/common/address.h"
+
+#include <cerrno>
+#include <chrono>
+#include <string>
+#include <vector>
+
+#include <gtest/gtest.h>
+#include <sys/stat.h>
+#include <sys/un.h>
+#include <unistd.h>
+
+namespace tools {
+namespace {
+
+using Kind = Address::Kind;
+
+struct GoodAddress {
+  std::string_view text;
+  Kind kind;
+  std::string_view host;
+  std::uint16_t port;
+  std::string_view path;
+  std::string_view written;  // by text(), if it differs
+};
+
+constexpr GoodAddress kGood[] = {
+    {"127.0.0.1:80", Kind::kTcp, "127.0.0.1", 80, "", ""},
+    {"example.org:443", Kind::kTcp, "example.org", 443, "", ""},
+    {"localhost:0", Kind::kTcp, "localhost", 0, "", ""},
+    {"localhost:65535", Kind::kTcp, "localhost", 65535, "", ""},
+    {":8443", Kind::kTcp, "", 8443, "", ""},
+    {"[::1]:80", Kind::kTcp, "::1", 80, "", ""},
+    {"[::]:8443", Kind::kTcp, "::", 8443, "", ""},
+    {"[fe80::1%lo]:80", Kind::kTcp, "fe80::1%lo", 80, "", ""},
+    {"[::ffff:127.0.0.1]:80", Kind::kTcp, "::ffff:127.0.0.1", 80, "", ""},
+    {"host:00080", Kind::kTcp, "host", 80, "", "host:80"},
+    {"unix:/run/app.sock", Kind::kUnix, "", 0, "/run/app.sock", ""},
+    {"unix:relative", Kind::kUnix, "", 0, "relative", ""},
+    {"unix:/a:b:80", Kind::kUnix, "", 0, "/a:b:80", ""},
+};
+
+TEST(ParseAddress, TakesHostsBracketsAndPaths) {
+  for (const GoodAddress& good : kGood) {
+    SCOPED_TRACE(good.text);
+    const auto address = parse_address(good.text);
+    ASSERT_TRUE(address) << address.error().detail;
+    EXPECT_EQ(address->kind, good.kind);
+    EXPECT_EQ(address->host, good.host);
+    EXPECT_EQ(address->port, good.port);
+    EXPECT_EQ(address->path, good.path);
+    EXPECT_EQ(address->text(), good.written.empty() ? good.text : good.written);
+  }
+}
+
+struct Malformed {
+  std::string_view text;
+  std::string_view why;
+};
+
+constexpr Malformed kMalformed[] = {
+    {"", "there is no port"},
+    {"localhost", "there is no port"},
+    {"8443", "there is no port"},
+    {"localhost:", "the port is not a number"},
+    {"localhost:http", "the port is not a number"},
+    {"localhost:80x", "the port is not a number"},
+    {"localhost: 80", "the port is not a number"},
+    {"localhost:+80", "the port is not a number"},
+    {"localhost:-1", "the port is not a number"},
+    {"localhost:65536", "the port is not a number"},
+    {"localhost:99999999999999999999", "the port is not a number"},
+    {"::1:80", "needs brackets"},
+    {"::", "needs brackets"},
+    {"fe80::1", "needs brackets"},
+    {"[::1]", "'[' without ']'"},
+    {"[::1:80", "'[' without ']'"},
+    {"[]:80", "not an IPv6 address"},
+    {"[127.0.0.1]:80", "not an IPv6 address"},
+    {"[localhost]:80", "not an IPv6 address"},
+    {"[::1]x:80", "'[' without ']'"},
+    {"http://localhost:80", "needs brackets"},
+    {"unix:", "the path is empty"},
+};
+
+TEST(ParseAddress, SaysWhatIsWrongAndWhatWasExpected) {
+  for (const Malformed& malformed : kMalformed) {
+    SCOPED_TRACE(malformed.text);
+    const auto address = parse_address(malformed.text);
+    ASSERT_FALSE(address);
+    EXPECT_EQ(address.error().code, ktls::ErrorCode::kInvalidArgument);
+    EXPECT_NE(address.error().detail.find(malformed.why), std::string::npos)
+        << address.error().detail;
+    EXPECT_NE(address.error().detail.find("'" + std::string(malformed.text) + "'"),
+              std::string::npos);
+    EXPECT_NE(address.error().detail.find("expected HOST:PORT"), std::string::npos);
+  }
+}
+
+TEST(ParseAddress, TakesAPathThatFitsAndNoLongerOne) {
+  const std::string fits = "unix:" + std::string(107, 'a');
+  EXPECT_TRUE(parse_address(fits));
+  const auto too_long = parse_address(fits + "a");
+  ASSERT_FALSE(too_long);
+  EXPECT_NE(too_long.error().detail.find("longer than 107 bytes"), std::string::npos);
+}
+
+std::vector<SocketAddress> resolved(std::string_view text, bool for_listening = true) {
+  return resolve(parse_address(text).value(), for_listening).value();
+}
+
+TEST(Resolve, KeepsNumericAddressesAsTheyAre) {
+  EXPECT_EQ(resolved("127.0.0.1:80").at(0).text(), "127.0.0.1:80");
+  EXPECT_EQ(resolved("[::1]:80").at(0).text(), "[::1]:80");
+  EXPECT_EQ(resolved("unix:/run/x").at(0).text(), "unix:/run/x");
+  EXPECT_FALSE(resolved(":80").empty());
+}
+
+TEST(Resolve, SaysWhichNameIsNotKnown) {
+  const auto found = resolve(parse_address("no-such-host.invalid:80").value(), false);
+  ASSERT_FALSE(found);
+  EXPECT_NE(found.error().detail.find("cannot resolve 'no-such-host.invalid:80'"),
+            std::string::npos)
+      << found.error().detail;
+}
+
+TEST(ListenOn, NamesTheAddressThatIsBusy) {
+  const auto first = listen_on(resolved("127.0.0.1:0").at(0), false);
+  ASSERT_TRUE(first);
+  const std::string text = local_text(first->get());
+  EXPECT_EQ(text.rfind("127.0.0.1:", 0), 0U);
+  const auto second = listen_on(resolved(text).at(0), false);
+  ASSERT_FALSE(second);
+  EXPECT_EQ(second.error().sys_errno, EADDRINUSE);
+  EXPECT_NE(second.error().detail.find(text), std::string::npos) << second.error().detail;
+}
+
+TEST(ListenOn, SharesAPortBetweenThreadsOnly) {
+  const auto first = listen_on(resolved("127.0.0.1:0").at(0), true);
+  ASSERT_TRUE(first);
+  const SocketAddress same = resolved(local_text(first->get())).at(0);
+  EXPECT_TRUE(listen_on(same, true));
+  EXPECT_FALSE(listen_on(same, false));
+}
+
+class UnixPath : public testing::Test {
+ protected:
+  void SetUp() override { ASSERT_NE(::mkdtemp(directory_.data()), nullptr); }
+  void TearDown() override {
+    ::unlink(path().c_str());
+    ::rmdir(directory_.c_str());
+  }
+  [[nodiscard]] std::string path() const { return directory_ + "/socket"; }
+  [[nodiscard]] SocketAddress address() const { return resolved("unix:" + path()).at(0); }
+
+ private:
+  std::string directory_ = testing::TempDir() + "ktls-address-XXXXXX";
+};
+
+TEST_F(UnixPath, OfADeadProcessIsReplaced) {
+  { const auto dead = listen_on(address(), false).value(); }
+  struct stat status {};
+  ASSERT_EQ(::stat(path().c_str(), &status), 0) << "nothing was left over";
+  EXPECT_TRUE(listen_on(address(), false));
+}
+
+TEST_F(UnixPath, OfALivingProcessIsLeftAlone) {
+  const auto living = listen_on(address(), false);
+  ASSERT_TRUE(living);
+  const auto second = listen_on(address(), false);
+  ASSERT_FALSE(second);
+  EXPECT_EQ(second.error().sys_errno, EADDRINUSE);
+  EXPECT_TRUE(connect_within({address()}, std::chrono::seconds(1)));
+}
+
+TEST_F(UnixPath, OfAFileIsLeftAlone) {
+  FILE* const file = ::fopen(path().c_str(), "w");
+  ASSERT_NE(file, nullptr);
+  ::fclose(file);
+  EXPECT_FALSE(listen_on(address(), false));
+  struct stat status {};
+  ASSERT_EQ(::stat(path().c_str(), &status), 0);
+  EXPECT_TRUE(S_ISREG(status.st_mode));
+}
+
+TEST(ConnectWithin, TriesOneAddressAfterTheOther) {
+  const auto listener = listen_on(resolved("127.0.0.1:0").at(0), false);
+  ASSERT_TRUE(listener);
+  const SocketAddress open = resolved(local_text(listener->get())).at(0);
+  SocketAddress closed;
+  {
+    const auto gone = listen_on(resolved("127.0.0.1:0").at(0), false);
+    closed = local_address(gone->get()).value();
+  }
+  const auto connected = connect_within({closed, open}, std::chrono::seconds(5));
+  ASSERT_TRUE(connected) << connected.error().message();
+  EXPECT_EQ(peer_text(connected->get()), open.text());
+
+  const auto refused = connect_within({closed}, std::chrono::seconds(5));
+  ASSERT_FALSE(refused);
+  EXPECT_EQ(refused.error().sys_errno, ECONNREFUSED);
+  EXPECT_NE(refused.error().detail.find(closed.text()), std::string::npos);
+}
+
+}  // namespace
+}  // namespace tools

@@ -1,0 +1,68 @@
+#include "tools/ktls-bridge/connection_log.h"
+
+#include <string>
+
+#include <gtest/gtest.h>
+
+namespace tools {
+namespace {
+
+// The line without its duration, which no test knows.
+std::string line_of(const ConnectionLog& log) {
+  LogFields fields = log.fields();
+  std::erase_if(fields, [](const auto& field) { return field.first == "duration"; });
+  return text_line("connection", fields);
+}
+
+ConnectionLog finished() {
+  ConnectionLog log;
+  log.peer = "10.0.0.1:40000";
+  log.to = "127.0.0.1:80";
+  log.facts = bridge::ConnectionFacts{.version = tls::ProtocolVersion::kTls13,
+                                      .suite = tls::find_cipher_suite(0x1301),
+                                      .role = tls::Role::kServer,
+                                      .resumed = true,
+                                      .peer_name = "server.test",
+                                      .alpn = "h2"};
+  log.placement =
+      bridge::Plan{.receive = {ktls::Placement::kUserspace, ktls::Reason::kRekeyImpossible},
+                   .transmit = {ktls::Placement::kKernel, ktls::Reason::kNone}};
+  log.received = 12;
+  log.sent = 34;
+  log.ended = "clean";
+  return log;
+}
+
+TEST(ConnectionLog, SaysWhereEachDirectionRanAndWhy) {
+  EXPECT_EQ(line_of(finished()),
+            "connection peer=10.0.0.1:40000 to=127.0.0.1:80 name=server.test version=TLSv1.3 "
+            "suite=TLS_AES_128_GCM_SHA256 alpn=h2 resumed=yes tx=kernel rx=userspace "
+            "rx_reason=rekey_impossible received=12 sent=34 ended=clean");
+}
+
+TEST(ConnectionLog, LeavesOutWhatNeverCameToBe) {
+  ConnectionLog log;
+  log.peer = "10.0.0.1:40000";
+  log.to = "127.0.0.1:80";
+  log.ended = "handshake";
+  log.detail = "not TLS: http request";
+  EXPECT_EQ(line_of(log),
+            "connection peer=10.0.0.1:40000 to=127.0.0.1:80 received=0 sent=0 ended=handshake "
+            "detail=\"not TLS: http request\"");
+}
+
+TEST(ConnectionLog, TellsRemarksReasonsAndNamelessPeers) {
+  ConnectionLog log = finished();
+  log.facts->peer_name.clear();
+  log.facts->alpn.clear();
+  log.transmit_remark = ktls::Reason::kPipeLimit;
+  log.ended = "alert";
+  log.reason = "rekey_impossible";
+  EXPECT_EQ(line_of(log),
+            "connection peer=10.0.0.1:40000 to=127.0.0.1:80 name=- version=TLSv1.3 "
+            "suite=TLS_AES_128_GCM_SHA256 resumed=yes tx=kernel tx_remark=pipe_limit rx=userspace "
+            "rx_reason=rekey_impossible received=12 sent=34 ended=alert reason=rekey_impossible");
+}
+
+}  // namespace
+}  // namespace tools

@@ -1,0 +1,186 @@
+#include "tools/ktls-bridge/wrap_options.h"
+
+#include <chrono>
+#include <optional>
+#include <string>
+#include <vector>
+
+#include <CLI/CLI.hpp>
+#include <gtest/gtest.h>
+
+namespace tools {
+namespace {
+
+using std::chrono::milliseconds;
+using Words = std::vector<std::string>;
+
+struct Parsed {
+  WrapOptions options;
+  std::string objection;  // empty: none
+};
+
+// `wrap --listen :8443 --to 127.0.0.1:80` and `more`.
+Parsed parse(const Words& more) {
+  Words words = {"wrap", "--listen", ":8443", "--to", "127.0.0.1:80"};
+  words.insert(words.end(), more.begin(), more.end());
+  Parsed parsed;
+  CLI::App app;
+  add_wrap_command(app, parsed.options);
+  std::reverse(words.begin(), words.end());  // as CLI11 wants them
+  try {
+    app.parse(words);
+  } catch (const CLI::Error& error) {
+    parsed.objection = error.what();
+  }
+  return parsed;
+}
+
+std::string objection_to(const Words& more) {
+  const Parsed parsed = parse(more);
+  if (!parsed.objection.empty()) return "parse: " + parsed.objection;
+  const auto valid = validate(parsed.options);
+  return valid ? "" : valid.error().detail;
+}
+
+TEST(WrapOptions, HaveTheDefaultsThatTheManualNames) {
+  const auto [options, objection] = parse({});
+  EXPECT_EQ(objection, "");
+  EXPECT_TRUE(validate(options));
+  EXPECT_FALSE(options.client);
+  EXPECT_EQ(options.offload, bridge::OffloadPolicy::kAuto);
+  EXPECT_EQ(options.loop, std::nullopt);
+  EXPECT_GE(options.threads, 1U);
+  EXPECT_EQ(options.max_connections, 4096U);
+  EXPECT_EQ(options.handshake_timeout, std::chrono::seconds(10));
+  EXPECT_EQ(options.connect_timeout, std::chrono::seconds(5));
+  EXPECT_EQ(options.idle_timeout, std::chrono::minutes(10));
+  EXPECT_EQ(options.drain_timeout, std::chrono::seconds(30));
+  EXPECT_EQ(options.log_format, LogFormat::kText);
+  EXPECT_EQ(options.log_level, LogLevel::kInfo);
+  EXPECT_FALSE(options.check);
+}
+
+TEST(WrapOptions, TakeDurationsInEveryUnit) {
+  const std::pair<std::string, milliseconds> durations[] = {
+      {"500ms", milliseconds(500)},    {"10s", milliseconds(10'000)},
+      {"10", milliseconds(10'000)},    {"5m", milliseconds(300'000)},
+      {"2h", milliseconds(7'200'000)}, {"0", milliseconds(0)},
+      {"0ms", milliseconds(0)},        {"1000000000ms", milliseconds(1'000'000'000)},
+  };
+  for (const auto& [text, expected] : durations) {
+    SCOPED_TRACE(text);
+    for (const std::string flag :
+         {"--handshake-timeout", "--connect-timeout", "--idle-timeout", "--drain-timeout"}) {
+      const auto [options, objection] = parse({flag + "=" + text});
+      EXPECT_EQ(objection, "");
+      const milliseconds value = flag == "--handshake-timeout" ? options.handshake_timeout
+                                 : flag == "--connect-timeout" ? options.connect_timeout
+                                 : flag == "--idle-timeout"    ? options.idle_timeout
+                                                               : options.drain_timeout;
+      EXPECT_EQ(value, expected) << flag;
+    }
+  }
+}
+
+TEST(WrapOptions, RefuseWhatIsNoDuration) {
+  for (const std::string text : {"", "ms", "s", "-1s", "1.5s", "10 s", "10d", "10S", "1h30m",
+                                 "0x10", "1000000001", "99999999999999999999", "ten"}) {
+    SCOPED_TRACE(text);
+    const std::string objection = parse({"--idle-timeout=" + text}).objection;
+    EXPECT_NE(objection, "");
+    if (!text.empty()) {
+      EXPECT_NE(objection.find("'" + text + "' is not a duration"), std::string::npos) << objection;
+    }
+  }
+}
+
+TEST(WrapOptions, TakeChoicesByNameOnly) {
+  EXPECT_EQ(parse({"--offload", "never"}).options.offload, bridge::OffloadPolicy::kNever);
+  EXPECT_EQ(parse({"--offload", "kernel"}).options.offload, bridge::OffloadPolicy::kRequireKernel);
+  EXPECT_EQ(parse({"--loop", "epoll"}).options.loop, bridge::LoopKind::kEpoll);
+  EXPECT_EQ(parse({"--loop", "io_uring"}).options.loop, bridge::LoopKind::kIoUring);
+  EXPECT_EQ(parse({"--loop", "auto"}).options.loop, std::nullopt);
+  EXPECT_EQ(parse({"--log-format", "json"}).options.log_format, LogFormat::kJson);
+  EXPECT_EQ(parse({"--quiet"}).options.log_level, LogLevel::kWarning);
+  EXPECT_EQ(parse({"--verbose"}).options.log_level, LogLevel::kDebug);
+  EXPECT_EQ(parse({"--alpn", "h2,http/1.1"}).options.alpn, (Words{"h2", "http/1.1"}));
+  for (const Words& wrong :
+       {Words{"--offload", "always"}, Words{"--loop", "uring"}, Words{"--log-format", "xml"},
+        Words{"--quiet", "--verbose"}, Words{"--threads", "0"}, Words{"--threads", "257"},
+        Words{"--max-connections", "0"}, Words{"--no-such-flag"}}) {
+    EXPECT_NE(parse(wrong).objection, "") << wrong.front();
+  }
+}
+
+TEST(WrapOptions, TakeSeveralListenersAndOneAddressToGoTo) {
+  const auto [options, objection] = parse({"--listen", "unix:/run/x", "--listen", "[::1]:1"});
+  EXPECT_EQ(objection, "");
+  ASSERT_EQ(options.listen.size(), 3U);
+  EXPECT_EQ(options.listen[0].text(), ":8443");
+  EXPECT_EQ(options.listen[1].text(), "unix:/run/x");
+  EXPECT_EQ(options.listen[2].text(), "[::1]:1");
+  EXPECT_EQ(options.to.text(), "127.0.0.1:80");
+}
+
+TEST(WrapOptions, SayWhatIsWrongWithAnAddress) {
+  EXPECT_NE(objection_to({"--listen", "localhost"}).find("'localhost': there is no port"),
+            std::string::npos);
+}
+
+TEST(WrapOptions, NeedListenAndTo) {
+  for (const Words& words : {Words{"--listen", ":1"}, Words{"--to", "localhost:1"}, Words{}}) {
+    WrapOptions options;
+    CLI::App app;
+    add_wrap_command(app, options);
+    Words all = {"wrap"};
+    all.insert(all.end(), words.begin(), words.end());
+    std::reverse(all.begin(), all.end());
+    EXPECT_THROW(app.parse(all), CLI::RequiredError);
+  }
+}
+
+struct Contradiction {
+  Words words;
+  std::string_view objection;
+};
+
+TEST(WrapOptions, AreCheckedAgainstEachOther) {
+  const Contradiction contradictions[] = {
+      {{"--key", "k.pem"}, "--key needs --cert"},
+      {{"--ca", "ca.pem"}, "--ca, --name and --insecure need --client"},
+      {{"--name", "x"}, "--ca, --name and --insecure need --client"},
+      {{"--insecure"}, "--ca, --name and --insecure need --client"},
+      {{"--client", "--cert", "c.pem"}, "leave them out with --client"},
+      {{"--client", "--key", "k.pem"}, "leave them out with --client"},
+      {{"--client", "--insecure", "--ca", "ca.pem"}, "exclude each other"},
+      {{"--alpn", std::string(256, 'a')}, "1 to 255 bytes"},
+  };
+  for (const auto& [words, objection] : contradictions) {
+    SCOPED_TRACE(words.front());
+    EXPECT_NE(objection_to(words).find(objection), std::string::npos) << objection_to(words);
+  }
+  for (const Words& words :
+       {Words{}, Words{"--cert", "c.pem"}, Words{"--cert", "c.pem", "--key", "k.pem"},
+        Words{"--client"}, Words{"--client", "--insecure"}, Words{"--client", "--ca", "ca.pem"},
+        Words{"--client", "--name", "x"}, Words{"--alpn", std::string(255, 'a')}}) {
+    EXPECT_EQ(objection_to(words), "");
+  }
+}
+
+TEST(WrapOptions, NeedAnAddressThatCanBeConnectedTo) {
+  WrapOptions options = parse({}).options;
+  options.to = parse_address("localhost:0").value();
+  ASSERT_FALSE(validate(options));
+  EXPECT_NE(validate(options).error().detail.find("port 0"), std::string::npos);
+
+  // A path says no name to verify.
+  options = parse({"--client"}).options;
+  options.to = parse_address("unix:/run/x").value();
+  ASSERT_FALSE(validate(options));
+  EXPECT_NE(validate(options).error().detail.find("give --name NAME"), std::string::npos);
+  options.name = "server.test";
+  EXPECT_TRUE(validate(options));
+}
+
+}  // namespace
+}  // namespace tools

@@ -1,0 +1,361 @@
+// adopt(): what the kernel refuses goes on in userspace with its reason, and loses nothing on the
+// way there and back. The kernel is FakeKernel; the peer is libssl, and the socket a real one.
+#include <array>
+#include <cerrno>
+#include <optional>
+#include <span>
+#include <string>
+#include <utility>
+#include <variant>
+#include <vector>
+
+#include <gtest/gtest.h>
+
+#include "ktls/base/endian.h"
+#include "ktls/core/socket.h"
+#include "tests/support/fake_kernel.h"
+#include "tests/unit/userspace/bridge/bridge_fixture.h"
+
+namespace bridge::test {
+namespace {
+
+using ktls::Direction;
+using ktls::FakeCall;
+using ktls::Placement;
+using ktls::Reason;
+
+// linux/tls.h, which only ktls/ includes.
+constexpr int kSolTls = 282;
+constexpr int kTlsTx = 1;
+constexpr int kTlsRx = 2;
+
+// The state that was installed, as the structure that the kernel holds tells it.
+tls::ConnectionState state_of(std::span<const std::uint8_t> structure,
+                              const tls::CipherSuite& suite) {
+  const auto& layout = ktls::layout_of(*suite.bulk_cipher->kernel);
+  constexpr std::size_t kHeaderSize = 4;
+  EXPECT_EQ(structure.size(), layout.structure_size);
+  const auto iv = structure.subspan(kHeaderSize, layout.iv_size);
+  const auto key = structure.subspan(kHeaderSize + layout.iv_size, layout.key_size);
+  const auto salt =
+      structure.subspan(kHeaderSize + layout.iv_size + layout.key_size, layout.salt_size);
+  const auto sequence = ktls::load_big_endian<std::uint64_t>(structure.last(8).data());
+  std::vector<std::uint8_t> nonce(salt.begin(), salt.end());
+  const bool is_explicit =
+      suite.version == tls::ProtocolVersion::kTls12 && suite.bulk_cipher->explicit_nonce_size_12;
+  if (!is_explicit) nonce.insert(nonce.end(), iv.begin(), iv.end());
+  tls::TrafficKeys keys{.key = ktls::RecordKey(std::vector<std::uint8_t>(key.begin(), key.end())),
+                        .iv = ktls::RecordIv(nonce)};
+  const std::uint64_t explicit_nonce =
+      is_explicit ? ktls::load_big_endian<std::uint64_t>(iv.data()) : 0;
+  return tls::ConnectionState::create(suite, std::move(keys), sequence, explicit_nonce).value();
+}
+
+// FakeKernel for the TLS side of a real connection: one of its own sockets takes the options that
+// are meant for the real one.
+class KernelBehind final : public ktls::Syscalls {
+ public:
+  KernelBehind() { EXPECT_EQ(fake_.tcp_pair(pair_.data()), 0); }
+
+  ktls::FakeKernel& fake() { return fake_; }
+  [[nodiscard]] int stand_in() const { return pair_[0]; }
+
+  int setsockopt(int, int level, int name, const void* value, socklen_t size) override {
+    return fake_.setsockopt(stand_in(), level, name, value, size);
+  }
+  int getsockopt(int, int level, int name, void* value, socklen_t* size) override {
+    return fake_.getsockopt(stand_in(), level, name, value, size);
+  }
+  ssize_t sendmsg(int, const msghdr* message, int flags) override {
+    return fake_.sendmsg(stand_in(), message, flags);
+  }
+  ssize_t recvmsg(int, msghdr* message, int flags) override {
+    return fake_.recvmsg(stand_in(), message, flags);
+  }
+  // The state that was installed; none if none was.
+  std::optional<tls::ConnectionState> installed(Direction direction,
+                                                const tls::CipherSuite& suite) {
+    std::vector<std::uint8_t> structure(ktls::layout_of(*suite.bulk_cipher->kernel).structure_size);
+    auto size = static_cast<socklen_t>(structure.size());
+    const int name = direction == Direction::kTransmit ? kTlsTx : kTlsRx;
+    if (fake_.getsockopt(stand_in(), kSolTls, name, structure.data(), &size) != 0) return {};
+    return state_of(structure, suite);
+  }
+
+  int tcp_pair(int fds[2]) override { return fake_.tcp_pair(fds); }
+  int close(int fd) override { return fake_.close(fd); }
+
+ private:
+  ktls::FakeKernel fake_;
+  std::array<int, 2> pair_{-1, -1};
+};
+
+class Adopt : public BridgeTest {
+ protected:
+  static constexpr std::string_view kText = "through the record layer";
+
+  // adopt() with both directions meant for the kernel, then `body` instead of a relay.
+  template <class Body>
+  void adopt(KernelBehind& kernel, const Body& body, const Story& story) {
+    BridgeSide made = side();
+    made.syscalls = &kernel;
+    made.instead_of_relay = body;
+    run(made, story);
+    EXPECT_FALSE(made.error) << made.error->message();
+    EXPECT_TRUE(made.plan);
+  }
+
+  [[nodiscard]] Plan intended(const tls::Negotiated& negotiated) const override {
+    static_cast<void>(negotiated);
+    return intended_;
+  }
+
+  Plan intended_{.receive = {Placement::kKernel, Reason::kNone},
+                 .transmit = {Placement::kKernel, Reason::kNone}};
+};
+
+INSTANTIATE_TEST_SUITE_P(Bridge, Adopt, testing::ValuesIn(cells_where([](const Cell& cell) {
+                           return cell.path == Path::kUserspace && cell.loop == LoopKind::kEpoll;
+                         })),
+                         cell_name);
+
+// Sends one record with the keys that the kernel was given.
+Task<void> send_installed(Connection& connection, Scope& scope, KernelBehind& kernel,
+                          std::string_view text) {
+  auto state = kernel.installed(Direction::kTransmit, *connection.facts().suite);
+  auto buffer = co_await scope.loop().lease(scope);
+  EXPECT_TRUE(state && buffer);
+  if (!state || !buffer) co_return;
+  const std::vector<std::uint8_t> content(text.begin(), text.end());
+  const auto size = state->seal(tls::ContentType::kApplicationData, content, buffer->tail());
+  EXPECT_TRUE(size);
+  if (!size) co_return;
+  buffer->commit(*size);
+  const auto sent = co_await scope.loop().send(scope, connection.fd(), *buffer, 0, *size);
+  EXPECT_TRUE(sent);
+}
+
+// Opens what comes, tickets and then `text`, with the keys that the kernel was given.
+Task<void> open_installed(Connection& connection, Scope& scope, KernelBehind& kernel,
+                          std::string_view text) {
+  auto state = kernel.installed(Direction::kReceive, *connection.facts().suite);
+  EXPECT_TRUE(state);
+  if (!state) co_return;
+  tls::RecordLayer layer;
+  layer.set_pending_read(*std::move(state));
+  EXPECT_TRUE(layer.change_read_state());
+  std::string opened;
+  std::vector<std::uint8_t> wire;
+  while (opened.size() < text.size()) {
+    const auto received = co_await scope.loop().receive_pooled(scope, connection.fd());
+    EXPECT_TRUE(received && !received->empty());
+    if (!received || received->empty()) co_return;
+    wire.insert(wire.end(), received->bytes().begin(), received->bytes().end());
+    layer.feed(wire);
+    for (;;) {
+      const auto next = layer.next_record();
+      EXPECT_TRUE(next) << next.error().message();
+      if (!next) co_return;
+      const auto* record = std::get_if<tls::Record>(&*next);
+      if (record == nullptr) break;
+      if (record->type != tls::ContentType::kApplicationData) continue;
+      opened.append(record->content.begin(), record->content.end());
+    }
+    wire.assign(layer.unread().begin(), layer.unread().end());
+  }
+  EXPECT_EQ(opened, text) << "the keys that went to the kernel are not the peer's";
+}
+
+// Several records of the peer, through the Receiver.
+Task<void> expect_received(Connection& connection, Scope& scope, int plain_fd) {
+  for (std::size_t size = 0; size < 3 * 24;) {
+    auto step = co_await connection.receiver().move_to(scope, plain_fd);
+    EXPECT_TRUE(step) << step.error().message();
+    if (!step) co_return;
+    if (const auto* moved = std::get_if<Moved>(&*step)) {
+      size += moved->size;
+    } else if (auto* record = std::get_if<ControlRecord>(&*step)) {
+      const auto control = co_await connection.act_on(scope, *record);  // tickets
+      EXPECT_TRUE(control);
+    } else {
+      ADD_FAILURE() << "the stream ended";
+      co_return;
+    }
+  }
+}
+
+// Three records each way that the connection has in userspace, against libssl.
+Task<void> exchange_receiving(Stage& stage, std::string_view text) {
+  std::string expected;
+  for (int i = 0; i < 3; ++i) {
+    const bool written = co_await stage.tls.write(std::string(text));
+    EXPECT_TRUE(written);
+    expected += text;
+  }
+  const std::string received = co_await stage.plain.read(expected.size());
+  EXPECT_EQ(received, expected);
+}
+
+Task<void> exchange_sending(Stage& stage, std::string_view text) {
+  for (int i = 0; i < 3; ++i) {
+    const bool written = co_await stage.plain.write(std::string(text));
+    EXPECT_TRUE(written);
+    const std::string received = co_await stage.tls.read(text.size());
+    EXPECT_EQ(received, text);
+  }
+}
+
+Task<void> send_three(Connection& connection, Scope& scope, int plain_fd) {
+  for (int i = 0; i < 3; ++i) {
+    const auto step = co_await connection.sender().move_from(scope, plain_fd);
+    EXPECT_TRUE(step) << step.error().message();
+  }
+}
+
+struct Refusal {
+  int sys_errno;
+  Reason reason;
+};
+constexpr std::array kAttachRefusals = {
+    Refusal{ENOENT, Reason::kUlpUnavailable}, Refusal{EPERM, Reason::kUlpRefused},
+    Refusal{EACCES, Reason::kUlpRefused},     Refusal{EINVAL, Reason::kUlpRefused},
+    Refusal{EEXIST, Reason::kOtherUlp},       Refusal{ENOTCONN, Reason::kNotEstablished},
+    Refusal{EOPNOTSUPP, Reason::kNotTcp},     Refusal{EMFILE, Reason::kUlpRefused},
+};
+constexpr std::array kInstallRefusals = {
+    Refusal{ENOENT, Reason::kCipherModuleMissing}, Refusal{EBUSY, Reason::kRekeyImpossible},
+    Refusal{EINVAL, Reason::kInstallRefused},      Refusal{EPERM, Reason::kInstallRefused},
+    Refusal{ENOMEM, Reason::kInstallRefused},      Refusal{EOPNOTSUPP, Reason::kInstallRefused},
+};
+
+TEST_P(Adopt, GoesOnInUserspaceWithAnyErrnoAtAttach) {
+  for (const Refusal& refusal : kAttachRefusals) {
+    SCOPED_TRACE(refusal.sys_errno);
+    KernelBehind kernel;
+    kernel.fake().fail(FakeCall::kAttach, 1, refusal.sys_errno);
+    const auto body = [&](Connection& connection, Scope& scope, int plain_fd) -> Task<void> {
+      EXPECT_EQ(connection.plan().receive.reason, refusal.reason);
+      EXPECT_EQ(connection.plan().transmit.reason, refusal.reason);
+      EXPECT_FALSE(connection.plan().satisfies(OffloadPolicy::kRequireKernel));
+      EXPECT_FALSE(kernel.installed(Direction::kReceive, *connection.facts().suite));
+      EXPECT_FALSE(kernel.installed(Direction::kTransmit, *connection.facts().suite));
+      co_await send_three(connection, scope, plain_fd);
+      co_await expect_received(connection, scope, plain_fd);
+    };
+    adopt(kernel, body, [](Stage& stage) -> Task<void> {
+      co_await exchange_sending(stage, kText);
+      co_await exchange_receiving(stage, kText);
+    });
+    EXPECT_EQ(kernel.fake().calls(FakeCall::kInstallReceive), 0U);
+    EXPECT_EQ(kernel.fake().calls(FakeCall::kInstallTransmit), 0U);
+  }
+}
+
+TEST_P(Adopt, ReceivesInUserspaceWithAnyErrnoAtRxWhileTxGoesToTheKernel) {
+  for (const Refusal& refusal : kInstallRefusals) {
+    SCOPED_TRACE(refusal.sys_errno);
+    KernelBehind kernel;
+    kernel.fake().fail(FakeCall::kInstallReceive, 1, refusal.sys_errno);
+    const auto body = [&](Connection& connection, Scope& scope, int plain_fd) -> Task<void> {
+      EXPECT_EQ(connection.plan().receive.placement, Placement::kUserspace);
+      EXPECT_EQ(connection.plan().receive.reason, refusal.reason);
+      EXPECT_EQ(connection.plan().transmit.placement, Placement::kKernel);
+      EXPECT_EQ(connection.plan().transmit.reason, Reason::kNone);
+      EXPECT_FALSE(connection.plan().satisfies(OffloadPolicy::kRequireKernel));
+      EXPECT_FALSE(kernel.installed(Direction::kReceive, *connection.facts().suite));
+      co_await expect_received(connection, scope, plain_fd);
+      co_await send_installed(connection, scope, kernel, kText);
+    };
+    adopt(kernel, body, [](Stage& stage) -> Task<void> {
+      co_await exchange_receiving(stage, kText);
+      const std::string received = co_await stage.tls.read(kText.size());
+      EXPECT_EQ(received, kText) << "the keys that went to the kernel are not the peer's";
+    });
+  }
+}
+
+TEST_P(Adopt, SendsFromUserspaceWithAnyErrnoAtTxWhileRxStaysInTheKernel) {
+  for (const Refusal& refusal : kInstallRefusals) {
+    SCOPED_TRACE(refusal.sys_errno);
+    KernelBehind kernel;
+    kernel.fake().fail(FakeCall::kInstallTransmit, 1, refusal.sys_errno);
+    const auto body = [&](Connection& connection, Scope& scope, int plain_fd) -> Task<void> {
+      EXPECT_EQ(connection.plan().transmit.placement, Placement::kUserspace);
+      EXPECT_EQ(connection.plan().transmit.reason, refusal.reason);
+      EXPECT_EQ(connection.plan().receive.placement, Placement::kKernel);
+      EXPECT_EQ(connection.plan().receive.reason, Reason::kNone);
+      EXPECT_FALSE(connection.plan().satisfies(OffloadPolicy::kRequireKernel));
+      EXPECT_FALSE(kernel.installed(Direction::kTransmit, *connection.facts().suite));
+      co_await send_three(connection, scope, plain_fd);
+      co_await open_installed(connection, scope, kernel, kText);
+    };
+    adopt(kernel, body, [](Stage& stage) -> Task<void> {
+      co_await exchange_sending(stage, kText);
+      const bool written = co_await stage.tls.write(std::string(kText));
+      EXPECT_TRUE(written);
+      const bool over = co_await stage.bridge_is_over();
+      EXPECT_TRUE(over);
+    });
+  }
+}
+
+TEST_P(Adopt, GoesOnInUserspaceWhenBothInstallsAreRefused) {
+  KernelBehind kernel;
+  kernel.fake().fail(FakeCall::kInstallReceive, 1, ENOENT);
+  kernel.fake().fail(FakeCall::kInstallTransmit, 1, ENOMEM);
+  const auto body = [&](Connection& connection, Scope& scope, int plain_fd) -> Task<void> {
+    EXPECT_EQ(connection.plan().receive.reason, Reason::kCipherModuleMissing);
+    EXPECT_EQ(connection.plan().transmit.reason, Reason::kInstallRefused);
+    co_await send_three(connection, scope, plain_fd);
+    co_await expect_received(connection, scope, plain_fd);
+  };
+  adopt(kernel, body, [](Stage& stage) -> Task<void> {
+    co_await exchange_sending(stage, kText);
+    co_await exchange_receiving(stage, kText);
+  });
+}
+
+TEST_P(Adopt, InstallsBothDirectionsWithTheKeysOfThePeer) {
+  KernelBehind kernel;
+  const auto body = [&](Connection& connection, Scope& scope, int) -> Task<void> {
+    EXPECT_TRUE(connection.plan().satisfies(OffloadPolicy::kRequireKernel));
+    EXPECT_FALSE(connection.receiver().can_change_state());
+    EXPECT_FALSE(connection.sender().can_change_state());
+    co_await send_installed(connection, scope, kernel, kText);
+    co_await open_installed(connection, scope, kernel, kText);
+  };
+  adopt(kernel, body, [](Stage& stage) -> Task<void> {
+    const std::string received = co_await stage.tls.read(kText.size());
+    EXPECT_EQ(received, kText);
+    const bool written = co_await stage.tls.write(std::string(kText));
+    EXPECT_TRUE(written);
+    const bool over = co_await stage.bridge_is_over();
+    EXPECT_TRUE(over);
+  });
+  EXPECT_EQ(kernel.fake().calls(FakeCall::kAttach), 1U);
+  EXPECT_EQ(kernel.fake().calls(FakeCall::kInstallReceive), 1U);
+  EXPECT_EQ(kernel.fake().calls(FakeCall::kInstallTransmit), 1U);
+}
+
+TEST_P(Adopt, AsksTheKernelForNothingThatThePlanKeepsInUserspace) {
+  KernelBehind kernel;
+  intended_.receive = {Placement::kUserspace, Reason::kRekeyImpossible};
+  kernel.fake().fail(FakeCall::kAttach, 1, ENOENT);
+  const auto body = [&](Connection& connection, Scope&, int) -> Task<void> {
+    // The reason that the plan gave is not overwritten by that of the attach, which was for TX.
+    EXPECT_EQ(connection.plan().receive.reason, Reason::kRekeyImpossible);
+    EXPECT_EQ(connection.plan().transmit.reason, Reason::kUlpUnavailable);
+    co_return;
+  };
+  const Story nothing = [](Stage&) -> Task<void> { co_return; };
+  adopt(kernel, body, nothing);
+
+  intended_.transmit = {Placement::kUserspace, Reason::kPolicyNever};
+  KernelBehind untouched;
+  adopt(
+      untouched, [](Connection&, Scope&, int) -> Task<void> { co_return; }, nothing);
+  EXPECT_EQ(untouched.fake().calls(FakeCall::kAttach), 0U);
+}
+
+}  // namespace
+}  // namespace bridge::test

@@ -1,0 +1,272 @@
+// relay(): how each end of either side becomes an ending, and what the other side sees of it.
+#include <string>
+
+#include <gtest/gtest.h>
+
+#include "tests/unit/userspace/bridge/bridge_fixture.h"
+
+namespace bridge::test {
+namespace {
+
+using std::chrono::milliseconds;
+
+constexpr std::string_view kQuestion = "question";
+constexpr std::string_view kAnswer = "answer";
+
+class Relaying : public BridgeTest {};
+INSTANTIATE_TEST_SUITE_P(Bridge, Relaying, testing::ValuesIn(all_cells()), cell_name);
+
+// Both directions work.
+Task<void> exchange(Stage& stage) {
+  const bool asked = co_await stage.tls.write(std::string(kQuestion));
+  EXPECT_TRUE(asked);
+  const std::string question = co_await stage.plain.read(kQuestion.size());
+  EXPECT_EQ(question, kQuestion);
+  const bool answered = co_await stage.plain.write(std::string(kAnswer));
+  EXPECT_TRUE(answered);
+  const std::string answer = co_await stage.tls.read(kAnswer.size());
+  EXPECT_EQ(answer, kAnswer);
+}
+
+// Both sides end in order, the TLS peer first.
+Task<void> close(Stage& stage) {
+  const bool closed = co_await stage.tls.close_notify();
+  EXPECT_TRUE(closed);
+  const std::string rest = co_await stage.plain.read_to_end();
+  EXPECT_EQ(rest, "");
+  EXPECT_TRUE(stage.plain.saw_fin());
+  stage.plain.shut_write();
+  const std::string last = co_await stage.tls.read_to_end();
+  EXPECT_EQ(last, "");
+  EXPECT_TRUE(stage.tls.saw_close_notify());
+  EXPECT_TRUE(stage.tls.saw_fin());
+}
+
+// Neither side was told that all is well.
+Task<void> expect_plain_reset(Stage& stage) {
+  static_cast<void>(co_await stage.plain.read_to_end());
+  EXPECT_TRUE(stage.plain.was_reset()) << (stage.plain.saw_fin() ? "a FIN came" : "nothing came");
+}
+
+TEST_P(Relaying, CountsWhatItMovesAndEndsClean) {
+  const BridgeSide bridge = run([](Stage& stage) -> Task<void> {
+    co_await exchange(stage);
+    co_await exchange(stage);
+    co_await close(stage);
+  });
+  EXPECT_EQ(bridge.report.ending, Ending::kClean) << bridge.report.detail;
+  EXPECT_EQ(bridge.report.received, 2 * kQuestion.size());
+  EXPECT_EQ(bridge.report.sent, 2 * kAnswer.size());
+  EXPECT_EQ(bridge.report.reason, ktls::Reason::kNone);
+  EXPECT_EQ(bridge.report.detail, "");
+}
+
+TEST_P(Relaying, LetsThePlainSideGoOnAfterCloseNotifyOfThePeer) {
+  const BridgeSide bridge = run([](Stage& stage) -> Task<void> {
+    const bool closed = co_await stage.tls.close_notify();
+    EXPECT_TRUE(closed);
+    const std::string nothing = co_await stage.plain.read_to_end();
+    EXPECT_EQ(nothing, "");
+    EXPECT_TRUE(stage.plain.saw_fin());
+    for (int i = 0; i < 3; ++i) {
+      const bool written = co_await stage.plain.write(std::string(kAnswer));
+      EXPECT_TRUE(written);
+      const std::string answer = co_await stage.tls.read(kAnswer.size());
+      EXPECT_EQ(answer, kAnswer);
+    }
+    stage.plain.shut_write();
+    static_cast<void>(co_await stage.tls.read_to_end());
+    EXPECT_TRUE(stage.tls.saw_close_notify());
+    EXPECT_TRUE(stage.tls.saw_fin());
+  });
+  EXPECT_EQ(bridge.report.ending, Ending::kClean) << bridge.report.detail;
+}
+
+TEST_P(Relaying, LetsThePeerGoOnAfterTheEndOfThePlainSide) {
+  const BridgeSide bridge = run([](Stage& stage) -> Task<void> {
+    stage.plain.shut_write();
+    static_cast<void>(co_await stage.tls.read_to_end());
+    EXPECT_TRUE(stage.tls.saw_close_notify());
+    EXPECT_TRUE(stage.tls.saw_fin());
+    for (int i = 0; i < 3; ++i) {
+      const bool written = co_await stage.tls.write(std::string(kQuestion));
+      EXPECT_TRUE(written);
+      const std::string question = co_await stage.plain.read(kQuestion.size());
+      EXPECT_EQ(question, kQuestion);
+    }
+    const bool closed = co_await stage.tls.close_notify();
+    EXPECT_TRUE(closed);
+    static_cast<void>(co_await stage.plain.read_to_end());
+    EXPECT_TRUE(stage.plain.saw_fin());
+  });
+  EXPECT_EQ(bridge.report.ending, Ending::kClean) << bridge.report.detail;
+}
+
+TEST_P(Relaying, ReportsABareFinAsTruncationAndResetsThePlainSide) {
+  const BridgeSide bridge = run([](Stage& stage) -> Task<void> {
+    co_await exchange(stage);
+    stage.tls.shut_write();
+    co_await expect_plain_reset(stage);
+  });
+  EXPECT_EQ(bridge.report.ending, Ending::kTruncated) << bridge.report.detail;
+  EXPECT_EQ(bridge.report.received, kQuestion.size());
+}
+
+TEST_P(Relaying, ReportsAFinWithinARecordAsTruncation) {
+  const BridgeSide bridge = run([](Stage& stage) -> Task<void> {
+    co_await exchange(stage);
+    SSL_write(stage.tls.ssl(), kQuestion.data(), static_cast<int>(kQuestion.size()));
+    Bytes record = stage.tls.take_output();
+    record.resize(record.size() - 3);
+    const bool sent = co_await stage.tls.send_bytes(record);
+    EXPECT_TRUE(sent);
+    stage.tls.shut_write();
+    co_await expect_plain_reset(stage);
+  });
+  EXPECT_EQ(bridge.report.ending, Ending::kTruncated) << bridge.report.detail;
+  EXPECT_EQ(bridge.report.received, kQuestion.size());
+}
+
+TEST_P(Relaying, ReportsAResetOfThePeerAndResetsThePlainSide) {
+  const BridgeSide bridge = run([](Stage& stage) -> Task<void> {
+    co_await exchange(stage);
+    stage.tls.reset();
+    co_await expect_plain_reset(stage);
+  });
+  EXPECT_EQ(bridge.report.ending, Ending::kReset) << bridge.report.detail;
+}
+
+TEST_P(Relaying, ReportsAResetOfThePlainSideAndSendsNoCloseNotify) {
+  const BridgeSide bridge = run([](Stage& stage) -> Task<void> {
+    co_await exchange(stage);
+    stage.plain.reset();
+    static_cast<void>(co_await stage.tls.read_to_end());
+    EXPECT_FALSE(stage.tls.saw_close_notify());
+    EXPECT_TRUE(stage.tls.was_reset());
+  });
+  EXPECT_EQ(bridge.report.ending, Ending::kReset) << bridge.report.detail;
+}
+
+TEST_P(Relaying, EndsAnIdleConnectionAtItsTimeout) {
+  BridgeSide bridge = side();
+  bridge.idle_timeout = milliseconds(60);
+  run(bridge, [](Stage& stage) -> Task<void> {
+    // Data that moves extends the time: five pauses are longer than it is.
+    for (int i = 0; i < 5; ++i) {
+      co_await stage.sleep(milliseconds(15));
+      co_await exchange(stage);
+    }
+    static_cast<void>(co_await stage.tls.read_to_end());
+    EXPECT_FALSE(stage.tls.saw_close_notify());
+    co_await expect_plain_reset(stage);
+  });
+  EXPECT_EQ(bridge.report.ending, Ending::kTimeout) << bridge.report.detail;
+  EXPECT_EQ(bridge.report.received, 5 * kQuestion.size());
+}
+
+TEST_P(Relaying, EndsWhenItIsCancelled) {
+  const BridgeSide bridge = run([](Stage& stage) -> Task<void> {
+    co_await exchange(stage);
+    stage.bridge.scope->cancel();
+    static_cast<void>(co_await stage.tls.read_to_end());
+    EXPECT_FALSE(stage.tls.saw_close_notify());
+    co_await expect_plain_reset(stage);
+  });
+  EXPECT_EQ(bridge.report.ending, Ending::kCancelled) << bridge.report.detail;
+}
+
+TEST_P(Relaying, AnswersARecordThatDoesNotOpenWithBadRecordMac) {
+  const BridgeSide bridge = run([](Stage& stage) -> Task<void> {
+    co_await exchange(stage);
+    SSL_write(stage.tls.ssl(), kQuestion.data(), static_cast<int>(kQuestion.size()));
+    Bytes record = stage.tls.take_output();
+    record.back() ^= 1U;
+    const bool sent = co_await stage.tls.send_bytes(record);
+    EXPECT_TRUE(sent);
+    static_cast<void>(co_await stage.tls.read_to_end());
+    EXPECT_EQ(stage.tls.alert(), SSL_AD_BAD_RECORD_MAC);
+    EXPECT_EQ(stage.tls.alert_level(), SSL3_AL_FATAL);
+    co_await expect_plain_reset(stage);
+  });
+  EXPECT_EQ(bridge.report.ending, Ending::kAlert) << bridge.report.detail;
+  EXPECT_EQ(bridge.report.received, kQuestion.size());
+}
+
+TEST_P(Relaying, PassesOnWhatCameBeforeARecordThatDoesNotOpen) {
+  const BridgeSide bridge = run([](Stage& stage) -> Task<void> {
+    SSL_write(stage.tls.ssl(), kQuestion.data(), static_cast<int>(kQuestion.size()));
+    Bytes records = stage.tls.take_output();
+    SSL_write(stage.tls.ssl(), kAnswer.data(), static_cast<int>(kAnswer.size()));
+    Bytes broken = stage.tls.take_output();
+    broken.back() ^= 1U;
+    records.insert(records.end(), broken.begin(), broken.end());
+    const bool sent = co_await stage.tls.send_bytes(records);
+    EXPECT_TRUE(sent);
+    const std::string question = co_await stage.plain.read(kQuestion.size());
+    EXPECT_EQ(question, kQuestion);
+    static_cast<void>(co_await stage.tls.read_to_end());
+    EXPECT_EQ(stage.tls.alert(), SSL_AD_BAD_RECORD_MAC);
+    co_await expect_plain_reset(stage);
+  });
+  EXPECT_EQ(bridge.report.ending, Ending::kAlert) << bridge.report.detail;
+}
+
+TEST_P(Relaying, AnswersPlaintextAfterTheHandshakeWithAnAlert) {
+  const BridgeSide bridge = run([](Stage& stage) -> Task<void> {
+    const std::string_view text = "GET / HTTP/1.1\r\nHost: server.test\r\n\r\n";
+    const bool sent = co_await stage.tls.send_bytes(Bytes(text.begin(), text.end()));
+    EXPECT_TRUE(sent);
+    static_cast<void>(co_await stage.tls.read_to_end());
+    EXPECT_TRUE(stage.tls.alert());
+    EXPECT_EQ(stage.tls.alert_level(), SSL3_AL_FATAL);
+    co_await expect_plain_reset(stage);
+  });
+  EXPECT_EQ(bridge.report.ending, Ending::kAlert) << bridge.report.detail;
+  EXPECT_EQ(bridge.report.received, 0U);
+}
+
+TEST_P(Relaying, ReportsAFatalAlertOfThePeerByName) {
+  const BridgeSide bridge = run([](Stage& stage) -> Task<void> {
+    co_await exchange(stage);
+    const bool broken = co_await stage.tls.object();
+    EXPECT_TRUE(broken);
+    co_await expect_plain_reset(stage);
+  });
+  EXPECT_EQ(bridge.report.ending, Ending::kAlert) << bridge.report.detail;
+  EXPECT_NE(bridge.report.detail.find("bad_record_mac"), std::string::npos) << bridge.report.detail;
+}
+
+TEST_P(Relaying, EndsCleanWhenThePeerClosesAllAtOnce) {
+  const BridgeSide bridge = run([](Stage& stage) -> Task<void> {
+    co_await exchange(stage);
+    // As curl does: close_notify and close, without waiting for ours.
+    const bool closed = co_await stage.tls.close_notify();
+    EXPECT_TRUE(closed);
+    stage.tls.shut_write();
+    static_cast<void>(co_await stage.plain.read_to_end());
+    EXPECT_TRUE(stage.plain.saw_fin());
+    stage.plain.close();
+    const bool over = co_await stage.bridge_is_over();
+    EXPECT_TRUE(over);
+  });
+  EXPECT_EQ(bridge.report.ending, Ending::kClean) << bridge.report.detail;
+}
+
+TEST_P(Relaying, LosesNothingWhenBothSidesCloseAtOnce) {
+  const BridgeSide bridge = run([](Stage& stage) -> Task<void> {
+    const bool asked = co_await stage.tls.write(std::string(kQuestion));
+    const bool closed = co_await stage.tls.close_notify();
+    const bool answered = co_await stage.plain.write(std::string(kAnswer));
+    EXPECT_TRUE(asked && closed && answered);
+    stage.plain.shut_write();
+    const std::string question = co_await stage.plain.read_to_end();
+    EXPECT_EQ(question, kQuestion);
+    const std::string answer = co_await stage.tls.read_to_end();
+    EXPECT_EQ(answer, kAnswer);
+    EXPECT_TRUE(stage.tls.saw_close_notify());
+  });
+  EXPECT_EQ(bridge.report.ending, Ending::kClean) << bridge.report.detail;
+}
+
+}  // namespace
+}  // namespace bridge::test
