@@ -481,6 +481,7 @@ class Endings(ServingCase):
                     while True:
                         client.sendall(bytes(65536))
                 wrap.send_signal(signal.SIGSTOP)
+                wait_until(wrap.is_stopped, "every thread to stop")
                 go.set()
                 wait_until(lambda: backend.served, "the backend to reset")
                 wrap.send_signal(signal.SIGCONT)
