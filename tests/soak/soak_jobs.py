@@ -305,7 +305,7 @@ KINDS = {
     "corrupt": Kind(3, corrupt, be_truncated, (DIRECT,), ("alert",)),
     "handshake-stalls": Kind(1, stall_handshake, None, (DIRECT,), ("timeout",), raw=True),
     "garbage": Kind(3, send_garbage, None, (DIRECT,), ("handshake",), "small", raw=True),
-    "connect-and-close": Kind(3, close_at_once, None, (DIRECT,), ("truncated",), raw=True),
+    "connect-and-close": Kind(3, close_at_once, None, (DIRECT,), ("handshake",), raw=True),
 }
 
 
