@@ -164,7 +164,7 @@ class Peers(ClientRoleCase):
         backend = peers.Backend(lambda sock: sock.recv(1 << 16))
         self.addCleanup(backend.close)
         wrap = self.wrap("--ca", certificates.ca, to=backend.address)
-        self.assert_refuses(wrap, "handshake", ".")
+        self.assert_refuses(wrap, "handshake", "closed")
 
     def test_a_service_that_says_nothing_is_given_up(self):
         listener = peers.bound_listener()

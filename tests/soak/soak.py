@@ -95,8 +95,6 @@ class Service:
                 channel.handshake()
                 line = channel.receive_line()
                 job = self.jobs[int(line)]
-                if job.name == "service-stalls":
-                    soak_jobs.close_window(sock)
                 job.kind.service(job, channel)
             except Exception as error:  # whatever it is, it is the job's problem
                 if job is not None:
@@ -113,8 +111,6 @@ def connect(soak, job, rng):
     sock = socket.socket()
     with sock:
         sock.settimeout(WAIT_S)
-        if job.name == "client-stalls":
-            soak_jobs.close_window(sock)
         if job.name == "slow":
             sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
         sock.connect(soak.wraps[job.route].endpoint)
@@ -134,6 +130,7 @@ def connect(soak, job, rng):
 
 def make_connection(soak, job, rng):
     """Answers when both ends are through."""
+    started = time.monotonic()
     try:
         connect(soak, job, rng)
     except Exception as error:  # whatever it is, it is the job's problem
@@ -145,6 +142,7 @@ def make_connection(soak, job, rng):
             job.complain("the service", TimeoutError("it never came to its end"))
             return
         time.sleep(0.002)
+    job.duration = time.monotonic() - started
 
 
 class Clients:
@@ -357,7 +355,8 @@ def summarize(soak):
     for name in soak_jobs.KINDS:
         routes = ", ".join(f"{route} {counts[name, route]}" for route in soak.wraps
                            if counts[name, route])
-        print(f"  {name}: {routes or 'none'}")
+        slowest = max((job.duration for job in soak.jobs.values() if job.name == name), default=0)
+        print(f"  {name}: {routes or 'none'}; the slowest took {slowest:.1f} s")
 
 
 def run(arguments, folder):

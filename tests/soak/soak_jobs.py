@@ -3,7 +3,6 @@
 import errno
 import os
 import random
-import socket
 import ssl
 import time
 from dataclasses import dataclass
@@ -16,6 +15,7 @@ POOL = os.urandom(4 * MIB + 1)
 # The routes: TLS client -> server role; plain client -> client role -> server role; plain client
 # -> client role -> TLS service.
 DIRECT, CHAIN, REMOTE = "direct", "chain", "remote"
+SIZES = {"small": 4 * KIB, "medium": 256 * KIB, "large": 4 * MIB, "huge": 12 * MIB}  # at most
 EVERYWHERE = (DIRECT, CHAIN, REMOTE)
 # One direction sees the reset; the other may see only an end, and be quicker.
 RESET = ("reset", "truncated")
@@ -28,8 +28,7 @@ class Job:
     def __init__(self, number, name, kind, route, rng):
         self.number, self.name, self.kind, self.route = number, name, kind, route
         self.rng = random.Random(rng.getrandbits(64))
-        scales = {"small": 4 * KIB, "medium": 256 * KIB, "large": 4 * MIB, "huge": 12 * MIB}
-        scale = scales[kind.size]
+        scale = SIZES[kind.size]
         self.offset_up, self.offset_down = rng.randrange(len(POOL)), rng.randrange(len(POOL))
         self.size_up, self.size_down = rng.randint(1, scale), rng.randint(1, scale)
         self.rounds = rng.randint(1, 20)
@@ -38,6 +37,7 @@ class Job:
         self.problems = []
         self.client_is_done = self.service_is_done = False
         self.moved = 0
+        self.duration = 0.0
 
     def up(self):
         return Pattern(POOL, self.offset_up, self.size_up)
@@ -147,19 +147,9 @@ def client_answers(job, channel):
     channel.end_sending()
 
 
-def close_window(sock):
-    sock.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 16 * KIB)
-
-
-def open_window(sock):
-    """With the small one a packet of the loopback interface waits for each acknowledgement."""
-    sock.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, MIB)
-
-
 def stall_then_listen(job, channel):
     channel.receive_pattern(Pattern(POOL, 0, 1))
     time.sleep(job.pause)  # the service fills every buffer between here and there
-    open_window(channel.sock)
     channel.receive_pattern(job.down())
     channel.end_sending()
     channel.expect_end()
@@ -180,7 +170,6 @@ def fill_service(job, channel):
 
 def stalled_service(job, channel):
     time.sleep(job.pause)
-    open_window(channel.sock)
     channel.receive_pattern(job.up())
     channel.expect_end()
     channel.end_sending()

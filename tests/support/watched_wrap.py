@@ -151,6 +151,11 @@ class Wrap:
         self._reader.join(PATIENCE_S)
         self.process.stderr.close()
 
+    def is_stopped(self):
+        """By SIGSTOP, in all its threads."""
+        stats = [stat.read_text() for stat in Path(f"/proc/{self.pid}/task").glob("*/stat")]
+        return all(stat.rsplit(")", 1)[1].split()[0] == "T" for stat in stats)
+
     def descriptors(self):
         return len(os.listdir(f"/proc/{self.pid}/fd"))
 

@@ -119,7 +119,6 @@ void add_tls(CLI::App& app, WrapOptions& options) {
       ->group("TLS");
   app.add_option("--alpn", options.alpn, "Protocols to offer or accept, in order: h2,http/1.1")
       ->delimiter(',')
-      ->expected(1)
       ->allow_extra_args(false)
       ->type_name("LIST")
       ->group("TLS");
