@@ -146,7 +146,9 @@ Result<std::vector<std::vector<UniqueFd>>> make_listeners(const WrapOptions& opt
           KTLS_TRY(UniqueFd next, listen_on(each, true));
           per_thread[i].push_back(std::move(next));
         } else {
-          per_thread[i].emplace_back(::fcntl(first.get(), F_DUPFD_CLOEXEC, 0));
+          UniqueFd copy(::fcntl(first.get(), F_DUPFD_CLOEXEC, 0));
+          if (!copy) return ktls::fail(Error::system(errno, "fcntl(F_DUPFD_CLOEXEC)"));
+          per_thread[i].push_back(std::move(copy));
         }
       }
       per_thread[0].push_back(std::move(first));

@@ -97,10 +97,11 @@ Task<Result<UniqueFd>> connect_to(Session& session) {
 }
 
 void end(Session& session, const Error& error, std::string_view otherwise) {
-  // An alert of ours is how a phase fails; one of the peer's is why.
+  // An alert of ours, and an end of the stream, are how a phase fails; the rest is why.
   const bridge::Ending ending = bridge::ending_of(error);
   const bool is_ours = ending == bridge::Ending::kAlert && error.code != ErrorCode::kPeerAlert;
-  const bool says_more = ending != bridge::Ending::kError && !is_ours;
+  const bool is_end = ending == bridge::Ending::kTruncated;
+  const bool says_more = ending != bridge::Ending::kError && !is_ours && !is_end;
   session.line.ended = says_more ? bridge::name_of(ending) : otherwise;
   session.line.detail = error.message();
 }

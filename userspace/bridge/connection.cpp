@@ -129,6 +129,7 @@ Result<void> Connection::place(tls::Negotiated negotiated, const Plan& intended,
   } else {
     layer_.close_read();
     receiver_ = std::make_unique<KernelReceiver>(*loop_, fd_, syscalls);
+    read_secret_.wipe();  // the kernel has the key of this direction, and it is not changed there
   }
   if (write) {
     layer_.set_fragment_size_max(negotiated.max_fragment_size);
@@ -138,6 +139,7 @@ Result<void> Connection::place(tls::Negotiated negotiated, const Plan& intended,
   } else {
     layer_.close_write();
     sender_ = std::make_unique<KernelSender>(*loop_, fd_, syscalls);
+    write_secret_.wipe();
   }
   return {};
 }
@@ -189,6 +191,14 @@ Task<Result<void>> Connection::act_on_key_update(Scope& scope, bool update_reque
         rekey_impossible("the peer asked for a new key of ours, and sending is "
                          "in the kernel"));
   }
+  // Whoever receives must not wait for a peer that does not read: it may be waiting for us to.
+  key_update_owed_ = true;
+  if (sender_->busy()) co_return Result<void>();
+  co_return co_await send_owed(scope);
+}
+
+Task<Result<void>> Connection::send_owed(Scope& scope) {
+  if (!std::exchange(key_update_owed_, false) || write_closed_) co_return Result<void>();
   co_return co_await update_write_key(scope);
 }
 
@@ -231,6 +241,7 @@ Task<Result<Connection::Control>> Connection::act_on(Scope& scope, const Control
       }
     } else if (std::holds_alternative<tls::RenegotiationRequested>(event)) {
       if (has_closed_) continue;
+      if (sender_->busy() || write_closed_) continue;  // RFC 5246 section 7.4.1.1: may be ignored
       if (auto sent = co_await send_alert(scope, AlertDescription::kNoRenegotiation); !sent) {
         co_return ktls::fail(std::move(sent).error());
       }
@@ -240,6 +251,7 @@ Task<Result<Connection::Control>> Connection::act_on(Scope& scope, const Control
 }
 
 Task<Result<void>> Connection::send_alert(Scope& scope, AlertDescription alert) {
+  if (alert == AlertDescription::kCloseNotify) write_closed_ = true;
   has_closed_ = has_closed_ || alert == AlertDescription::kCloseNotify;
   const bool is_warning = alert == AlertDescription::kCloseNotify ||
                           alert == AlertDescription::kNoRenegotiation ||

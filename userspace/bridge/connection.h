@@ -62,6 +62,10 @@ class Connection {
   // and end_reason() is kRekeyImpossible from then on.
   [[nodiscard]] Task<ktls::Result<Control>> act_on(Scope& scope, const ControlRecord& record);
 
+  // Sends what act_on() had to leave for later, as another task was sending: before the next
+  // application data (RFC 8446 section 4.6.3). Errors: those of update_write_key().
+  [[nodiscard]] Task<ktls::Result<void>> send_owed(Scope& scope);
+
   // Changes our own writing key: KeyUpdate { update_not_requested } (RFC 8446 section 4.6.3).
   // TLS 1.3 only. Errors: kUnsupported where sending is in the kernel; those of the socket and the
   // scope.
@@ -99,7 +103,9 @@ class Connection {
   std::unique_ptr<Sender> sender_;
   ktls::Reason end_reason_ = ktls::Reason::kNone;
   std::uint32_t control_records_in_a_row_ = 0;
-  bool has_closed_ = false;  // our close_notify went out: what the peer asks for stays unanswered
+  bool key_update_owed_ = false;
+  bool write_closed_ = false;  // close_notify has been sent: nothing may follow it
+  bool has_closed_ = false;    // our close_notify went out: what the peer asks for stays unanswered
 };
 
 }  // namespace bridge

@@ -121,6 +121,7 @@ Task<Result<ReceiveStep>> KernelReceiver::move_to(Scope& scope, int plain_fd) {
     auto turn = co_await loop_->turn(scope);
     if (!turn) co_return ktls::fail(std::move(turn).error());
     const bool has_waited = was_empty_;
+    bool is_refused = false;
     if (has_waited) {
       auto ready = co_await loop_->readable(scope, socket_.fd());
       if (!ready) co_return ktls::fail(std::move(ready).error());
@@ -144,8 +145,13 @@ Task<Result<ReceiveStep>> KernelReceiver::move_to(Scope& scope, int plain_fd) {
         if (!paused) co_return ktls::fail(std::move(paused).error());
         continue;
       }
-      // EINVAL is a control record; 0 is the end or an empty record; any other errno is told
-      // again, with its meaning, by recvmsg.
+      // EINVAL is a control record, or a header that is not TLS; 0 is the end or an empty record.
+      // Any other errno is told once only (net/tls, tls_rx_rec_wait), and ends the direction.
+      if (moved < 0 && moved != -EINVAL) {
+        static_cast<void>(socket_.take_error());
+        co_return ktls::fail(receive_error(Error::system(static_cast<int>(-moved), "splice")));
+      }
+      is_refused = moved == -EINVAL;
     } else {
       has_copied_ = true;
     }
@@ -153,6 +159,8 @@ Task<Result<ReceiveStep>> KernelReceiver::move_to(Scope& scope, int plain_fd) {
     if (!step) co_return step;
     const auto* copied = std::get_if<Moved>(&*step);
     if (copied == nullptr || copied->size != 0) co_return step;
+    // Nothing was there for EINVAL to mean: it was the error of a header, told to splice.
+    if (is_refused) co_return ktls::fail(receive_error(Error::system(EINVAL, "splice")));
     auto paused = co_await backoff.pause(scope);
     if (!paused) co_return ktls::fail(std::move(paused).error());
   }

@@ -38,7 +38,7 @@ struct Relay {
   milliseconds idle_timeout;
   RelayReport report;
   std::optional<Error> failure;  // the first one; it ends both pumps
-  bool truncated = false;
+  bool has_sent_all = false;     // close_notify and FIN are on their way to the peer
 
   // Ends both pumps; the first failure is the one that counts.
   Result<void> fail(Error error) {
@@ -62,7 +62,6 @@ Task<Result<void>> pump_from_peer(Relay& relay) {
       continue;
     }
     if (std::holds_alternative<EndOfStream>(*step)) {
-      relay.truncated = true;
       co_return relay.fail(
           Error::of(ErrorCode::kEndOfStream, "the peer closed without close_notify"));
     }
@@ -83,11 +82,17 @@ Task<Result<void>> pump_to_peer(Relay& relay) {
     if (const auto* moved = std::get_if<Moved>(&*step)) {
       relay.report.sent += moved->size;
       relay.scope.extend(relay.idle_timeout);
+      auto owed = co_await relay.connection.send_owed(relay.scope);
+      if (!owed) co_return relay.fail(std::move(owed).error());
       continue;
     }
     auto closed = co_await relay.connection.send_alert(relay.scope, AlertDescription::kCloseNotify);
     if (!closed) co_return relay.fail(std::move(closed).error());
+    // The kernel may hold records that TCP had no room for, and FIN would cut them off.
+    auto room = co_await relay.loop.writable(relay.scope, relay.connection.fd());
+    if (!room) co_return relay.fail(std::move(room).error());
     ::shutdown(relay.connection.fd(), SHUT_WR);
+    relay.has_sent_all = true;
     co_return Result<void>();
   }
 }
@@ -111,6 +116,8 @@ Task<void> abort(Relay& relay) {
   const Error& failure = *relay.failure;
   reset_on_close(relay.plain_fd);
   const bool is_ours = failure.alert != Error::kNoAlert && failure.code != ErrorCode::kPeerAlert;
+  // What was sent whole, close_notify included, stays the peer's to read.
+  if (relay.has_sent_all) co_return;
   if (!is_ours) {
     reset_on_close(relay.connection.fd());
     co_return;
@@ -136,6 +143,8 @@ Ending ending_of(const Error& error) {
       return Ending::kCancelled;
     case ErrorCode::kPeerAlert:
       return Ending::kAlert;
+    case ErrorCode::kEndOfStream:
+      return Ending::kTruncated;
     case ErrorCode::kSystem:
       return error.sys_errno == ECONNRESET || error.sys_errno == EPIPE ? Ending::kReset
                                                                        : Ending::kError;
@@ -167,7 +176,7 @@ Task<RelayReport> relay(Loop& loop, Scope& scope, Connection& connection, int pl
   }
   if (state.failure) {
     co_await abort(state);
-    state.report.ending = state.truncated ? Ending::kTruncated : ending_of(*state.failure);
+    state.report.ending = ending_of(*state.failure);
     state.report.detail = state.failure->message();
     state.report.reason = connection.end_reason();
   }

@@ -68,6 +68,9 @@ class Sender {
   [[nodiscard]] virtual Task<ktls::Result<void>> send_record(
       Scope& scope, tls::ContentType type, std::span<const std::uint8_t> content) = 0;
 
+  // Whether another task is sending just now: who must not wait for it leaves its record for later.
+  [[nodiscard]] virtual bool busy() const = 0;
+
   // Sends `last` (a KeyUpdate) under the present state and writes with `state` from then on, as one
   // step: nothing comes between. Error: kUnsupported where the direction cannot change its keys.
   [[nodiscard]] virtual Task<ktls::Result<void>> change_state(Scope& scope,

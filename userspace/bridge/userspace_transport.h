@@ -49,6 +49,7 @@ class UserspaceSender final : public Sender {
   [[nodiscard]] Task<ktls::Result<void>> change_state(Scope& scope,
                                                       std::span<const std::uint8_t> last,
                                                       tls::ConnectionState state) override;
+  [[nodiscard]] bool busy() const override { return writing_.locked(); }
   [[nodiscard]] bool can_change_state() const override { return true; }
 
  private:

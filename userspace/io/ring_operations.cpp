@@ -153,8 +153,9 @@ Task<ktls::Result<void>> RingLoop::send(Scope& scope, int fd, Buffer buffer, std
     const ktls::Result<void> begun = co_await turn(scope);
     if (!begun) co_return ktls::fail(begun.error());
     RingWait wait(*this, scope, "send");
-    ::io_uring_prep_send(&wait.request(), fd, buffer.data() + offset, size,
-                         MSG_NOSIGNAL | MSG_WAITALL);
+    // Not MSG_WAITALL: the kernel's own second attempt would take a reset off the socket and tell
+    // only what the first one sent, and a receive waiting beside it would see a plain end of file.
+    ::io_uring_prep_send(&wait.request(), fd, buffer.data() + offset, size, MSG_NOSIGNAL);
     wait.flight().buffer = buffer;
     const ktls::Result<int> sent = co_await wait;
     if (sent) {
