@@ -1,3 +1,5 @@
+// The waiting line of an AsyncMutex.
+
 #include "userspace/io/async_mutex.h"
 
 #include <cassert>

@@ -1,3 +1,5 @@
+// The blocks behind Buffer: leased, counted, wiped and kept for reuse.
+
 #include "userspace/io/buffer.h"
 
 #include <algorithm>

@@ -125,10 +125,12 @@ class Buffer {
 // Is told, on the loop's thread, that a block has come back.
 class BufferObserver {
  public:
-  virtual void buffer_released() = 0;
+  BufferObserver() = default;
+  BufferObserver(const BufferObserver&) = delete;
+  BufferObserver& operator=(const BufferObserver&) = delete;
+  virtual ~BufferObserver() = default;
 
- protected:
-  ~BufferObserver() = default;
+  virtual void buffer_released() = 0;
 };
 
 // Leases blocks, up to a limit. A block that comes back is wiped as far as it was used: plaintext

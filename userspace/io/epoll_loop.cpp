@@ -1,3 +1,5 @@
+// The operations of EpollLoop, and its table of descriptors that are waited for.
+
 #include "userspace/io/epoll_loop.h"
 
 #include <algorithm>

@@ -1,3 +1,5 @@
+// What both loops do alike: rounds, root tasks, posts, and leases of buffers.
+
 #include "userspace/io/loop.h"
 
 #include <cerrno>

@@ -66,7 +66,7 @@ class Loop : private BufferObserver {
 
   Loop(const Loop&) = delete;
   Loop& operator=(const Loop&) = delete;
-  virtual ~Loop();
+  ~Loop() override;
 
   [[nodiscard]] virtual LoopKind kind() const = 0;
 

@@ -1,3 +1,5 @@
+// How pipes are made large enough, and which of them are used again.
+
 #include "userspace/io/pipe.h"
 
 #include <cerrno>

@@ -1,3 +1,5 @@
+// The buffer ring shared with the kernel.
+
 #include "userspace/io/provided_buffers.h"
 
 #include <algorithm>

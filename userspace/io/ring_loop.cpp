@@ -1,3 +1,5 @@
+// The rounds of RingLoop: submission, completion, cancellation, and the end.
+
 #include "userspace/io/ring_loop.h"
 
 #include <cerrno>

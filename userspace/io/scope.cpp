@@ -1,3 +1,5 @@
+// How a Scope ends, and moves its end.
+
 #include "userspace/io/scope.h"
 
 #include "userspace/io/loop.h"

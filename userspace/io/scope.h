@@ -22,7 +22,7 @@ class Scope final : private Timer {
  public:
   // `timeout` counts from loop.now(); none: no deadline.
   explicit Scope(Loop& loop, std::optional<std::chrono::milliseconds> timeout = std::nullopt);
-  ~Scope();
+  ~Scope() override;
 
   // Moves the deadline to `timeout` from loop.now(). Cheap enough for every chunk of data: a
   // later deadline is only noted, and looked at when the earlier one comes. A Scope that has

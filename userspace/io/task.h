@@ -24,10 +24,12 @@ namespace bridge {
 // task's frame may be destroyed from within it.
 class TaskObserver {
  public:
-  virtual void task_finished() noexcept = 0;
+  TaskObserver() = default;
+  TaskObserver(const TaskObserver&) = delete;
+  TaskObserver& operator=(const TaskObserver&) = delete;
+  virtual ~TaskObserver() = default;
 
- protected:
-  ~TaskObserver() = default;
+  virtual void task_finished() noexcept = 0;
 };
 
 class TaskPromiseBase {

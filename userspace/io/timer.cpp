@@ -1,3 +1,5 @@
+// The sifting of TimerHeap.
+
 #include "userspace/io/timer.h"
 
 #include <utility>

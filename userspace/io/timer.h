@@ -18,12 +18,12 @@ class Timer {
   Timer() = default;
   Timer(const Timer&) = delete;
   Timer& operator=(const Timer&) = delete;
+  virtual ~Timer() = default;
 
   [[nodiscard]] bool armed() const { return index_ != kNotArmed; }
   [[nodiscard]] Clock::time_point when() const { return when_; }
 
  protected:
-  virtual ~Timer() = default;
   virtual void fire() = 0;
 
  private:

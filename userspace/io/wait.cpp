@@ -1,3 +1,5 @@
+// How a coroutine enters a Scope and leaves it.
+
 #include "userspace/io/wait.h"
 
 #include "userspace/io/loop.h"

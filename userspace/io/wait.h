@@ -37,13 +37,13 @@ class Wait : public Resumption, public ListHook<ScopeTag> {
  public:
   Wait(const Wait&) = delete;
   Wait& operator=(const Wait&) = delete;
+  virtual ~Wait() = default;
 
   [[nodiscard]] bool await_ready() const noexcept { return false; }
   [[nodiscard]] bool await_suspend(std::coroutine_handle<> coroutine);
 
  protected:
   explicit Wait(Scope& scope);
-  virtual ~Wait() = default;
 
   // Starts waiting; false if there is nothing to wait for. The subclass calls finish() later.
   [[nodiscard]] virtual bool begin() = 0;

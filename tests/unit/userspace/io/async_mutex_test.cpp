@@ -1,3 +1,5 @@
+// AsyncMutex: order, cancellation, and locks handed to a task that is gone.
+
 #include "userspace/io/async_mutex.h"
 
 #include "tests/unit/userspace/io/loop_fixture.h"

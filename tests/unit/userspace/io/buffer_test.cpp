@@ -1,3 +1,5 @@
+// Buffer and BufferPool: views, room, limits and wiping.
+
 #include "userspace/io/buffer.h"
 
 #include <array>

@@ -1,3 +1,5 @@
+// What a Loop promises apart from its operations: rounds, fairness, posts and its end.
+
 #include "userspace/io/loop.h"
 
 #include <atomic>

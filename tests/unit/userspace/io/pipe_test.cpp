@@ -1,3 +1,5 @@
+// PipePool: sizes, reuse and limits.
+
 #include "userspace/io/pipe.h"
 
 #include <cerrno>

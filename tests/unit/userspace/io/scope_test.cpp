@@ -1,3 +1,5 @@
+// Scope: deadlines that pass, move, and were never set.
+
 #include "userspace/io/scope.h"
 
 #include "tests/unit/userspace/io/loop_fixture.h"

@@ -1,3 +1,5 @@
+// Splicing between sockets, pipes and files, alike on both loops.
+
 #include <algorithm>
 #include <cerrno>
 

@@ -1,3 +1,5 @@
+// Task and when_both without a loop.
+
 #include "userspace/io/task.h"
 
 #include <cstddef>

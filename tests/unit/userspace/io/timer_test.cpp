@@ -1,3 +1,5 @@
+// TimerHeap against a sorted list.
+
 #include "userspace/io/timer.h"
 
 #include <algorithm>
