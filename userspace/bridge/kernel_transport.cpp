@@ -81,11 +81,16 @@ KernelReceiver::KernelReceiver(Loop& loop, int fd, ktls::Syscalls& syscalls)
   make_nonblocking(fd);
 }
 
-Task<Result<ReceiveStep>> KernelReceiver::receive_record(Scope& scope, int plain_fd) {
+Task<Result<ReceiveStep>> KernelReceiver::receive_record(Scope& scope, int plain_fd,
+                                                         int splice_errno) {
   auto leased = co_await loop_->lease(scope);
   if (!leased) co_return ktls::fail(std::move(leased).error());
   Buffer buffer = *std::move(leased);
   auto received = socket_.receive(buffer.tail());
+  // An error of the socket (a header that is none, a reset) is gone when it has been told.
+  const bool is_told = splice_errno != 0 &&
+                       (received ? received->end_of_stream : received.error().sys_errno == EAGAIN);
+  if (is_told) co_return ktls::fail(receive_error(Error::system(splice_errno, "splice")));
   if (!received) {
     if (received.error().sys_errno == EAGAIN) co_return ReceiveStep(Moved{0});
     // A record that does not open stays on the socket as its error, and the alert that says so
@@ -116,6 +121,7 @@ Task<Result<ReceiveStep>> KernelReceiver::move_to(Scope& scope, int plain_fd) {
       auto ready = co_await loop_->readable(scope, socket_.fd());
       if (!ready) co_return ktls::fail(std::move(ready).error());
     }
+    int splice_errno = 0;
     auto pipe = loop_->pipes().lease();
     if (pipe) {
       // Always an empty pipe that takes a whole record: 6.12 drops what a smaller one cannot hold.
@@ -135,12 +141,12 @@ Task<Result<ReceiveStep>> KernelReceiver::move_to(Scope& scope, int plain_fd) {
         if (!paused) co_return ktls::fail(std::move(paused).error());
         continue;
       }
-      // EINVAL is a control record; 0 is the end or an empty record; any other errno is told
-      // again, with its meaning, by recvmsg.
+      // EINVAL is a control record, or a header that is none; 0 is the end or an empty record.
+      if (moved < 0) splice_errno = static_cast<int>(-moved);
     } else {
       has_copied_ = true;
     }
-    auto step = co_await receive_record(scope, plain_fd);
+    auto step = co_await receive_record(scope, plain_fd, splice_errno);
     if (!step) co_return step;
     const auto* copied = std::get_if<Moved>(&*step);
     if (copied == nullptr || copied->size != 0) co_return step;
