@@ -87,11 +87,16 @@ KernelReceiver::KernelReceiver(Loop& loop, int fd, ktls::Syscalls& syscalls)
   make_nonblocking(fd);
 }
 
-Task<Result<ReceiveStep>> KernelReceiver::receive_record(Scope& scope, int plain_fd) {
+Task<Result<ReceiveStep>> KernelReceiver::receive_record(Scope& scope, int plain_fd,
+                                                         int splice_errno) {
   auto leased = co_await loop_->lease(scope);
   if (!leased) co_return ktls::fail(std::move(leased).error());
   Buffer buffer = *std::move(leased);
   auto received = socket_.receive(buffer.tail());
+  // An error of the socket (a header that is none, a reset) is gone when it has been told.
+  const bool is_told = splice_errno != 0 &&
+                       (received ? received->end_of_stream : received.error().sys_errno == EAGAIN);
+  if (is_told) co_return ktls::fail(receive_error(Error::system(splice_errno, "splice")));
   if (!received) {
     if (received.error().sys_errno == EAGAIN) co_return ReceiveStep(Moved{0});
     // A record that did not open is the socket's error until somebody takes it, and until then
@@ -121,11 +126,11 @@ Task<Result<ReceiveStep>> KernelReceiver::move_to(Scope& scope, int plain_fd) {
     auto turn = co_await loop_->turn(scope);
     if (!turn) co_return ktls::fail(std::move(turn).error());
     const bool has_waited = was_empty_;
-    bool is_refused = false;
     if (has_waited) {
       auto ready = co_await loop_->readable(scope, socket_.fd());
       if (!ready) co_return ktls::fail(std::move(ready).error());
     }
+    int splice_errno = 0;
     auto pipe = loop_->pipes().lease();
     if (pipe) {
       // Always an empty pipe that takes a whole record: 6.12 drops what a smaller one cannot hold.
@@ -145,22 +150,15 @@ Task<Result<ReceiveStep>> KernelReceiver::move_to(Scope& scope, int plain_fd) {
         if (!paused) co_return ktls::fail(std::move(paused).error());
         continue;
       }
-      // EINVAL is a control record, or a header that is not TLS; 0 is the end or an empty record.
-      // Any other errno is told once only (net/tls, tls_rx_rec_wait), and ends the direction.
-      if (moved < 0 && moved != -EINVAL) {
-        static_cast<void>(socket_.take_error());
-        co_return ktls::fail(receive_error(Error::system(static_cast<int>(-moved), "splice")));
-      }
-      is_refused = moved == -EINVAL;
+      // EINVAL is a control record, or a header that is none; 0 is the end or an empty record.
+      if (moved < 0) splice_errno = static_cast<int>(-moved);
     } else {
       has_copied_ = true;
     }
-    auto step = co_await receive_record(scope, plain_fd);
+    auto step = co_await receive_record(scope, plain_fd, splice_errno);
     if (!step) co_return step;
     const auto* copied = std::get_if<Moved>(&*step);
     if (copied == nullptr || copied->size != 0) co_return step;
-    // Nothing was there for EINVAL to mean: it was the error of a header, told to splice.
-    if (is_refused) co_return ktls::fail(receive_error(Error::system(EINVAL, "splice")));
     auto paused = co_await backoff.pause(scope);
     if (!paused) co_return ktls::fail(std::move(paused).error());
   }

@@ -29,7 +29,10 @@ class KernelReceiver final : public Receiver {
  private:
   // One record by recvmsg, where splice cannot say more: a control record, a zero that may be an
   // empty record or the end, an error, no pipe. Moved{0} when there was none after all.
-  [[nodiscard]] Task<ktls::Result<ReceiveStep>> receive_record(Scope& scope, int plain_fd);
+  // `splice_errno` is what splice said, 0 for none: the kernel tells some errors only once, and
+  // then this is what counts.
+  [[nodiscard]] Task<ktls::Result<ReceiveStep>> receive_record(Scope& scope, int plain_fd,
+                                                               int splice_errno);
 
   Loop* loop_;
   ktls::TlsSocket socket_;

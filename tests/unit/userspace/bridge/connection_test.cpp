@@ -184,6 +184,27 @@ Task<void> expect_received(Connection& connection, Scope& scope, int plain_fd) {
   }
 }
 
+// TLS 1.2 with AES-GCM carries the explicit nonce of each record: they count up, since one that
+// came twice would give the key away.
+void expect_nonces_that_count(const Bytes& wire) {
+  constexpr std::size_t kHeaderSize = 5;
+  std::optional<std::uint64_t> last;
+  std::size_t count = 0;
+  bool is_protected = false;
+  for (std::size_t at = 0; at + kHeaderSize <= wire.size();) {
+    const std::size_t size = ktls::load_big_endian<std::uint16_t>(&wire[at + 3]);
+    if (is_protected) {
+      const auto nonce = ktls::load_big_endian<std::uint64_t>(&wire[at + kHeaderSize]);
+      EXPECT_EQ(nonce, last ? *last + 1 : nonce) << "record " << count;
+      last = nonce;
+      ++count;
+    }
+    is_protected = is_protected || wire[at] == 20;
+    at += kHeaderSize + size;
+  }
+  EXPECT_GE(count, 2U) << "Finished and some data";
+}
+
 // Three records each way that the connection has in userspace, against libssl.
 Task<void> exchange_receiving(Stage& stage, std::string_view text) {
   std::string expected;
@@ -203,6 +224,7 @@ Task<void> exchange_sending(Stage& stage, std::string_view text) {
     const std::string received = co_await stage.tls.read(text.size());
     EXPECT_EQ(received, text);
   }
+  if (SSL_version(stage.tls.ssl()) == TLS1_2_VERSION) expect_nonces_that_count(stage.tls.wire());
 }
 
 Task<void> send_three(Connection& connection, Scope& scope, int plain_fd) {
@@ -266,10 +288,11 @@ TEST_P(Adopt, ReceivesInUserspaceWithAnyErrnoAtRxWhileTxGoesToTheKernel) {
       co_await expect_received(connection, scope, plain_fd);
       co_await send_installed(connection, scope, kernel, kText);
     };
-    adopt(kernel, body, [](Stage& stage) -> Task<void> {
+    adopt(kernel, body, [&](Stage& stage) -> Task<void> {
       co_await exchange_receiving(stage, kText);
       const std::string received = co_await stage.tls.read(kText.size());
       EXPECT_EQ(received, kText) << "the keys that went to the kernel are not the peer's";
+      if (!cell().is_tls13()) expect_nonces_that_count(stage.tls.wire());
     });
   }
 }

@@ -184,10 +184,33 @@ Task<bool> TlsEnd::shake_hands(bool hold_last) {
     if (const bool flushed = co_await flush(); !flushed) co_return false;
     if (answer == 1) co_return true;
     if (SSL_get_error(ssl(), answer) != SSL_ERROR_WANT_READ) co_return false;
-    auto received = co_await loop_->receive_pooled(*scope_, fd());
-    if (!received || received->empty()) co_return false;
-    BIO_write(SSL_get_rbio(ssl()), received->data(), static_cast<int>(received->size()));
+    if (const bool fed = co_await feed_once(); !fed) co_return false;
   }
+}
+
+void TlsEnd::feed(std::span<const std::uint8_t> bytes) {
+  BIO_write(SSL_get_rbio(ssl()), bytes.data(), static_cast<int>(bytes.size()));
+  wire_.insert(wire_.end(), bytes.begin(), bytes.end());
+}
+
+Task<bool> TlsEnd::feed_once() {
+  auto received = co_await loop_->receive_pooled(*scope_, fd());
+  if (!received || received->empty()) co_return false;
+  feed(received->bytes());
+  co_return true;
+}
+
+Task<bool> TlsEnd::write_before_finished(std::string text) {
+  std::size_t size = 0;
+  for (;;) {
+    ERR_clear_error();
+    const int answer = SSL_read_early_data(ssl(), text.data(), 0, &size);
+    if (answer == SSL_READ_EARLY_DATA_FINISH) break;
+    if (SSL_get_error(ssl(), 0) != SSL_ERROR_WANT_READ) co_return false;
+    if (const bool fed = co_await feed_once(); !fed) co_return false;
+  }
+  if (SSL_write_early_data(ssl(), text.data(), text.size(), &size) != 1) co_return false;
+  co_return co_await flush();
 }
 
 Task<bool> TlsEnd::write(std::string text) {
@@ -216,7 +239,7 @@ Task<bool> TlsEnd::update_key(int type) {
 
 // Reads until libssl wants more, and sends what it answers meanwhile (KeyUpdate, alerts).
 Task<bool> TlsEnd::take(Bytes bytes) {
-  BIO_write(SSL_get_rbio(ssl()), bytes.data(), static_cast<int>(bytes.size()));
+  feed(bytes);
   read_all();
   static_cast<void>(co_await flush());
   co_return true;

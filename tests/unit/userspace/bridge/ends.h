@@ -99,6 +99,9 @@ class TlsEnd final : public StreamEnd {
   // False when it failed. What libssl writes at the end of it stays until flush() if `hold_last`.
   [[nodiscard]] Task<bool> shake_hands(bool hold_last = false);
   [[nodiscard]] Task<bool> write(std::string text) override;
+  // Server role in TLS 1.3: takes the client's hello and sends `text` behind our Finished, before
+  // that of the client is there (RFC 8446 section 4.4.4). shake_hands() goes on from here.
+  [[nodiscard]] Task<bool> write_before_finished(std::string text);
   // Sends what libssl has written.
   [[nodiscard]] Task<bool> flush();
   // close_notify; the FIN is shut_write()'s.
@@ -118,15 +121,20 @@ class TlsEnd final : public StreamEnd {
   [[nodiscard]] const std::string& objection() const { return objection_; }
   [[nodiscard]] int key_updates_received() const { return key_updates_received_; }
   [[nodiscard]] Bytes take_output();
+  // All that was received so far, as it was on the wire.
+  [[nodiscard]] const Bytes& wire() const { return wire_; }
 
  private:
   [[nodiscard]] Task<bool> take(Bytes bytes) override;
+  [[nodiscard]] Task<bool> feed_once();
+  void feed(std::span<const std::uint8_t> bytes);
   void read_all();
   void note_message(bool written, int type, std::span<const std::uint8_t> bytes);
   static void message_callback(int written, int version, int type, const void* bytes,
                                std::size_t size, SSL* ssl, void* self);
 
   tls::SslPtr ssl_;
+  Bytes wire_;
   std::optional<int> alert_;
   std::optional<int> alert_level_;
   bool fatal_alert_ = false;

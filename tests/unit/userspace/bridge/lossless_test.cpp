@@ -64,13 +64,20 @@ class LosslessInstall : public BridgeTest {
   }
 
   bool resumed_ = false;
+  // The first record of the server goes out before the client's Finished is there.
+  bool writes_before_finished_ = false;
 
  private:
-  static Task<void> converse(Stage& stage) {
+  [[nodiscard]] Task<void> converse(Stage& stage) const {
+    if (writes_before_finished_) {
+      const bool written = co_await stage.tls.write_before_finished(std::string(kFirst));
+      EXPECT_TRUE(written);
+    }
     const bool shaken = co_await stage.tls.shake_hands(true);
     EXPECT_TRUE(shaken) << "the peer's handshake failed";
     if (!shaken) co_return;
     for (const std::string_view text : {kFirst, kSecond}) {
+      if (writes_before_finished_ && text == kFirst) continue;
       EXPECT_EQ(SSL_write(stage.tls.ssl(), text.data(), static_cast<int>(text.size())),
                 static_cast<int>(text.size()));
     }
@@ -100,6 +107,16 @@ TEST_P(LosslessInstall, HoldsForAPeersFlightCutAtEveryByte) {
     session_.reset();
     EXPECT_FALSE(resumed_);
     return sent;
+  });
+}
+
+// The record behind the server's Finished is read with the key that has just changed hands.
+TEST_P(LosslessInstall, HoldsForDataThatAServerSendsBeforeOurFinished) {
+  if (!cell().is_client() || !cell().is_tls13()) GTEST_SKIP() << "only servers in TLS 1.3 can";
+  writes_before_finished_ = true;
+  std::size_t connections = 0;
+  cut_everywhere(3 * cut_stride(), [&](std::size_t cut) {
+    return exchange(cut, "e" + std::to_string(connections++) + ".server.test");
   });
 }
 
