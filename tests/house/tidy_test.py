@@ -143,9 +143,9 @@ class Shape(unittest.TestCase):
         self.accepts(text, path="ktls/core/a.cpp")
         self.accepts("// A file.\n#ifdef __cplusplus\n#endif\n", path="userspace/record/a.cpp")
 
-    def test_a_file_begins_with_a_comment(self):
-        self.finds("first-line", "\n// Late.\n")
-        self.finds("first-line", "")
+    def test_a_header_begins_with_a_comment(self):
+        self.finds("first-line", "\n// Late.\n", path="userspace/io/a.h")
+        self.finds("first-line", "", path="userspace/io/a.h")
 
     def test_a_header_has_pragma_once(self):
         self.finds("pragma-once", "// A header.\n", path="userspace/io/a.h")
