@@ -62,7 +62,7 @@ TEST(WrapOptions, HaveTheDefaultsThatTheManualNames) {
 
 TEST(WrapOptions, LetOnlyADrainTakeNoTime) {
   for (const std::string flag : {"--handshake-timeout", "--connect-timeout", "--idle-timeout"}) {
-    EXPECT_NE(parse({flag + "=0"}).second.find(flag), std::string::npos);
+    EXPECT_NE(parse({flag + "=0"}).objection.find(flag), std::string::npos);
   }
   const auto [options, objection] = parse({"--drain-timeout=0ms"});
   EXPECT_EQ(objection, "");
