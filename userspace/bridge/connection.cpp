@@ -203,6 +203,9 @@ Task<Result<void>> Connection::send_owed(Scope& scope) {
 }
 
 Task<Result<void>> Connection::update_write_key(Scope& scope) {
+  if (!sender_->can_change_state()) {
+    co_return ktls::fail(Error::of(ErrorCode::kUnsupported, "sending is in the kernel"));
+  }
   auto secret = tls::derive_next_traffic_secret(*facts_.suite, write_secret_);
   if (!secret) co_return ktls::fail(std::move(secret).error());
   auto keys = tls::derive_traffic_keys(*facts_.suite, *secret);
