@@ -185,7 +185,7 @@ Task<Result<void>> Connection::act_on_key_update(Scope& scope, bool update_reque
   if (auto changed = receiver_->change_state(*std::move(state)); !changed) co_return changed;
   read_secret_ = *std::move(secret);
 
-  if (!update_requested || has_closed_) co_return Result<void>();
+  if (!update_requested || write_closed_) co_return Result<void>();
   if (!sender_->can_change_state()) {
     co_return ktls::fail(
         rekey_impossible("the peer asked for a new key of ours, and sending is "
@@ -243,7 +243,6 @@ Task<Result<Connection::Control>> Connection::act_on(Scope& scope, const Control
         co_return ktls::fail(std::move(done).error());
       }
     } else if (std::holds_alternative<tls::RenegotiationRequested>(event)) {
-      if (has_closed_) continue;
       if (sender_->busy() || write_closed_) continue;  // RFC 5246 section 7.4.1.1: may be ignored
       if (auto sent = co_await send_alert(scope, AlertDescription::kNoRenegotiation); !sent) {
         co_return ktls::fail(std::move(sent).error());
@@ -255,7 +254,6 @@ Task<Result<Connection::Control>> Connection::act_on(Scope& scope, const Control
 
 Task<Result<void>> Connection::send_alert(Scope& scope, AlertDescription alert) {
   if (alert == AlertDescription::kCloseNotify) write_closed_ = true;
-  has_closed_ = has_closed_ || alert == AlertDescription::kCloseNotify;
   const bool is_warning = alert == AlertDescription::kCloseNotify ||
                           alert == AlertDescription::kNoRenegotiation ||
                           alert == AlertDescription::kUserCanceled;

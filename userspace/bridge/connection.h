@@ -105,7 +105,6 @@ class Connection {
   std::uint32_t control_records_in_a_row_ = 0;
   bool key_update_owed_ = false;
   bool write_closed_ = false;  // close_notify has been sent: nothing may follow it
-  bool has_closed_ = false;    // our close_notify went out: what the peer asks for stays unanswered
 };
 
 }  // namespace bridge
