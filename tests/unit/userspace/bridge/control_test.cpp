@@ -26,6 +26,7 @@ Bytes bytes(Byte... byte) {
 }
 
 const Bytes kKeyUpdate = {24, 0, 0, 1, 0};
+constexpr int kInARow = 32;  // control records that are taken without data between them
 const Bytes kKeyUpdateAsking = {24, 0, 0, 1, 1};
 
 Task<void> ask(Stage& stage) {
@@ -351,7 +352,6 @@ Task<void> expect_question(Stage& stage, CraftedEnd& peer) {
 }
 
 TEST_P(ControlRecords, MayComeInARowUpToALimit) {
-  constexpr int kInARow = 32;
   constexpr int kTicketsMax = 2;  // of a TLS 1.3 server, which count too
   const Bytes warning = {1, tls::code_of(AlertDescription::kUserCanceled)};
   const BridgeSide bridge = run_crafted([&](Stage& stage, CraftedEnd& peer) -> Task<void> {
@@ -437,8 +437,17 @@ TEST_P(ControlRecords, ThatAskToRenegotiateAreDeclined) {
       EXPECT_EQ(peer.alerts().back(), bytes(1, 100));
       co_await expect_question(stage, peer);
     }
+    for (int i = 0; i < kInARow + 1; ++i) {
+      const bool sent = co_await peer.send(ContentType::kHandshake, request);
+      EXPECT_TRUE(sent);
+    }
+    while (!peer.saw_end() && !peer.was_told(AlertDescription::kUnexpectedMessage)) {
+      static_cast<void>(co_await peer.read(1));
+    }
+    EXPECT_TRUE(peer.was_told(AlertDescription::kUnexpectedMessage));
   });
-  EXPECT_EQ(bridge.report.received, 4 * kQuestion.size()) << bridge.report.detail;
+  EXPECT_EQ(bridge.report.ending, Ending::kAlert) << bridge.report.detail;
+  EXPECT_EQ(bridge.report.received, 4 * kQuestion.size());
 }
 
 TEST_P(ControlRecords, OfLibsslThatAskToRenegotiateAreDeclined) {
