@@ -244,7 +244,7 @@ class Soak:
               f"RSS {memory} MiB", flush=True)
 
     def count_problems(self):
-        return len(self.problems) + sum(len(job.problems) for job in self.jobs.values())
+        return len(self.problems) + sum(len(job.problems) for job in list(self.jobs.values()))
 
     def settle(self):
         """Waits until each connection has its line; then measures what is left."""
