@@ -8,6 +8,7 @@ prints `ok names the file` for a test method test_names_the_file. See tests/READ
 
 import sys
 import time
+import traceback
 import unittest
 
 
@@ -36,7 +37,8 @@ class _Lines(unittest.TestResult):
     def addSubTest(self, test, subtest, err):
         super().addSubTest(test, subtest, err)
         if err is not None:
-            print(f"in {subtest.id()}: {err[1]}", flush=True)
+            print(f"in {subtest.id()}:")
+            print("".join(traceback.format_exception(*err)), end="")
             print(f"FAIL {self.name(test)}", flush=True)
 
 
