@@ -8,6 +8,10 @@
 #include <utility>
 #include <variant>
 
+#include <linux/sockios.h>
+#include <netinet/in.h>
+#include <poll.h>
+#include <sys/ioctl.h>
 #include <sys/socket.h>
 
 #include "userspace/io/when_both.h"
@@ -21,13 +25,28 @@ using ktls::Result;
 using std::chrono::milliseconds;
 using tls::AlertDescription;
 
-// A peer that does not read may not keep a connection alive that has failed already.
-constexpr milliseconds kAlertTimeout = std::chrono::seconds(2);
+// A peer that does not read, or does not stop sending, may not keep a connection alive that has
+// failed already.
+constexpr milliseconds kLastWordsTimeout = std::chrono::seconds(2);
+constexpr milliseconds kDeliveryPoll(5);
 // How long the client role keeps what it needs to take tickets.
 constexpr milliseconds kTicketTimeout = std::chrono::seconds(10);
 
 constexpr std::array<std::string_view, 7> kEndingNames = {"clean", "truncated", "reset", "timeout",
                                                           "alert", "cancelled", "error"};
+
+// Both directions are over: reading never waits again, writing never succeeds.
+bool is_gone(int fd) {
+  pollfd poll{.fd = fd, .events = 0, .revents = 0};
+  return ::poll(&poll, 1, 0) == 1 && (poll.revents & POLLHUP) != 0;
+}
+
+bool is_tcp(int fd) {
+  int protocol = 0;
+  socklen_t size = sizeof protocol;
+  return ::getsockopt(fd, SOL_SOCKET, SO_PROTOCOL, &protocol, &size) == 0 &&
+         protocol == IPPROTO_TCP;
+}
 
 // What one relay's tasks share.
 struct Relay {
@@ -39,14 +58,25 @@ struct Relay {
   RelayReport report;
   std::optional<Error> failure;  // the first one; it ends both pumps
   bool has_sent_all = false;     // close_notify and FIN are on their way to the peer
+  bool has_received_all =
+      false;  // the peer's close_notify came, FIN is on its way to the plain side
 
-  // Ends both pumps; the first failure is the one that counts.
-  Result<void> fail(Error error) {
+  // The first failure is the one that counts. It ends both pumps, unless `to`, which could not be
+  // written to, is gone and left something to read: who answers early and closes, as a server does
+  // that will not have the whole upload, had its answer on the way. `from` is to take it.
+  Result<void> fail(Error error, int from, int to) {
     if (!failure) {
+      const bool may_have_answered = error.code == ErrorCode::kSystem && is_gone(to);
       failure = std::move(error);
-      scope.cancel();
+      if (!may_have_answered || is_gone(from)) scope.cancel();
     }
     return ktls::fail(*failure);
+  }
+  Result<void> fail_receiving(Error error) {
+    return fail(std::move(error), connection.fd(), plain_fd);
+  }
+  Result<void> fail_sending(Error error) {
+    return fail(std::move(error), plain_fd, connection.fd());
   }
 };
 
@@ -54,7 +84,7 @@ struct Relay {
 Task<Result<void>> pump_from_peer(Relay& relay) {
   for (;;) {
     auto step = co_await relay.connection.receiver().move_to(relay.scope, relay.plain_fd);
-    if (!step) co_return relay.fail(std::move(step).error());
+    if (!step) co_return relay.fail_receiving(std::move(step).error());
     if (const auto* moved = std::get_if<Moved>(&*step)) {
       relay.report.received += moved->size;
       relay.connection.data_received();
@@ -62,13 +92,14 @@ Task<Result<void>> pump_from_peer(Relay& relay) {
       continue;
     }
     if (std::holds_alternative<EndOfStream>(*step)) {
-      co_return relay.fail(
+      co_return relay.fail_receiving(
           Error::of(ErrorCode::kEndOfStream, "the peer closed without close_notify"));
     }
     auto control = co_await relay.connection.act_on(relay.scope, std::get<ControlRecord>(*step));
-    if (!control) co_return relay.fail(std::move(control).error());
+    if (!control) co_return relay.fail_receiving(std::move(control).error());
     if (*control == Connection::Control::kCloseNotify) {
       ::shutdown(relay.plain_fd, SHUT_WR);
+      relay.has_received_all = true;
       co_return Result<void>();
     }
   }
@@ -78,19 +109,24 @@ Task<Result<void>> pump_from_peer(Relay& relay) {
 Task<Result<void>> pump_to_peer(Relay& relay) {
   for (;;) {
     auto step = co_await relay.connection.sender().move_from(relay.scope, relay.plain_fd);
-    if (!step) co_return relay.fail(std::move(step).error());
+    if (!step) co_return relay.fail_sending(std::move(step).error());
     if (const auto* moved = std::get_if<Moved>(&*step)) {
       relay.report.sent += moved->size;
       relay.scope.extend(relay.idle_timeout);
       auto owed = co_await relay.connection.send_owed(relay.scope);
-      if (!owed) co_return relay.fail(std::move(owed).error());
+      if (!owed) co_return relay.fail_sending(std::move(owed).error());
       continue;
     }
+    if (relay.failure) co_return ktls::fail(*relay.failure);
+    // Whose reset met a send of the other pump first, reads as if it had ended in order.
+    if (!relay.has_received_all && is_tcp(relay.plain_fd) && is_gone(relay.plain_fd)) {
+      co_return relay.fail_sending(Error::system(ECONNRESET, "the plain side"));
+    }
     auto closed = co_await relay.connection.send_alert(relay.scope, AlertDescription::kCloseNotify);
-    if (!closed) co_return relay.fail(std::move(closed).error());
+    if (!closed) co_return relay.fail_sending(std::move(closed).error());
     // The kernel may hold records that TCP had no room for, and FIN would cut them off.
     auto room = co_await relay.loop.writable(relay.scope, relay.connection.fd());
-    if (!room) co_return relay.fail(std::move(room).error());
+    if (!room) co_return relay.fail_sending(std::move(room).error());
     ::shutdown(relay.connection.fd(), SHUT_WR);
     relay.has_sent_all = true;
     co_return Result<void>();
@@ -111,21 +147,68 @@ Task<Result<void>> pump_both(Relay& relay, Scope& ticket_scope) {
   co_return from_peer ? to_peer : from_peer;
 }
 
-// Tells both sides that this was no orderly end.
-Task<void> abort(Relay& relay) {
+// Waits until the other side's TCP has all that was sent: a reset throws the rest away.
+Task<void> deliver(Relay& relay, Scope& scope, int fd) {
+  auto ready = co_await relay.loop.writable(scope, fd);  // the kernel's TLS may hold records, too
+  int unacknowledged = 0;
+  while (ready && !is_gone(fd) && ::ioctl(fd, SIOCOUTQ, &unacknowledged) == 0 &&
+         unacknowledged != 0) {
+    ready = co_await relay.loop.sleep(scope, kDeliveryPoll);
+  }
+}
+
+// Sends FIN and reads what still comes, until the other side has ended, too: closing with something
+// unread would be a reset, which can overtake what was sent last.
+Task<void> close_gently(Relay& relay, Scope& scope, int fd) {
+  ::shutdown(fd, SHUT_WR);
+  for (;;) {
+    const auto unwanted = co_await relay.loop.receive_pooled(scope, fd);
+    if (unwanted && unwanted->empty()) co_return;
+    if (!unwanted) break;
+  }
+  co_await deliver(relay, scope, fd);  // the kernel reads nothing after a record that did not open
+}
+
+// How the TLS peer learns that this was no orderly end. `in_time`: it may still be listening.
+Task<void> abort_peer(Relay& relay, bool in_time) {
   const Error& failure = *relay.failure;
-  reset_on_close(relay.plain_fd);
+  const int fd = relay.connection.fd();
   const bool is_ours = failure.alert != Error::kNoAlert && failure.code != ErrorCode::kPeerAlert;
   // What was sent whole, close_notify included, stays the peer's to read.
-  if (relay.has_sent_all) co_return;
-  if (!is_ours) {
-    reset_on_close(relay.connection.fd());
+  bool has_ended = relay.has_sent_all;
+  Scope scope(relay.loop, kLastWordsTimeout);
+  if (!has_ended && is_ours) {
+    const auto alert = static_cast<AlertDescription>(failure.alert);
+    has_ended = (co_await relay.connection.send_alert(scope, alert)).has_value();
+  }
+  if (!has_ended) reset_on_close(fd);
+  if (!in_time) co_return;
+  if (has_ended) {
+    co_await close_gently(relay, scope, fd);
+  } else {
+    co_await deliver(relay, scope, fd);
+  }
+}
+
+// A plaintext stream can say only by a reset that it was not all. At once: an application may be
+// waiting for it, while the peer may have its time to listen.
+Task<void> abort_plain(Relay& relay, bool in_time) {
+  if (relay.has_received_all) {
+    Scope scope(relay.loop, kLastWordsTimeout);
+    if (in_time) co_await close_gently(relay, scope, relay.plain_fd);
     co_return;
   }
-  Scope alert_scope(relay.loop, kAlertTimeout);
-  auto sent = co_await relay.connection.send_alert(alert_scope,
-                                                   static_cast<AlertDescription>(failure.alert));
-  if (!sent) reset_on_close(relay.connection.fd());
+  reset_on_close(relay.plain_fd);  // where disconnecting is no reset
+  const sockaddr nobody{.sa_family = AF_UNSPEC, .sa_data = {}};
+  ::connect(relay.plain_fd, &nobody, sizeof nobody);
+}
+
+// Tells both sides that this was no orderly end.
+Task<void> abort(Relay& relay) {
+  const bool in_time =
+      relay.failure->code != ErrorCode::kTimeout && relay.failure->code != ErrorCode::kCancelled;
+  co_await abort_plain(relay, in_time);
+  co_await abort_peer(relay, in_time);
 }
 
 }  // namespace

@@ -299,5 +299,63 @@ TEST_P(Relaying, LosesNothingWhenBothSidesCloseAtOnce) {
   EXPECT_EQ(bridge.report.ending, Ending::kClean) << bridge.report.detail;
 }
 
+// What a web server does that will not have the whole upload.
+TEST_P(Relaying, DeliversTheAnswerOfAPlainSideThatClosesBeforeItHasReadAll) {
+  const std::string answer = pattern_text(20'000);  // has left when it was written
+  const BridgeSide bridge = run([&](Stage& stage) -> Task<void> {
+    const bool answered = co_await stage.plain.write(answer);
+    const bool asked = co_await stage.tls.write(pattern_text(100'000, 1));
+    EXPECT_TRUE(answered && asked);
+    co_await stage.sleep(milliseconds(50));  // so that something unread makes a reset of it
+    stage.plain.close();
+    // Whatever of it fails: the answer is there.
+    static_cast<void>(co_await stage.tls.write(pattern_text(100'000, 2)));
+    const std::string received = co_await stage.tls.read_to_end();
+    EXPECT_EQ(received.size(), answer.size());
+    EXPECT_TRUE(received == answer);
+    EXPECT_FALSE(stage.tls.saw_close_notify());
+    EXPECT_TRUE(stage.tls.was_reset());
+  });
+  EXPECT_EQ(bridge.report.ending, Ending::kReset) << bridge.report.detail;
+}
+
+// The same in the other direction: a TLS server that answers, says so, and closes.
+TEST_P(Relaying, DeliversTheAnswerOfATlsPeerThatClosesBeforeItHasReadAll) {
+  const std::string answer = pattern_text(20'000);  // has left when it was written
+  const BridgeSide bridge = run([&](Stage& stage) -> Task<void> {
+    const bool asked = co_await stage.plain.write(pattern_text(100'000, 1));
+    const bool answered = co_await stage.tls.write(answer);
+    const bool closed = co_await stage.tls.close_notify();
+    EXPECT_TRUE(asked && answered && closed);
+    co_await stage.sleep(milliseconds(50));
+    stage.tls.close();
+    static_cast<void>(co_await stage.plain.write(pattern_text(100'000, 2)));
+    const std::string received = co_await stage.plain.read_to_end();
+    EXPECT_EQ(received.size(), answer.size());
+    EXPECT_TRUE(received == answer);
+    EXPECT_TRUE(stage.plain.saw_fin());
+  });
+  EXPECT_EQ(bridge.report.ending, Ending::kReset) << bridge.report.detail;
+}
+
+TEST_P(Relaying, DeliversItsAlertToAPeerThatGoesOnSending) {
+  const BridgeSide bridge = run([this](Stage& stage) -> Task<void> {
+    SSL_write(stage.tls.ssl(), kQuestion.data(), static_cast<int>(kQuestion.size()));
+    Bytes record = stage.tls.take_output();
+    record.back() ^= 1U;
+    record.resize(record.size() + 100'000);
+    const bool sent = co_await stage.tls.send_bytes(std::move(record));
+    EXPECT_TRUE(sent);
+    co_await stage.sleep(milliseconds(50));
+    const bool still_sent = co_await stage.tls.send_bytes(Bytes(1000));
+    // The kernel reads nothing after a record that did not open: closing is a reset then.
+    EXPECT_TRUE(still_sent || cell().receives_in_kernel()) << "the bridge reset the connection";
+    static_cast<void>(co_await stage.tls.read_to_end());
+    EXPECT_EQ(stage.tls.alert(), SSL_AD_BAD_RECORD_MAC);
+    EXPECT_TRUE(stage.tls.saw_fin());
+  });
+  EXPECT_EQ(bridge.report.ending, Ending::kAlert) << bridge.report.detail;
+}
+
 }  // namespace
 }  // namespace bridge::test
