@@ -16,15 +16,15 @@ constexpr std::size_t kHeaderSize = sizeof(tls_crypto_info);
 constexpr std::size_t kSequenceSize = sizeof(std::uint64_t);
 
 constexpr std::array<CipherLayout, kCipherCount> kLayouts{{
-    {Cipher::kAes128Gcm, "AES-128-GCM", "gcm(aes)", TLS_CIPHER_AES_GCM_128_IV_SIZE,
+    {Cipher::kAes128Gcm, "AES-128-GCM", TLS_CIPHER_AES_GCM_128_IV_SIZE,
      TLS_CIPHER_AES_GCM_128_KEY_SIZE, TLS_CIPHER_AES_GCM_128_SALT_SIZE,
      sizeof(tls12_crypto_info_aes_gcm_128)},
-    {Cipher::kAes256Gcm, "AES-256-GCM", "gcm(aes)", TLS_CIPHER_AES_GCM_256_IV_SIZE,
+    {Cipher::kAes256Gcm, "AES-256-GCM", TLS_CIPHER_AES_GCM_256_IV_SIZE,
      TLS_CIPHER_AES_GCM_256_KEY_SIZE, TLS_CIPHER_AES_GCM_256_SALT_SIZE,
      sizeof(tls12_crypto_info_aes_gcm_256)},
-    {Cipher::kChaCha20Poly1305, "ChaCha20-Poly1305", "rfc7539(chacha20,poly1305)",
-     TLS_CIPHER_CHACHA20_POLY1305_IV_SIZE, TLS_CIPHER_CHACHA20_POLY1305_KEY_SIZE,
-     TLS_CIPHER_CHACHA20_POLY1305_SALT_SIZE, sizeof(tls12_crypto_info_chacha20_poly1305)},
+    {Cipher::kChaCha20Poly1305, "ChaCha20-Poly1305", TLS_CIPHER_CHACHA20_POLY1305_IV_SIZE,
+     TLS_CIPHER_CHACHA20_POLY1305_KEY_SIZE, TLS_CIPHER_CHACHA20_POLY1305_SALT_SIZE,
+     sizeof(tls12_crypto_info_chacha20_poly1305)},
 }};
 
 // The encoder writes header, iv, key, salt, rec_seq one after the other; that this is how the

@@ -31,8 +31,7 @@ enum class Direction : std::uint8_t { kReceive, kTransmit };
 // {u16 version, u16 cipher} in the order iv, key, salt, rec_seq without padding.
 struct CipherLayout {
   Cipher cipher;
-  std::string_view name;         // "AES-128-GCM"
-  std::string_view kernel_aead;  // "gcm(aes)": the crypto API's name, for reasons and remedies
+  std::string_view name;  // "AES-128-GCM"
   std::size_t iv_size;
   std::size_t key_size;
   std::size_t salt_size;

@@ -210,7 +210,7 @@ void warn_of_descriptor_limit(const Wrap& wrap) {
 void announce(const Wrap& wrap) {
   const WrapSetting& setting = wrap.setting;
   const bridge::Loop& loop = wrap.workers.front()->loop();
-  LogFields fields = {{"loop", std::string(bridge::name(loop.kind()))}};
+  LogFields fields = {{"loop", std::string(bridge::name_of(loop.kind()))}};
   if (!loop.why().empty()) fields.emplace_back("loop_reason", loop.why());
   fields.emplace_back("threads", std::uint64_t{wrap.options.threads});
   const bool kernel = setting.capability.attach_errno == 0;

@@ -20,10 +20,10 @@ constexpr milliseconds kHandshakeTimeout = std::chrono::seconds(10);
 constexpr milliseconds kConnectTimeout = std::chrono::seconds(5);
 constexpr milliseconds kIdleTimeout = std::chrono::minutes(10);
 constexpr milliseconds kDrainTimeout = std::chrono::seconds(30);
-constexpr std::size_t kMaxConnections = 4096;
-constexpr unsigned kMaxThreads = 256;
+constexpr std::size_t kConnectionsDefault = 4096;
+constexpr unsigned kThreadsMax = 256;
 // RFC 7301 section 3.1: a protocol name is 1 to 255 bytes.
-constexpr std::size_t kMaxAlpnName = 255;
+constexpr std::size_t kAlpnNameMax = 255;
 
 constexpr const char* kExamples = R"(Examples:
   # TLS in front of a plaintext service
@@ -153,16 +153,16 @@ void add_data_path(CLI::App& app, WrapOptions& options) {
       ->type_name("auto|io_uring|epoll")
       ->default_str("auto")
       ->group("Data path");
-  options.threads = std::clamp(std::thread::hardware_concurrency(), 1U, kMaxThreads);
+  options.threads = std::clamp(std::thread::hardware_concurrency(), 1U, kThreadsMax);
   app.add_option("--threads", options.threads, "Event loops, each with a thread of its own")
-      ->check(CLI::Range(1U, kMaxThreads).description(""))
+      ->check(CLI::Range(1U, kThreadsMax).description(""))
       ->type_name("N")
       ->capture_default_str()
       ->group("Data path");
 }
 
 void add_limits(CLI::App& app, WrapOptions& options) {
-  options.max_connections = kMaxConnections;
+  options.max_connections = kConnectionsDefault;
   app.add_option("--max-connections", options.max_connections,
                  "Connections at once; more wait in the listen queue")
       ->check(CLI::Range(std::size_t{1}, std::size_t{1'000'000}).description(""))
@@ -242,13 +242,8 @@ ktls::Result<void> validate(const WrapOptions& options) {
   if (options.to.kind == Address::Kind::kTcp && options.to.port == 0) {
     return refuse("--to " + options.to.text() + ": port 0 cannot be connected to");
   }
-  for (const auto& [flag, timeout] : {std::pair("--handshake-timeout", options.handshake_timeout),
-                                      std::pair("--connect-timeout", options.connect_timeout),
-                                      std::pair("--idle-timeout", options.idle_timeout)}) {
-    if (timeout.count() == 0) return refuse(std::string(flag) + ": nothing can be done in no time");
-  }
   const auto too_long = [](const std::string& name) {
-    return name.empty() || name.size() > kMaxAlpnName;
+    return name.empty() || name.size() > kAlpnNameMax;
   };
   if (std::any_of(options.alpn.begin(), options.alpn.end(), too_long)) {
     return refuse("--alpn: a protocol name has 1 to 255 bytes");

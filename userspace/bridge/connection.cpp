@@ -10,6 +10,7 @@
 #include "ktls/core/socket.h"
 #include "userspace/bridge/kernel_transport.h"
 #include "userspace/bridge/userspace_transport.h"
+#include "userspace/suite/refuse.h"
 
 namespace bridge {
 namespace {
@@ -132,7 +133,7 @@ Result<void> Connection::place(tls::Negotiated negotiated, const Plan& intended,
     read_secret_.wipe();  // the kernel has the key of this direction, and it is not changed there
   }
   if (write) {
-    layer_.set_fragment_size_max(negotiated.max_fragment_size);
+    layer_.set_fragment_size_max(negotiated.fragment_size_max);
     layer_.set_pending_write(*std::move(write));
     if (auto changed = layer_.change_write_state(); !changed) return changed;
     sender_ = std::make_unique<UserspaceSender>(*loop_, fd_, layer_);
@@ -152,9 +153,8 @@ Error Connection::rekey_impossible(std::string_view what) {
 
 Result<Connection::Control> Connection::act_on_alert(const ControlRecord& record) {
   if (record.content.size() != kAlertSize) {
-    return ktls::fail(Error::alerting(ErrorCode::kDecodeError,
-                                      tls::code_of(AlertDescription::kDecodeError),
-                                      "an alert record is not 2 bytes long"));
+    return tls::refuse(ErrorCode::kDecodeError, AlertDescription::kDecodeError,
+                       "an alert record is not 2 bytes long");
   }
   const auto level = record.content[0];
   const auto alert = static_cast<AlertDescription>(record.content[1]);
@@ -220,14 +220,12 @@ Task<Result<void>> Connection::update_write_key(Scope& scope) {
 
 Task<Result<Connection::Control>> Connection::act_on(Scope& scope, const ControlRecord& record) {
   if (++control_records_in_a_row_ > kControlRecordsMax) {
-    co_return ktls::fail(Error::alerting(ErrorCode::kLimitReached,
-                                         tls::code_of(AlertDescription::kUnexpectedMessage),
-                                         "too many control records in a row"));
+    co_return tls::refuse(ErrorCode::kLimitReached, AlertDescription::kUnexpectedMessage,
+                          "too many control records in a row");
   }
   if (record.type != ContentType::kHandshake && post_handshake_->inside_message()) {
-    co_return ktls::fail(Error::alerting(ErrorCode::kUnexpectedMessage,
-                                         tls::code_of(AlertDescription::kUnexpectedMessage),
-                                         "a record of another type within a handshake message"));
+    co_return tls::refuse(ErrorCode::kUnexpectedMessage, AlertDescription::kUnexpectedMessage,
+                          "a record of another type within a handshake message");
   }
   if (record.type == ContentType::kAlert) co_return act_on_alert(record);
   if (record.type != ContentType::kHandshake) {

@@ -24,7 +24,7 @@ DirectionPlan plan_direction(const tls::Negotiated& negotiated, const ktls::Capa
   if (needs_rekey && !capability.rekey && policy != OffloadPolicy::kRequireKernel) {
     return {Placement::kUserspace, Reason::kRekeyImpossible};
   }
-  if (direction == Direction::kTransmit && negotiated.max_fragment_size < tls::kMaxPlaintextSize) {
+  if (direction == Direction::kTransmit && negotiated.fragment_size_max < tls::kPlaintextSizeMax) {
     return {Placement::kUserspace, Reason::kRecordSizeLimited};
   }
   return {Placement::kKernel, Reason::kNone};

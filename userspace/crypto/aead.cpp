@@ -13,6 +13,7 @@
 
 #include "userspace/crypto/openssl_error.h"
 #include "userspace/suite/alert.h"
+#include "userspace/suite/refuse.h"
 
 namespace tls {
 namespace {
@@ -136,9 +137,8 @@ ktls::Result<void> Aead::open(const Nonce& nonce, Bytes associated_data, Bytes s
   int written = 0;
   if (EVP_DecryptFinal_ex(context, tag.data(), &written) != 1) {
     OPENSSL_cleanse(plaintext.data(), plaintext.size());
-    return ktls::fail(Error::alerting(ErrorCode::kBadRecordMac,
-                                      code_of(AlertDescription::kBadRecordMac),
-                                      "the authentication tag does not fit"));
+    return refuse(ErrorCode::kBadRecordMac, AlertDescription::kBadRecordMac,
+                  "the authentication tag does not fit");
   }
   return {};
 }

@@ -6,6 +6,7 @@
 #include <string>
 
 #include "userspace/suite/alert.h"
+#include "userspace/suite/refuse.h"
 
 namespace tls {
 
@@ -26,16 +27,14 @@ Result<std::optional<HandshakeMessage>> MessageReader::next() {
   const auto type = static_cast<MessageType>(rest[0]);
   const auto rule = std::ranges::find(rules_, type, &MessageRule::type);
   if (rule == rules_.end()) {
-    return fail(Error::alerting(
-        ErrorCode::kUnexpectedMessage, code_of(AlertDescription::kUnexpectedMessage),
-        "handshake message of type " + std::to_string(rest[0]) + " after the handshake"));
+    return refuse(ErrorCode::kUnexpectedMessage, AlertDescription::kUnexpectedMessage,
+                  "handshake message of type " + std::to_string(rest[0]) + " after the handshake");
   }
   if (rest.size() < kMessageHeaderSize) return std::nullopt;
   const std::size_t body_size = std::size_t{rest[1]} << 16 | std::size_t{rest[2]} << 8 | rest[3];
   if (body_size > rule->body_size_max) {
-    return fail(
-        Error::alerting(ErrorCode::kRecordOverflow, code_of(AlertDescription::kDecodeError),
-                        "handshake message of type " + std::to_string(rest[0]) + " is too long"));
+    return refuse(ErrorCode::kRecordOverflow, AlertDescription::kDecodeError,
+                  "handshake message of type " + std::to_string(rest[0]) + " is too long");
   }
   const std::size_t size = kMessageHeaderSize + body_size;
   if (rest.size() < size) return std::nullopt;

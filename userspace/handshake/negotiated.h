@@ -20,7 +20,7 @@ namespace tls {
 //   write_secret       empty in TLS 1.2
 //   peer_name          client role: the name that was verified; server role: the SNI name or empty
 //   alpn               the protocol agreed on, or empty
-//   max_fragment_size  content bytes that a record of either side may have: 2^14, or less if a
+//   fragment_size_max  content bytes that a record of either side may have: 2^14, or less if a
 //                      client asked for it (RFC 6066 section 4); the kernel knows 2^14 only
 struct Negotiated {
   ProtocolVersion version;
@@ -29,7 +29,7 @@ struct Negotiated {
   bool resumed = false;
   std::string peer_name;
   std::string alpn;
-  std::size_t max_fragment_size = kMaxPlaintextSize;
+  std::size_t fragment_size_max = kPlaintextSizeMax;
   ConnectionState read;
   ConnectionState write;
   TrafficSecret read_secret;

@@ -8,6 +8,7 @@
 
 #include "userspace/handshake/message_reader.h"
 #include "userspace/suite/alert.h"
+#include "userspace/suite/refuse.h"
 
 namespace tls {
 namespace {
@@ -39,10 +40,6 @@ constexpr std::span<const MessageRule> rules_of(ProtocolVersion version, Role ro
   }
   if (role == Role::kClient) return kClientRules12;
   return kServerRules12;
-}
-
-tl::unexpected<Error> refuse(ErrorCode code, AlertDescription alert, std::string_view detail) {
-  return fail(Error::alerting(code, code_of(alert), detail));
 }
 
 class TabledPostHandshake final : public PostHandshake {

@@ -17,7 +17,7 @@ namespace tls {
 [[nodiscard]] inline std::optional<std::size_t> record_body_size(
     std::span<const std::uint8_t, kRecordHeaderSize> header) {
   const RecordHeader decoded = decode_record_header(header);
-  if (!check_record_header(decoded, kMaxCiphertextSize)) return std::nullopt;
+  if (!check_record_header(decoded, kCiphertextSizeMax)) return std::nullopt;
   return decoded.body_size;
 }
 

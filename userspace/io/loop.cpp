@@ -79,7 +79,7 @@ class Loop::LeaseWait final : public Wait, public ListHook<LeaseTag> {
   Buffer buffer_;
 };
 
-std::string_view name(LoopKind kind) {
+std::string_view name_of(LoopKind kind) {
   return kind == LoopKind::kIoUring ? "io_uring" : "epoll";
 }
 

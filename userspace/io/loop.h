@@ -41,7 +41,7 @@ namespace bridge {
 enum class LoopKind : std::uint8_t { kIoUring, kEpoll };
 
 // "io_uring", "epoll".
-[[nodiscard]] std::string_view name(LoopKind kind);
+[[nodiscard]] std::string_view name_of(LoopKind kind);
 
 struct LoopOptions {
   std::size_t buffers_max = kBuffersMaxDefault;

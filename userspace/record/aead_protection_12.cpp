@@ -6,7 +6,7 @@
 #include <utility>
 
 #include "userspace/record/aead_nonce.h"
-#include "userspace/record/refuse.h"
+#include "userspace/suite/refuse.h"
 
 namespace tls {
 namespace {
@@ -69,7 +69,7 @@ ktls::Result<void> AeadProtection12::seal(std::uint64_t sequence, ContentType ty
 }
 
 ktls::Result<void> AeadProtection12::check_header(const RecordHeader& header) const {
-  if (auto checked = check_record_header(header, kMaxCiphertextSize); !checked) return checked;
+  if (auto checked = check_record_header(header, kCiphertextSizeMax); !checked) return checked;
   if (header.version != kRecordVersion) {
     return refuse(ErrorCode::kDecodeError, AlertDescription::kProtocolVersion,
                   "record header: version is not 3.3");
@@ -93,7 +93,7 @@ ktls::Result<Protection::Opened> AeadProtection12::open(std::uint64_t sequence,
                            associated_data(sequence, header.type, content.size()), sealed, content);
   if (!opened) return ktls::fail(std::move(opened).error());
   // Asked once the record is known to be the peer's, as libssl does; RFC 5246 section 6.2.1.
-  if (content.size() > kMaxPlaintextSize) {
+  if (content.size() > kPlaintextSizeMax) {
     return refuse(ErrorCode::kRecordOverflow, AlertDescription::kRecordOverflow,
                   "record: content over 2^14 bytes");
   }

@@ -4,7 +4,7 @@
 #include <utility>
 
 #include "userspace/record/aead_nonce.h"
-#include "userspace/record/refuse.h"
+#include "userspace/suite/refuse.h"
 
 namespace tls {
 namespace {
@@ -19,7 +19,7 @@ constexpr std::size_t kInnerTypeSize = 1;
 // an "unexpected_message" alert."
 ktls::Result<Protection::Opened> split_inner(std::span<std::uint8_t> inner) {
   // Section 5.4: the full encoded TLSInnerPlaintext "MUST NOT exceed 2^14 + 1 octets".
-  if (inner.size() > kMaxPlaintextSize + kInnerTypeSize) {
+  if (inner.size() > kPlaintextSizeMax + kInnerTypeSize) {
     return refuse(ErrorCode::kRecordOverflow, AlertDescription::kRecordOverflow,
                   "record: content and padding over 2^14 bytes");
   }
@@ -75,7 +75,7 @@ ktls::Result<void> AeadProtection13::seal(std::uint64_t sequence, ContentType ty
 }
 
 ktls::Result<void> AeadProtection13::check_header(const RecordHeader& header) const {
-  if (auto checked = check_record_header(header, kMaxCiphertextSize13); !checked) return checked;
+  if (auto checked = check_record_header(header, kCiphertextSizeMax13); !checked) return checked;
   if (header.type != ContentType::kApplicationData) {
     return refuse(ErrorCode::kUnexpectedMessage, AlertDescription::kUnexpectedMessage,
                   "record header: unprotected record on a protected connection");

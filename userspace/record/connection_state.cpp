@@ -6,7 +6,7 @@
 #include "userspace/record/aead_protection_12.h"
 #include "userspace/record/aead_protection_13.h"
 #include "userspace/record/null_protection.h"
-#include "userspace/record/refuse.h"
+#include "userspace/suite/refuse.h"
 
 namespace tls {
 namespace {
@@ -94,7 +94,7 @@ ktls::Result<std::size_t> ConnectionState::seal(ContentType type,
                                                 std::span<std::uint8_t> wire) {
   if (auto checked = usable(); !checked) return ktls::fail(std::move(checked).error());
   const std::size_t size = content.size() + protection_->overhead();
-  if (content.size() > kMaxPlaintextSize || wire.size() < size) {
+  if (content.size() > kPlaintextSizeMax || wire.size() < size) {
     return ktls::fail(
         Error::of(ErrorCode::kInvalidArgument,
                   "seal: content over 2^14 bytes, or too little room for the record"));

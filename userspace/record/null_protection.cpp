@@ -15,7 +15,7 @@ ktls::Result<void> NullProtection::seal(std::uint64_t /*sequence*/, ContentType 
 }
 
 ktls::Result<void> NullProtection::check_header(const RecordHeader& header) const {
-  return check_record_header(header, kMaxPlaintextSize);
+  return check_record_header(header, kPlaintextSizeMax);
 }
 
 ktls::Result<Protection::Opened> NullProtection::open(std::uint64_t /*sequence*/,

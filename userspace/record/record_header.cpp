@@ -2,7 +2,7 @@
 #include "userspace/record/record_header.h"
 
 #include "ktls/base/endian.h"
-#include "userspace/record/refuse.h"
+#include "userspace/suite/refuse.h"
 
 namespace tls {
 

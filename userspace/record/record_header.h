@@ -12,10 +12,10 @@
 namespace tls {
 
 inline constexpr std::size_t kRecordHeaderSize = 5;
-inline constexpr std::size_t kMaxPlaintextSize = 1 << 14;                    // RFC 8446 section 5.1
-inline constexpr std::size_t kMaxCiphertextSize = kMaxPlaintextSize + 2048;  // RFC 5246 6.2.3
-inline constexpr std::size_t kMaxCiphertextSize13 = kMaxPlaintextSize + 256;  // RFC 8446 5.2
-inline constexpr std::size_t kMaxRecordSize = kRecordHeaderSize + kMaxCiphertextSize;
+inline constexpr std::size_t kPlaintextSizeMax = 1 << 14;                    // RFC 8446 section 5.1
+inline constexpr std::size_t kCiphertextSizeMax = kPlaintextSizeMax + 2048;  // RFC 5246 6.2.3
+inline constexpr std::size_t kCiphertextSizeMax13 = kPlaintextSizeMax + 256;  // RFC 8446 5.2
+inline constexpr std::size_t kRecordSizeMax = kRecordHeaderSize + kCiphertextSizeMax;
 
 // TLS 1.2's version, and what TLS 1.3 puts in its place (legacy_record_version).
 inline constexpr std::uint16_t kRecordVersion = 0x0303;
@@ -39,7 +39,7 @@ void encode_record_header(const RecordHeader& header,
 // The checks that every record has to pass, protected or not: a type from 20 to 23
 // (unexpected_message), a version that starts with 3 (protocol_version), a body of at most
 // `body_size_max` bytes (record_overflow). A reader that does not know the connection's state, as
-// during a handshake that libssl drives, asks for kMaxCiphertextSize.
+// during a handshake that libssl drives, asks for kCiphertextSizeMax.
 [[nodiscard]] ktls::Result<void> check_record_header(const RecordHeader& header,
                                                      std::size_t body_size_max);
 

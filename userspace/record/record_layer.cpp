@@ -4,7 +4,7 @@
 #include <algorithm>
 #include <utility>
 
-#include "userspace/record/refuse.h"
+#include "userspace/suite/refuse.h"
 
 namespace tls {
 namespace {
@@ -61,7 +61,7 @@ ktls::Result<void> RecordLayer::count_if_empty(const ConnectionState::Opened& op
     empty_records_ = 0;
     return {};
   }
-  if (++empty_records_ <= kMaxEmptyRecords) return {};
+  if (++empty_records_ <= kEmptyRecordsMax) return {};
   return refuse(ErrorCode::kLimitReached, AlertDescription::kUnexpectedMessage,
                 "too many empty records in a row");
 }

@@ -19,7 +19,7 @@ namespace tls {
 // sent, as they are potentially useful as a traffic analysis countermeasure"), but each costs a
 // decryption and brings nothing: this many in a row are taken, the next one ends the connection.
 // BoringSSL's kMaxEmptyRecords has the same reason and the same number.
-inline constexpr std::size_t kMaxEmptyRecords = 32;
+inline constexpr std::size_t kEmptyRecordsMax = 32;
 
 // At least `count` more bytes are needed before next_record() can say more; asking the transport
 // for exactly that many never reads past a record.
@@ -112,7 +112,7 @@ class RecordLayer {
 
   std::span<std::uint8_t> unread_;
   std::size_t empty_records_ = 0;
-  std::size_t fragment_size_max_ = kMaxPlaintextSize;
+  std::size_t fragment_size_max_ = kPlaintextSizeMax;
   Half read_, write_;
 };
 

@@ -1,4 +1,4 @@
-// refuse(): how the checks of this room say no, with the alert that the peer is owed.
+// refuse(): how a check says no, with the alert that the peer is owed.
 #pragma once
 
 #include <string_view>

@@ -13,6 +13,7 @@
 #include "userspace/handshake/openssl/ssl_ticket_sink.h"
 #include "userspace/handshake/record_header.h"
 #include "userspace/suite/alert.h"
+#include "userspace/suite/refuse.h"
 
 namespace tls {
 namespace {
@@ -29,9 +30,9 @@ constexpr std::size_t kHandshakeBytesMax = std::size_t{1} << 20;
 
 // RFC 6066 section 4: enum { 2^9(1), 2^10(2), 2^11(3), 2^12(4), (255) } MaxFragmentLength. A
 // resumed session keeps its value.
-std::size_t max_fragment_size(SSL* ssl) {
+std::size_t fragment_size_max(SSL* ssl) {
   const unsigned code = SSL_SESSION_get_max_fragment_length(SSL_get_session(ssl));
-  if (code == TLSEXT_max_fragment_length_DISABLED) return kMaxPlaintextSize;
+  if (code == TLSEXT_max_fragment_length_DISABLED) return kPlaintextSizeMax;
   return std::size_t{1} << (8 + code);
 }
 
@@ -198,7 +199,7 @@ Result<Negotiated> SslHandshake::negotiate(const CipherSuite& suite, ConnectionK
       .resumed = SSL_session_reused(ssl()) != 0,
       .peer_name = std::move(peer_name),
       .alpn = std::move(alpn),
-      .max_fragment_size = max_fragment_size(ssl()),
+      .fragment_size_max = fragment_size_max(ssl()),
       .read = std::move(states.read),
       .write = std::move(states.write),
       .read_secret = std::move(keys.read_secret),
@@ -214,9 +215,8 @@ Result<std::string> SslHandshake::chosen_protocol() const {
   const auto& offered = connection_->context().alpn();
   if (!chosen.empty() && std::ranges::find(offered, chosen) == offered.end()) {
     // Newer releases of libssl 3.0 check this themselves, older ones leave it to their caller.
-    return fail(Error::alerting(ErrorCode::kHandshakeFailed,
-                                code_of(AlertDescription::kIllegalParameter),
-                                "the server chose an ALPN protocol that was not offered"));
+    return refuse(ErrorCode::kHandshakeFailed, AlertDescription::kIllegalParameter,
+                  "the server chose an ALPN protocol that was not offered");
   }
   return chosen;
 }

@@ -27,14 +27,14 @@ void SessionCache::put(const std::string& key, const SSL_SESSION* session) {
   const std::scoped_lock lock(mutex_);
   const auto found = index_.find(key);
   if (found == index_.end()) {
-    if (entries_.size() == kMaxNames) erase(std::prev(entries_.end()));
+    if (entries_.size() == kNamesMax) erase(std::prev(entries_.end()));
     entries_.push_front(Entry{key, {}});
     index_[key] = entries_.begin();
   } else {
     entries_.splice(entries_.begin(), entries_, found->second);
   }
   auto& sessions = entries_.front().sessions;
-  if (sessions.size() == kMaxSessionsPerName) sessions.pop_front();
+  if (sessions.size() == kSessionsPerNameMax) sessions.pop_front();
   sessions.push_back(std::move(copy));
 }
 

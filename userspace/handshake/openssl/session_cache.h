@@ -15,9 +15,9 @@ namespace tls {
 class SessionCache {
  public:
   // A client that walks the web must not remember all of it: the name unused for longest goes.
-  static constexpr std::size_t kMaxNames = 256;
+  static constexpr std::size_t kNamesMax = 256;
   // Servers send two tickets a connection; four serve some parallel connections. The oldest goes.
-  static constexpr std::size_t kMaxSessionsPerName = 4;
+  static constexpr std::size_t kSessionsPerNameMax = 4;
 
   // Keeps a copy of `session` for `key`. A copy, as libssl goes on using its own object in the
   // thread of its connection.

@@ -18,7 +18,7 @@ using ktls::Result;
 
 Result<void> SslTicketSink::take(std::span<const std::uint8_t> message) {
   for (auto rest = message; !rest.empty();) {
-    const auto fragment = rest.first(std::min(rest.size(), kMaxPlaintextSize));
+    const auto fragment = rest.first(std::min(rest.size(), kPlaintextSizeMax));
     if (auto fed = feed_shadow_record(fragment); !fed) return fed;
     rest = rest.subspan(fragment.size());
   }

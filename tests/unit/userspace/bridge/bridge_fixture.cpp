@@ -37,7 +37,7 @@ DirectionPlan placed(bool in_kernel) {
 }  // namespace
 
 std::string name_of(const Cell& cell) {
-  return std::string(name(cell.loop)) + (cell.is_client() ? "Client" : "Server") +
+  return std::string(name_of(cell.loop)) + (cell.is_client() ? "Client" : "Server") +
          (cell.is_tls13() ? "Tls13" : "Tls12") + kPathNames.at(static_cast<std::size_t>(cell.path));
 }
 
@@ -97,7 +97,7 @@ void BridgeTest::create(const LoopOptions& options) {
   loop_.reset();
   auto created = Loop::create(cell().loop, options);
   if (!created) {
-    GTEST_SKIP() << "no " << name(cell().loop) << " here: " << created.error().message();
+    GTEST_SKIP() << "no " << name_of(cell().loop) << " here: " << created.error().message();
   }
   loop_ = std::move(*created);
   peer_context_ =

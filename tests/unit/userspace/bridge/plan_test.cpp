@@ -24,7 +24,7 @@ constexpr DirectionPlan userspace(Reason reason) {
 }
 
 tls::Negotiated negotiated(const CipherSuite& suite,
-                           std::size_t max_fragment_size = tls::kMaxPlaintextSize,
+                           std::size_t fragment_size_max = tls::kPlaintextSizeMax,
                            tls::Role role = tls::Role::kServer) {
   return {.version = suite.version,
           .suite = &suite,
@@ -32,7 +32,7 @@ tls::Negotiated negotiated(const CipherSuite& suite,
           .resumed = false,
           .peer_name = {},
           .alpn = {},
-          .max_fragment_size = max_fragment_size,
+          .fragment_size_max = fragment_size_max,
           .read = tls::ConnectionState::null(),
           .write = tls::ConnectionState::null(),
           .read_secret = {},
@@ -93,7 +93,7 @@ TEST_P(EverySuite, GoesToAKernelThatHasEverything) {
   for (const auto policy : {OffloadPolicy::kAuto, OffloadPolicy::kRequireKernel}) {
     for (const auto role : {tls::Role::kServer, tls::Role::kClient}) {
       const Plan made =
-          plan(negotiated(suite(), tls::kMaxPlaintextSize, role), everything(kRekeys), policy);
+          plan(negotiated(suite(), tls::kPlaintextSizeMax, role), everything(kRekeys), policy);
       expect_plan(made, kInKernel, kInKernel);
       EXPECT_TRUE(made.satisfies(OffloadPolicy::kRequireKernel));
     }

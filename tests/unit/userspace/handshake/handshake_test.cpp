@@ -43,7 +43,7 @@ void expect_agreement(const Pair& pair) {
   EXPECT_EQ(client.alpn, server.alpn);
   EXPECT_EQ(client.role, Role::kClient);
   EXPECT_EQ(server.role, Role::kServer);
-  EXPECT_EQ(client.max_fragment_size, kMaxPlaintextSize);
+  EXPECT_EQ(client.fragment_size_max, kPlaintextSizeMax);
   EXPECT_TRUE(std::ranges::equal(client.read_secret.bytes(), server.write_secret.bytes()));
   EXPECT_TRUE(std::ranges::equal(client.write_secret.bytes(), server.read_secret.bytes()));
   EXPECT_EQ(client.read_secret.empty(), client.version == ProtocolVersion::kTls12);

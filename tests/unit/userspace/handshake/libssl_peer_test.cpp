@@ -184,7 +184,7 @@ TEST_P(WithEveryVersion, SaysTheFragmentSizeThatAClientAsksFor) {
   restrict_to(client.get(), GetParam());
   SSL_CTX_set_tlsext_max_fragment_length(client.get(), TLSEXT_max_fragment_length_1024);
   Met met = meet_client(make_server(pki().serve({})), client.get());
-  EXPECT_EQ(met.ours.negotiated().max_fragment_size, 1024U);
+  EXPECT_EQ(met.ours.negotiated().fragment_size_max, 1024U);
   EXPECT_EQ(met.libssl.read(met.ours.seal(std::string(1024, 'x'))), std::string(1024, 'x'));
 }
 

@@ -17,7 +17,7 @@ TEST(RecordBodySize, IsTheLengthOfEveryTypeAndMinorVersion) {
     }
   }
   EXPECT_EQ(record_body_size(Header{22, 3, 3, 0, 0}), 0U);
-  EXPECT_EQ(record_body_size(Header{23, 3, 3, 0x48, 0x00}), kMaxCiphertextSize);
+  EXPECT_EQ(record_body_size(Header{23, 3, 3, 0x48, 0x00}), kCiphertextSizeMax);
 }
 
 TEST(RecordBodySize, IsNoneForWhatCannotBeARecord) {

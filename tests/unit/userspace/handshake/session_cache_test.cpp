@@ -67,7 +67,7 @@ TEST(SessionCache, KeepsNamesApart) {
 TEST(SessionCache, DropsTheOldestSessionOfANameAtItsBound) {
   SessionCache cache;
   for (std::uint8_t id = 0; id < 6; ++id) cache.put("name", session_of(TLS1_3_VERSION, id).get());
-  EXPECT_EQ(cache.size(), SessionCache::kMaxSessionsPerName);
+  EXPECT_EQ(cache.size(), SessionCache::kSessionsPerNameMax);
   for (const int id : {5, 4, 3, 2}) EXPECT_EQ(id_of(cache.take("name")), id);
   EXPECT_EQ(cache.take("name"), nullptr);
 }
@@ -75,12 +75,12 @@ TEST(SessionCache, DropsTheOldestSessionOfANameAtItsBound) {
 TEST(SessionCache, DropsTheNameUnusedForLongestAtItsBound) {
   SessionCache cache;
   const auto name = [](std::size_t number) { return "name" + std::to_string(number); };
-  for (std::size_t i = 0; i < SessionCache::kMaxNames; ++i) {
+  for (std::size_t i = 0; i < SessionCache::kNamesMax; ++i) {
     cache.put(name(i), session_of(TLS1_2_VERSION, 1).get());
   }
   EXPECT_NE(cache.take(name(0)), nullptr);  // used: now name 1 is the one unused for longest
   cache.put("one more", session_of(TLS1_2_VERSION, 1).get());
-  EXPECT_EQ(cache.size(), SessionCache::kMaxNames);
+  EXPECT_EQ(cache.size(), SessionCache::kNamesMax);
   EXPECT_NE(cache.take(name(0)), nullptr);
   EXPECT_EQ(cache.take(name(1)), nullptr);
   EXPECT_NE(cache.take("one more"), nullptr);
@@ -120,7 +120,7 @@ TEST(SessionCache, TakesCallsOfManyThreads) {
     });
   }
   for (auto& thread : threads) thread.join();
-  EXPECT_LE(cache.size(), SessionCache::kMaxNames * SessionCache::kMaxSessionsPerName);
+  EXPECT_LE(cache.size(), SessionCache::kNamesMax * SessionCache::kSessionsPerNameMax);
 }
 
 }  // namespace

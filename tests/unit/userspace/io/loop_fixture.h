@@ -102,7 +102,7 @@ class LoopTest : public testing::TestWithParam<LoopKind> {
   void create(const LoopOptions& options) {
     loop_.reset();
     auto loop = Loop::create(GetParam(), options);
-    if (!loop) GTEST_SKIP() << "no " << name(GetParam()) << " here: " << loop.error().message();
+    if (!loop) GTEST_SKIP() << "no " << name_of(GetParam()) << " here: " << loop.error().message();
     loop_ = std::move(*loop);
   }
 
@@ -134,6 +134,6 @@ class LoopTest : public testing::TestWithParam<LoopKind> {
 #define BRIDGE_ON_BOTH_LOOPS(Fixture)                                                            \
   INSTANTIATE_TEST_SUITE_P(                                                                      \
       Loops, Fixture, testing::Values(::bridge::LoopKind::kIoUring, ::bridge::LoopKind::kEpoll), \
-      [](const auto& kind) { return std::string(::bridge::name(kind.param)); })
+      [](const auto& kind) { return std::string(::bridge::name_of(kind.param)); })
 
 }  // namespace bridge

@@ -87,17 +87,17 @@ TEST(AeadProtection12, TakesARecordWithoutRoomForNonceAndTagForABadMac) {
 }
 
 TEST(AeadProtection12, RefusesAnAuthenticRecordWithTooMuchContent) {
-  Bytes largest = test::record_12_of(chacha(), 23, Bytes(kMaxPlaintextSize));
+  Bytes largest = test::record_12_of(chacha(), 23, Bytes(kPlaintextSizeMax));
   ConnectionState state = test::state_of(chacha());
   EXPECT_TRUE(state.open(largest));
-  expect_refused(chacha(), test::record_12_of(chacha(), 23, Bytes(kMaxPlaintextSize + 1)),
+  expect_refused(chacha(), test::record_12_of(chacha(), 23, Bytes(kPlaintextSizeMax + 1)),
                  ErrorCode::kRecordOverflow, AlertDescription::kRecordOverflow);
 }
 
 TEST(AeadProtection12, RefusesABodyOverTwoToTheFourteenAndTwoThousandFortyEight) {
-  expect_refused(gcm(), test::with_header(23, 0x0303, Bytes(kMaxCiphertextSize + 1)),
+  expect_refused(gcm(), test::with_header(23, 0x0303, Bytes(kCiphertextSizeMax + 1)),
                  ErrorCode::kRecordOverflow, AlertDescription::kRecordOverflow);
-  expect_refused(gcm(), test::with_header(23, 0x0303, Bytes(kMaxCiphertextSize)),
+  expect_refused(gcm(), test::with_header(23, 0x0303, Bytes(kCiphertextSizeMax)),
                  ErrorCode::kBadRecordMac, AlertDescription::kBadRecordMac);
 }
 

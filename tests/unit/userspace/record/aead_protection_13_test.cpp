@@ -70,7 +70,7 @@ TEST(AeadProtection13, RefusesAnEmptyHandshakeOrAlertButNotEmptyApplicationData)
 }
 
 TEST(AeadProtection13, CountsPaddingAgainstTheSizeOfThePlaintext) {
-  Bytes inner(kMaxPlaintextSize + 1);
+  Bytes inner(kPlaintextSizeMax + 1);
   inner.front() = 23;
   Bytes largest = test::record_13_of(suite(), inner);
   ConnectionState state = test::state_of(suite());
@@ -82,9 +82,9 @@ TEST(AeadProtection13, CountsPaddingAgainstTheSizeOfThePlaintext) {
 }
 
 TEST(AeadProtection13, RefusesABodyOverTwoToTheFourteenAndTwoHundredFiftySix) {
-  expect_refused(test::with_header(23, 0x0303, Bytes(kMaxCiphertextSize13 + 1)),
+  expect_refused(test::with_header(23, 0x0303, Bytes(kCiphertextSizeMax13 + 1)),
                  ErrorCode::kRecordOverflow, AlertDescription::kRecordOverflow);
-  expect_refused(test::with_header(23, 0x0303, Bytes(kMaxCiphertextSize13)),
+  expect_refused(test::with_header(23, 0x0303, Bytes(kCiphertextSizeMax13)),
                  ErrorCode::kBadRecordMac, AlertDescription::kBadRecordMac);
 }
 

@@ -57,7 +57,7 @@ TEST(RecordPath, AllocatesNothingPerRecord) {
     ASSERT_TRUE(layer.change_read_state() && layer.change_write_state());
     ASSERT_GT(allocations, before_keys) << "the counter counts";
 
-    const test::Bytes content = test::content_of(5 * kMaxPlaintextSize + 1);
+    const test::Bytes content = test::content_of(5 * kPlaintextSizeMax + 1);
     test::Bytes wire(layer.sealed_size(content.size()));
     const std::size_t before = allocations;
     const bool sealed = layer.seal(ContentType::kApplicationData, content, wire).has_value();

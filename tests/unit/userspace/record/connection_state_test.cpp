@@ -70,8 +70,8 @@ TEST(ConnectionState, SealsAndOpensEachTypeOfEverySuite) {
 
 TEST(ConnectionState, CallerErrorsConsumeNoNumber) {
   ConnectionState state = test::state_of(test::suite_of(test::kAes128Gcm13));
-  Bytes wire(kMaxPlaintextSize + 100);
-  const Bytes too_long(kMaxPlaintextSize + 1);
+  Bytes wire(kPlaintextSizeMax + 100);
+  const Bytes too_long(kPlaintextSizeMax + 1);
   const auto over = state.seal(ContentType::kApplicationData, too_long, wire);
   ASSERT_FALSE(over);
   EXPECT_EQ(over.error().code, ErrorCode::kInvalidArgument);

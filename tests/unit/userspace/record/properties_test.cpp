@@ -28,8 +28,8 @@ const CipherSuite& any_suite() {
 std::size_t any_size(std::size_t least) {
   return *rc::gen::oneOf(
       rc::gen::inRange<std::size_t>(least, 40),
-      rc::gen::inRange<std::size_t>(least, kMaxPlaintextSize + 1),
-      rc::gen::inRange<std::size_t>(kMaxPlaintextSize - 3, kMaxPlaintextSize + 1));
+      rc::gen::inRange<std::size_t>(least, kPlaintextSizeMax + 1),
+      rc::gen::inRange<std::size_t>(kPlaintextSizeMax - 3, kPlaintextSizeMax + 1));
 }
 
 Message any_message() {
@@ -135,12 +135,12 @@ RC_GTEST_PROP(RecordProperties, BytesFromAnywhereAreRefusedOrAskForMoreButNeverO
 }
 
 TEST(RecordProperties, EverySizeOfEverySuiteComesBackAsItWent) {
-  const Bytes content = test::content_of(kMaxPlaintextSize);
-  Bytes wire(kMaxRecordSize);
+  const Bytes content = test::content_of(kPlaintextSizeMax);
+  Bytes wire(kRecordSizeMax);
   for (const CipherSuite& suite : cipher_suites()) {
     ConnectionState writer = test::state_of(suite);
     ConnectionState reader = test::state_of(suite);
-    for (std::size_t size = 0; size <= kMaxPlaintextSize; ++size) {
+    for (std::size_t size = 0; size <= kPlaintextSizeMax; ++size) {
       const auto part = std::span(content).first(size);
       const auto written = writer.seal(ContentType::kApplicationData, part, wire);
       ASSERT_EQ(written, size + writer.overhead()) << suite.name;

@@ -28,7 +28,7 @@ TEST(RecordHeader, DecodesWhatIsOnTheWire) {
 
 TEST(RecordHeader, RefusesEveryTypeThatIsNotFromTwentyToTwentyThree) {
   for (unsigned type = 0; type < 256; ++type) {
-    const auto checked = check_record_header(header_of(type, 0x0303, 1), kMaxPlaintextSize);
+    const auto checked = check_record_header(header_of(type, 0x0303, 1), kPlaintextSizeMax);
     EXPECT_EQ(checked.has_value(), 20 <= type && type <= 23) << type;
     if (!checked) {
       EXPECT_EQ(checked.error().code, ktls::ErrorCode::kUnexpectedMessage);
@@ -38,19 +38,19 @@ TEST(RecordHeader, RefusesEveryTypeThatIsNotFromTwentyToTwentyThree) {
 }
 
 TEST(RecordHeader, RefusesAVersionThatDoesNotStartWithThree) {
-  EXPECT_TRUE(check_record_header(header_of(22, 0x0300, 1), kMaxPlaintextSize));
-  EXPECT_TRUE(check_record_header(header_of(22, 0x03ff, 1), kMaxPlaintextSize));
+  EXPECT_TRUE(check_record_header(header_of(22, 0x0300, 1), kPlaintextSizeMax));
+  EXPECT_TRUE(check_record_header(header_of(22, 0x03ff, 1), kPlaintextSizeMax));
   for (const std::uint16_t version : std::to_array<std::uint16_t>({0x0002, 0x0203, 0x0400})) {
-    const auto checked = check_record_header(header_of(22, version, 1), kMaxPlaintextSize);
+    const auto checked = check_record_header(header_of(22, version, 1), kPlaintextSizeMax);
     ASSERT_FALSE(checked) << version;
     EXPECT_EQ(checked.error().alert, code_of(AlertDescription::kProtocolVersion));
   }
 }
 
 TEST(RecordHeader, RefusesABodyOverItsLimit) {
-  EXPECT_TRUE(check_record_header(header_of(22, 0x0303, kMaxCiphertextSize), kMaxCiphertextSize));
+  EXPECT_TRUE(check_record_header(header_of(22, 0x0303, kCiphertextSizeMax), kCiphertextSizeMax));
   const auto checked =
-      check_record_header(header_of(22, 0x0303, kMaxCiphertextSize + 1), kMaxCiphertextSize);
+      check_record_header(header_of(22, 0x0303, kCiphertextSizeMax + 1), kCiphertextSizeMax);
   ASSERT_FALSE(checked);
   EXPECT_EQ(checked.error().code, ktls::ErrorCode::kRecordOverflow);
   EXPECT_EQ(checked.error().alert, code_of(AlertDescription::kRecordOverflow));

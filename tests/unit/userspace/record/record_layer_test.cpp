@@ -63,7 +63,7 @@ TEST(RecordLayer, StartsInTheClearInBothDirections) {
 
 TEST(RecordLayer, RefusesClearRecordsOverTheirLimit) {
   RecordLayer layer;
-  Bytes largest = test::with_header(22, 0x0303, Bytes(kMaxPlaintextSize));
+  Bytes largest = test::with_header(22, 0x0303, Bytes(kPlaintextSizeMax));
   layer.feed(largest);
   EXPECT_TRUE(layer.next_record());
   Bytes header = {22, 3, 3, 0x40, 0x01};
@@ -126,11 +126,11 @@ TEST(RecordLayer, TakesSoManyEmptyRecordsInARowAndNoMore) {
     const Bytes record = seal(layer, ContentType::kApplicationData, content);
     wire.insert(wire.end(), record.begin(), record.end());
   };
-  for (std::size_t i = 0; i < kMaxEmptyRecords; ++i) append({});
+  for (std::size_t i = 0; i < kEmptyRecordsMax; ++i) append({});
   append({1});
-  for (std::size_t i = 0; i < kMaxEmptyRecords + 1; ++i) append({});
+  for (std::size_t i = 0; i < kEmptyRecordsMax + 1; ++i) append({});
   layer.feed(wire);
-  for (std::size_t i = 0; i < 2 * kMaxEmptyRecords + 1; ++i) {
+  for (std::size_t i = 0; i < 2 * kEmptyRecordsMax + 1; ++i) {
     ASSERT_TRUE(layer.next_record()) << i;
   }
   const auto last = layer.next_record();
@@ -142,13 +142,13 @@ TEST(RecordLayer, TakesSoManyEmptyRecordsInARowAndNoMore) {
 
 TEST(RecordLayer, CutsContentIntoFullRecordsAndARest) {
   RecordLayer layer = protected_layer();
-  const Bytes content = test::content_of(2 * kMaxPlaintextSize + 10);
+  const Bytes content = test::content_of(2 * kPlaintextSizeMax + 10);
   EXPECT_EQ(layer.sealed_size(content.size()), content.size() + 3 * 22);
   Bytes wire = seal(layer, ContentType::kApplicationData, content);
   EXPECT_EQ(layer.write_state()->sequence(), 3U);
   layer.feed(wire);
   Bytes read;
-  for (const std::size_t size : {kMaxPlaintextSize, kMaxPlaintextSize, std::size_t{10}}) {
+  for (const std::size_t size : {kPlaintextSizeMax, kPlaintextSizeMax, std::size_t{10}}) {
     const auto next = layer.next_record();
     ASSERT_TRUE(next);
     const auto& record = std::get<Record>(*next);
@@ -159,8 +159,8 @@ TEST(RecordLayer, CutsContentIntoFullRecordsAndARest) {
 }
 
 TEST(RecordLayer, SealedSizeIsExactAtTheEdgesOfARecord) {
-  for (const std::size_t size : {std::size_t{0}, std::size_t{1}, kMaxPlaintextSize - 1,
-                                 kMaxPlaintextSize, kMaxPlaintextSize + 1, 2 * kMaxPlaintextSize}) {
+  for (const std::size_t size : {std::size_t{0}, std::size_t{1}, kPlaintextSizeMax - 1,
+                                 kPlaintextSizeMax, kPlaintextSizeMax + 1, 2 * kPlaintextSizeMax}) {
     RecordLayer layer = protected_layer();
     Bytes wire(layer.sealed_size(size) + 100, 0xAA);
     const auto written = layer.seal(ContentType::kApplicationData, test::content_of(size), wire);
@@ -195,13 +195,13 @@ TEST(RecordLayer, CallerErrorsLeaveTheWritingDirectionAlive) {
 
 TEST(RecordLayer, SealsNothingWhenTheNumbersDoNotReachForAll) {
   RecordLayer layer = protected_layer(UINT64_MAX - 1);
-  const Bytes three_records(2 * kMaxPlaintextSize + 1);
+  const Bytes three_records(2 * kPlaintextSizeMax + 1);
   Bytes wire(layer.sealed_size(three_records.size()));
   EXPECT_EQ(code_of_error(layer.seal(ContentType::kApplicationData, three_records, wire)),
             ErrorCode::kLimitReached);
   EXPECT_EQ(layer.write_state()->sequence(), UINT64_MAX - 1);
   EXPECT_EQ(wire, Bytes(wire.size()));
-  EXPECT_FALSE(seal(layer, ContentType::kApplicationData, Bytes(2 * kMaxPlaintextSize)).empty());
+  EXPECT_FALSE(seal(layer, ContentType::kApplicationData, Bytes(2 * kPlaintextSizeMax)).empty());
 }
 
 // --- connection states -----------------------------------------------------------------------
