@@ -220,8 +220,8 @@ class Memory(LogCase):
         wrap = self.wrap()
         limits = Path(f"/proc/{wrap.pid}/limits").read_text(encoding="ascii")
         self.assertRegex(limits, r"Max core file size\s+0\s+0\s")
-        wrap.send_signal(signal.SIGQUIT)
-        self.assertEqual(wrap.wait(), -signal.SIGQUIT)
+        wrap.send_signal(signal.SIGABRT)
+        self.assertEqual(wrap.wait(), -signal.SIGABRT)
 
 
 if __name__ == "__main__":
