@@ -22,8 +22,10 @@ enum class ErrorCode : std::uint8_t {
   kProtocolViolation,  // a step that the state of the connection does not allow
   kSequenceUnknown,    // the witnesses of a record count disagree, so that no number is sure
   kBadRecordMac,       // a record that does not open
+  kDecryptionFailed,   // ciphertext that is not whole blocks
   kRecordOverflow,     // a record longer than its limit
   kDecodeError,        // bytes that do not parse
+  kIllegalParameter,   // a field with a value that it may not have
   kUnexpectedMessage,  // a well-formed message at the wrong time
   kPeerAlert,          // the peer sent a fatal alert: `alert` is its description
   kHandshakeFailed,    // libssl refused the handshake: detail says why

@@ -43,15 +43,18 @@ Result<Candidate> encode_state(ConnectionState state) {
 }
 
 // The way back: there is still one holder, as the kernel took nothing.
-Result<ConnectionState> decode_state(const tls::CipherSuite& suite, Candidate candidate) {
-  tls::TrafficKeys keys{std::move(candidate.keys.key), std::move(candidate.keys.iv)};
-  return ConnectionState::create(suite, std::move(keys), candidate.keys.sequence,
-                                 candidate.keys.explicit_nonce);
+Result<ConnectionState> decode_state(tls::ProtocolVersion version, const tls::CipherSuite& suite,
+                                     const Candidate& candidate) {
+  tls::TrafficKeys keys{
+      tls::WriteKey(candidate.keys.key.bytes()), tls::WriteIv(candidate.keys.iv.bytes()), {}};
+  return ConnectionState::create(
+      version, suite, std::move(keys),
+      {.sequence = candidate.keys.sequence, .explicit_nonce = candidate.keys.explicit_nonce});
 }
 
 // Installs one direction, or brings its state back and says why. `refusal`: what attaching met.
 Result<std::optional<ConnectionState>> install(ktls::TlsSocket& socket, Direction direction,
-                                               const tls::CipherSuite& suite, Candidate candidate,
+                                               const ConnectionFacts& facts, Candidate candidate,
                                                Reason refusal, DirectionPlan& outcome) {
   if (refusal == Reason::kNone) {
     const auto installed = socket.install(direction, candidate.info);
@@ -59,7 +62,7 @@ Result<std::optional<ConnectionState>> install(ktls::TlsSocket& socket, Directio
     refusal = ktls::reason_of_install(installed.error().sys_errno);
   }
   outcome = {Placement::kUserspace, refusal};
-  KTLS_TRY(ConnectionState state, decode_state(suite, std::move(candidate)));
+  KTLS_TRY(ConnectionState state, decode_state(facts.version, *facts.suite, candidate));
   return std::optional<ConnectionState>(std::move(state));
 }
 
@@ -116,12 +119,12 @@ Result<void> Connection::place(tls::Negotiated negotiated, const Plan& intended,
     }
   }
   if (receive) {
-    KTLS_TRY(read, install(socket, Direction::kReceive, *facts_.suite, *std::move(receive), refusal,
+    KTLS_TRY(read, install(socket, Direction::kReceive, facts_, *std::move(receive), refusal,
                            plan_.receive));
   }
   if (transmit) {
-    KTLS_TRY(write, install(socket, Direction::kTransmit, *facts_.suite, *std::move(transmit),
-                            refusal, plan_.transmit));
+    KTLS_TRY(write, install(socket, Direction::kTransmit, facts_, *std::move(transmit), refusal,
+                            plan_.transmit));
   }
   if (read) {
     layer_.set_pending_read(*std::move(read));
@@ -180,7 +183,7 @@ Task<Result<void>> Connection::act_on_key_update(Scope& scope, bool update_reque
   if (!secret) co_return ktls::fail(std::move(secret).error());
   auto keys = tls::derive_traffic_keys(*facts_.suite, *secret);
   if (!keys) co_return ktls::fail(std::move(keys).error());
-  auto state = ConnectionState::create(*facts_.suite, *std::move(keys), 0, 0);
+  auto state = ConnectionState::create(facts_.version, *facts_.suite, *std::move(keys));
   if (!state) co_return ktls::fail(std::move(state).error());
   if (auto changed = receiver_->change_state(*std::move(state)); !changed) co_return changed;
   read_secret_ = *std::move(secret);
@@ -210,7 +213,7 @@ Task<Result<void>> Connection::update_write_key(Scope& scope) {
   if (!secret) co_return ktls::fail(std::move(secret).error());
   auto keys = tls::derive_traffic_keys(*facts_.suite, *secret);
   if (!keys) co_return ktls::fail(std::move(keys).error());
-  auto state = ConnectionState::create(*facts_.suite, *std::move(keys), 0, 0);
+  auto state = ConnectionState::create(facts_.version, *facts_.suite, *std::move(keys));
   if (!state) co_return ktls::fail(std::move(state).error());
   write_secret_ = *std::move(secret);
   // KeyUpdate { update_not_requested }: RFC 8446 sections 4 and 4.6.3.

@@ -13,9 +13,12 @@ DirectionPlan plan_direction(const tls::Negotiated& negotiated, const ktls::Capa
                              OffloadPolicy policy, Direction direction) {
   const tls::CipherSuite& suite = *negotiated.suite;
   if (policy == OffloadPolicy::kNever) return {Placement::kUserspace, Reason::kPolicyNever};
+  if (negotiated.version < tls::ProtocolVersion::kTls12) {
+    return {Placement::kUserspace, Reason::kVersionNotInKernel};
+  }
   if (!suite.bulk_cipher->kernel) return {Placement::kUserspace, Reason::kCipherNotInKernel};
 
-  const bool is_tls13 = suite.version == tls::ProtocolVersion::kTls13;
+  const bool is_tls13 = negotiated.version == tls::ProtocolVersion::kTls13;
   const auto version = is_tls13 ? ktls::Version::kTls13 : ktls::Version::kTls12;
   const Reason reason = capability.reason(*suite.bulk_cipher->kernel, version, direction);
   if (reason != Reason::kNone) return {Placement::kUserspace, reason};

@@ -3,16 +3,15 @@
 
 #include <algorithm>
 #include <climits>
-#include <string>
-#include <string_view>
 #include <utility>
-#include <vector>
 
+#include <openssl/core_names.h>
 #include <openssl/crypto.h>
 #include <openssl/evp.h>
+#include <openssl/params.h>
 
+#include "userspace/crypto/evp_cipher.h"
 #include "userspace/crypto/openssl_error.h"
-#include "userspace/suite/alert.h"
 #include "userspace/suite/refuse.h"
 
 namespace tls {
@@ -21,29 +20,6 @@ namespace {
 using ktls::Error;
 using ktls::ErrorCode;
 using Bytes = std::span<const std::uint8_t>;
-
-struct FreeCipher {
-  void operator()(EVP_CIPHER* cipher) const { EVP_CIPHER_free(cipher); }
-};
-
-struct FetchedCipher {
-  std::string_view evp_name;
-  std::unique_ptr<EVP_CIPHER, FreeCipher> cipher;  // null: this libcrypto does not offer it
-};
-
-// EVP_CIPHER_fetch takes locks and searches providers, so it is done once a process.
-const EVP_CIPHER* fetched_cipher(const BulkCipher& cipher) {
-  static const std::vector<FetchedCipher> fetched = [] {
-    std::vector<FetchedCipher> rows;
-    for (const BulkCipher& row : bulk_ciphers()) {
-      rows.push_back({row.evp_name, std::unique_ptr<EVP_CIPHER, FreeCipher>(EVP_CIPHER_fetch(
-                                        nullptr, std::string(row.evp_name).c_str(), nullptr))});
-    }
-    return rows;
-  }();
-  const auto row = std::ranges::find(fetched, cipher.evp_name, &FetchedCipher::evp_name);
-  return row == fetched.end() ? nullptr : row->cipher.get();
-}
 
 // No AEAD of libcrypto has a longer tag.
 constexpr std::size_t kTagSizeMax = 16;
@@ -61,6 +37,30 @@ bool update(EVP_CIPHER_CTX* context, Bytes from, std::uint8_t* to) {
          static_cast<std::size_t>(written) == from.size();
 }
 
+// The tag by its parameter. EVP_CIPHER_CTX_ctrl does the same, by way of a number that it has to
+// look up and a list of its own: a tenth of a small record's time.
+bool read_tag(EVP_CIPHER_CTX* context, std::span<std::uint8_t> tag) {
+  std::array<OSSL_PARAM, 2> parameters = {
+      {OSSL_PARAM_octet_string(OSSL_CIPHER_PARAM_AEAD_TAG, tag.data(), tag.size()),
+       OSSL_PARAM_END}};
+  return EVP_CIPHER_CTX_get_params(context, parameters.data()) == 1;
+}
+
+// A parameter that is set is not written to, though its type has no const.
+bool expect_tag(EVP_CIPHER_CTX* context, Bytes tag) {
+  const std::array<OSSL_PARAM, 2> parameters = {
+      {OSSL_PARAM_octet_string(OSSL_CIPHER_PARAM_AEAD_TAG, const_cast<std::uint8_t*>(tag.data()),
+                               tag.size()),
+       OSSL_PARAM_END}};
+  return EVP_CIPHER_CTX_set_params(context, parameters.data()) == 1;
+}
+
+// CCM: the size of the message to come.
+bool announce(EVP_CIPHER_CTX* context, std::size_t size) {
+  int written = 0;
+  return EVP_CipherUpdate(context, nullptr, &written, nullptr, static_cast<int>(size)) == 1;
+}
+
 }  // namespace
 
 void Aead::FreeContext::operator()(evp_cipher_ctx_st* context) const {
@@ -75,22 +75,37 @@ ktls::Result<Aead> Aead::create(const BulkCipher& cipher, Bytes key) {
   if (key.size() != cipher.key_size) {
     return ktls::fail(Error::of(ErrorCode::kInvalidArgument, "Aead: key size"));
   }
-  const EVP_CIPHER* evp_cipher = fetched_cipher(cipher);
-  if (evp_cipher == nullptr) {
-    return ktls::fail(
-        Error::of(ErrorCode::kUnsupported, "EVP_CIPHER_fetch: no " + std::string(cipher.evp_name)));
-  }
-  Context context(EVP_CIPHER_CTX_new());
+  KTLS_TRY(const EVP_CIPHER* const evp_cipher, evp_cipher_of(cipher));
+  const bool is_ccm = EVP_CIPHER_get_mode(evp_cipher) == EVP_CIPH_CCM_MODE;
   // Keyed for encryption: the ciphers here are counter modes, whose key schedule has no direction,
-  // and each operation sets its own direction together with the nonce.
-  if (!context ||
-      EVP_EncryptInit_ex2(context.get(), evp_cipher, key.data(), nullptr, nullptr) != 1) {
-    return ktls::fail(crypto_error("EVP_EncryptInit_ex2"));
-  }
+  // and each operation sets its own direction together with the nonce. libcrypto's CCM is the
+  // exception: with the key it chooses code for whole blocks, which has a direction.
+  Context context = keyed(evp_cipher, cipher, key, true);
+  Context opening = is_ccm ? keyed(evp_cipher, cipher, key, false) : nullptr;
+  if (!context || (is_ccm && !opening)) return ktls::fail(crypto_error("EVP_CipherInit_ex2"));
   if (EVP_CIPHER_CTX_get_iv_length(context.get()) != static_cast<int>(kAeadNonceSize)) {
     return ktls::fail(Error::of(ErrorCode::kUnsupported, "Aead: nonce size is not 12"));
   }
-  return Aead(std::move(context), cipher.tag_size);
+  return Aead(std::move(context), std::move(opening), cipher.tag_size);
+}
+
+// CCM's parameters L and M enter its first block (RFC 3610 section 2.2), so they are set before the
+// key.
+Aead::Context Aead::keyed(const evp_cipher_st* evp_cipher, const BulkCipher& cipher, Bytes key,
+                          bool encrypts) {
+  Context context(EVP_CIPHER_CTX_new());
+  const int direction = encrypts ? 1 : 0;
+  bool done = context && EVP_CipherInit_ex2(context.get(), evp_cipher, nullptr, nullptr, direction,
+                                            nullptr) == 1;
+  if (done && EVP_CIPHER_get_mode(evp_cipher) == EVP_CIPH_CCM_MODE) {
+    done =
+        EVP_CIPHER_CTX_ctrl(context.get(), EVP_CTRL_AEAD_SET_IVLEN, kAeadNonceSize, nullptr) == 1 &&
+        EVP_CIPHER_CTX_ctrl(context.get(), EVP_CTRL_AEAD_SET_TAG, static_cast<int>(cipher.tag_size),
+                            nullptr) == 1;
+  }
+  done = done &&
+         EVP_CipherInit_ex2(context.get(), nullptr, key.data(), nullptr, direction, nullptr) == 1;
+  return done ? std::move(context) : nullptr;
 }
 
 ktls::Result<void> Aead::seal(const Nonce& nonce, Bytes associated_data, Bytes plaintext,
@@ -101,14 +116,14 @@ ktls::Result<void> Aead::seal(const Nonce& nonce, Bytes associated_data, Bytes p
     return ktls::fail(Error::of(ErrorCode::kInvalidArgument, "Aead::seal: sizes"));
   }
   EVP_CIPHER_CTX* const context = context_.get();
+  if (ccm_opening_) return seal_ccm(nonce, associated_data, plaintext, trailer, sealed);
   std::uint8_t* const trailer_sealed = sealed.data() + plaintext.size();
   std::uint8_t* const tag = trailer_sealed + trailer.size();
   int written = 0;
   if (EVP_EncryptInit_ex2(context, nullptr, nullptr, nonce.data(), nullptr) != 1 ||
       !update(context, associated_data, nullptr) || !update(context, plaintext, sealed.data()) ||
       !update(context, trailer, trailer_sealed) ||
-      EVP_EncryptFinal_ex(context, tag, &written) != 1 ||
-      EVP_CIPHER_CTX_ctrl(context, EVP_CTRL_AEAD_GET_TAG, static_cast<int>(tag_size_), tag) != 1) {
+      EVP_EncryptFinal_ex(context, tag, &written) != 1 || !read_tag(context, {tag, tag_size_})) {
     return ktls::fail(crypto_error("Aead::seal"));
   }
   return {};
@@ -123,19 +138,60 @@ ktls::Result<void> Aead::open(const Nonce& nonce, Bytes associated_data, Bytes s
   }
   EVP_CIPHER_CTX* const context = context_.get();
   const Bytes ciphertext = sealed.first(plaintext.size());
-  // EVP_CIPHER_CTX_ctrl wants a tag that it may write to, and `sealed` is const.
-  std::array<std::uint8_t, kTagSizeMax> tag{};
-  std::ranges::copy(sealed.subspan(plaintext.size()), tag.begin());
+  const Bytes tag = sealed.subspan(plaintext.size());
+  if (ccm_opening_) return open_ccm(nonce, associated_data, ciphertext, tag, plaintext);
   if (EVP_DecryptInit_ex2(context, nullptr, nullptr, nonce.data(), nullptr) != 1 ||
-      EVP_CIPHER_CTX_ctrl(context, EVP_CTRL_AEAD_SET_TAG, static_cast<int>(tag_size_),
-                          tag.data()) != 1 ||
-      !update(context, associated_data, nullptr) ||
+      !expect_tag(context, tag) || !update(context, associated_data, nullptr) ||
       !update(context, ciphertext, plaintext.data())) {
     OPENSSL_cleanse(plaintext.data(), plaintext.size());
     return ktls::fail(crypto_error("Aead::open"));
   }
+  // The modes here write nothing in the end.
+  std::array<std::uint8_t, EVP_MAX_BLOCK_LENGTH> rest{};
   int written = 0;
-  if (EVP_DecryptFinal_ex(context, tag.data(), &written) != 1) {
+  if (EVP_DecryptFinal_ex(context, rest.data(), &written) != 1) {
+    OPENSSL_cleanse(plaintext.data(), plaintext.size());
+    return refuse(ErrorCode::kBadRecordMac, AlertDescription::kBadRecordMac,
+                  "the authentication tag does not fit");
+  }
+  return {};
+}
+
+// CCM knows the length of its message beforehand (RFC 3610 section 2.2), and takes it in one piece:
+// so the pieces are joined in `sealed` first.
+ktls::Result<void> Aead::seal_ccm(const Nonce& nonce, Bytes associated_data, Bytes plaintext,
+                                  Bytes trailer, std::span<std::uint8_t> sealed) {
+  EVP_CIPHER_CTX* const context = context_.get();
+  const auto message = sealed.first(sealed.size() - tag_size_);
+  if (plaintext.data() != message.data()) std::ranges::copy(plaintext, message.begin());
+  std::ranges::copy(trailer, message.subspan(plaintext.size()).begin());
+  int written = 0;
+  if (EVP_EncryptInit_ex2(context, nullptr, nullptr, nonce.data(), nullptr) != 1 ||
+      !announce(context, message.size()) || !update(context, associated_data, nullptr) ||
+      EVP_EncryptUpdate(context, message.data(), &written, message.data(),
+                        static_cast<int>(message.size())) != 1 ||
+      !read_tag(context, sealed.last(tag_size_))) {
+    return ktls::fail(crypto_error("Aead::seal"));
+  }
+  return {};
+}
+
+// The tag is compared when the message is decrypted: there is no final step that could say no.
+ktls::Result<void> Aead::open_ccm(const Nonce& nonce, Bytes associated_data, Bytes ciphertext,
+                                  Bytes tag, std::span<std::uint8_t> plaintext) {
+  EVP_CIPHER_CTX* const context = ccm_opening_.get();
+  if (EVP_DecryptInit_ex2(context, nullptr, nullptr, nonce.data(), nullptr) != 1 ||
+      !expect_tag(context, tag) || !announce(context, ciphertext.size()) ||
+      !update(context, associated_data, nullptr)) {
+    OPENSSL_cleanse(plaintext.data(), plaintext.size());
+    return ktls::fail(crypto_error("Aead::open"));
+  }
+  // An empty message has a tag, too; its pointers may not be null.
+  std::uint8_t nowhere = 0;
+  std::uint8_t* const to = plaintext.empty() ? &nowhere : plaintext.data();
+  const std::uint8_t* const from = ciphertext.empty() ? &nowhere : ciphertext.data();
+  int written = 0;
+  if (EVP_DecryptUpdate(context, to, &written, from, static_cast<int>(ciphertext.size())) != 1) {
     OPENSSL_cleanse(plaintext.data(), plaintext.size());
     return refuse(ErrorCode::kBadRecordMac, AlertDescription::kBadRecordMac,
                   "the authentication tag does not fit");

@@ -11,6 +11,7 @@
 #include "userspace/suite/cipher_suite.h"
 
 struct evp_cipher_ctx_st;
+struct evp_cipher_st;
 
 namespace tls {
 
@@ -52,9 +53,26 @@ class Aead {
   };
   using Context = std::unique_ptr<evp_cipher_ctx_st, FreeContext>;
 
-  Aead(Context context, std::size_t tag_size) : context_(std::move(context)), tag_size_(tag_size) {}
+  Aead(Context context, Context ccm_opening, std::size_t tag_size)
+      : context_(std::move(context)), ccm_opening_(std::move(ccm_opening)), tag_size_(tag_size) {}
+
+  // Null: libcrypto refused.
+  [[nodiscard]] static Context keyed(const evp_cipher_st* evp_cipher, const BulkCipher& cipher,
+                                     std::span<const std::uint8_t> key, bool encrypts);
+
+  [[nodiscard]] ktls::Result<void> seal_ccm(const Nonce& nonce,
+                                            std::span<const std::uint8_t> associated_data,
+                                            std::span<const std::uint8_t> plaintext,
+                                            std::span<const std::uint8_t> trailer,
+                                            std::span<std::uint8_t> sealed);
+  [[nodiscard]] ktls::Result<void> open_ccm(const Nonce& nonce,
+                                            std::span<const std::uint8_t> associated_data,
+                                            std::span<const std::uint8_t> ciphertext,
+                                            std::span<const std::uint8_t> tag,
+                                            std::span<std::uint8_t> plaintext);
 
   Context context_;
+  Context ccm_opening_;  // null in other modes, whose one context does both
   std::size_t tag_size_;
 };
 

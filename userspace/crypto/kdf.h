@@ -1,5 +1,5 @@
-// Key derivation functions of TLS: HKDF-Expand-Label (RFC 8446 section 7.1) and the PRF of TLS 1.2
-// (RFC 5246 section 5), computed by libcrypto.
+// Key derivation functions of SSL and TLS, from HKDF-Expand-Label (RFC 8446 section 7.1) back to
+// SSLv2's, computed by libcrypto.
 #pragma once
 
 #include <cstdint>
@@ -26,5 +26,25 @@ namespace tls {
                                            std::string_view label,
                                            std::span<const std::uint8_t> seed,
                                            std::span<std::uint8_t> out);
+
+// The PRF of TLS 1.0 and 1.1 (RFC 4346 section 5): P_MD5 of the secret's first half, xor P_SHA1 of
+// its second. Errors as of tls12_prf.
+[[nodiscard]] ktls::Result<void> tls10_prf(std::span<const std::uint8_t> secret,
+                                           std::string_view label,
+                                           std::span<const std::uint8_t> seed,
+                                           std::span<std::uint8_t> out);
+
+// What SSLv3 has for a PRF (RFC 6101 section 6.2.2): no label, at most 416 bytes, else kCrypto.
+// kUnsupported where libcrypto offers no MD5.
+[[nodiscard]] ktls::Result<void> ssl3_prf(std::span<const std::uint8_t> secret,
+                                          std::span<const std::uint8_t> seed,
+                                          std::span<std::uint8_t> out);
+
+// SSLv2's KEY-MATERIAL: at most 160 bytes, else kCrypto. kUnsupported where libcrypto offers no
+// MD5.
+[[nodiscard]] ktls::Result<void> ssl2_key_material(std::span<const std::uint8_t> master_key,
+                                                   std::span<const std::uint8_t> challenge,
+                                                   std::span<const std::uint8_t> connection_id,
+                                                   std::span<std::uint8_t> out);
 
 }  // namespace tls

@@ -1,56 +1,13 @@
 // Sealing and opening of TLS 1.3 records.
 #include "userspace/record/aead_protection_13.h"
 
+#include <algorithm>
 #include <utility>
 
 #include "userspace/record/aead_nonce.h"
-#include "userspace/suite/refuse.h"
+#include "userspace/record/inner_plaintext.h"
 
 namespace tls {
-namespace {
-
-using ktls::ErrorCode;
-
-constexpr std::size_t kInnerTypeSize = 1;
-
-// TLSInnerPlaintext is content, type, zeros. RFC 8446 section 5.4: "the receiving implementation
-// scans the field from the end toward the beginning until it finds a non-zero octet. This non-zero
-// octet is the content type of the message." No such octet: "it MUST terminate the connection with
-// an "unexpected_message" alert."
-ktls::Result<Protection::Opened> split_inner(std::span<std::uint8_t> inner) {
-  // Section 5.4: the full encoded TLSInnerPlaintext "MUST NOT exceed 2^14 + 1 octets".
-  if (inner.size() > kPlaintextSizeMax + kInnerTypeSize) {
-    return refuse(ErrorCode::kRecordOverflow, AlertDescription::kRecordOverflow,
-                  "record: content and padding over 2^14 bytes");
-  }
-  std::size_t size = inner.size();
-  while (size > 0 && inner[size - 1] == 0) --size;
-  if (size == 0) {
-    return refuse(ErrorCode::kUnexpectedMessage, AlertDescription::kUnexpectedMessage,
-                  "record: padding without a content type");
-  }
-  const auto type = static_cast<ContentType>(inner[size - 1]);
-  const auto content = inner.first(size - kInnerTypeSize);
-  switch (type) {
-    case ContentType::kApplicationData:
-      return Protection::Opened{.type = type, .content = content};
-    case ContentType::kAlert:
-    case ContentType::kHandshake:
-      // Section 5.4: "Implementations MUST NOT send Handshake and Alert records that have a
-      // zero-length TLSInnerPlaintext.content; if such a message is received, the receiving
-      // implementation MUST terminate the connection with an "unexpected_message" alert."
-      if (!content.empty()) return Protection::Opened{.type = type, .content = content};
-      return refuse(ErrorCode::kUnexpectedMessage, AlertDescription::kUnexpectedMessage,
-                    "record: empty handshake or alert");
-    default:
-      // Section 5: a protected change_cipher_spec, and any type that is not known, "MUST" end in
-      // unexpected_message.
-      return refuse(ErrorCode::kUnexpectedMessage, AlertDescription::kUnexpectedMessage,
-                    "record: content type inside");
-  }
-}
-
-}  // namespace
 
 ktls::Result<std::unique_ptr<Protection>> AeadProtection13::create(const BulkCipher& cipher,
                                                                    const TrafficKeys& keys) {
@@ -58,48 +15,33 @@ ktls::Result<std::unique_ptr<Protection>> AeadProtection13::create(const BulkCip
   return std::unique_ptr<Protection>(new AeadProtection13(std::move(aead), keys.iv.duplicate()));
 }
 
-std::size_t AeadProtection13::overhead() const {
-  return kRecordHeaderSize + kInnerTypeSize + aead_.tag_size();
+std::size_t AeadProtection13::sealed_size(std::size_t content_size, std::size_t padding) const {
+  return kRecordHeaderSize + content_size + kInnerTypeSize + padding + aead_.tag_size();
 }
 
-ktls::Result<void> AeadProtection13::seal(std::uint64_t sequence, ContentType type,
-                                          std::span<const std::uint8_t> content,
+ktls::Result<void> AeadProtection13::seal(std::uint64_t sequence, const Outgoing& outgoing,
                                           std::span<std::uint8_t> wire) {
-  const auto header = wire.first<kRecordHeaderSize>();
+  const auto header = header_13(wire.size() - kRecordHeaderSize);
+  std::ranges::copy(header, wire.begin());
   const auto body = wire.subspan(kRecordHeaderSize);
-  encode_record_header(
-      {.type = ContentType::kApplicationData, .version = kRecordVersion, .body_size = body.size()},
-      header);
-  const std::array<std::uint8_t, kInnerTypeSize> inner_type = {static_cast<std::uint8_t>(type)};
-  return aead_.seal(nonce_of(iv_.bytes(), sequence), header, content, inner_type, body);
+  const auto nonce = nonce_of(iv_.bytes(), sequence);
+  const std::array<std::uint8_t, kInnerTypeSize> type = {static_cast<std::uint8_t>(outgoing.type)};
+  if (outgoing.padding == 0) return aead_.seal(nonce, header, outgoing.content, type, body);
+  // Padding is rare enough that it may cost a copy.
+  const auto inner = body.first(body.size() - aead_.tag_size());
+  const auto content_end = std::ranges::copy(outgoing.content, inner.begin()).out;
+  std::ranges::fill(content_end, inner.end(), std::uint8_t{0});
+  *content_end = type[0];
+  return aead_.seal(nonce, header, inner, {}, body);
 }
 
-ktls::Result<void> AeadProtection13::check_header(const RecordHeader& header) const {
-  if (auto checked = check_record_header(header, kCiphertextSizeMax13); !checked) return checked;
-  if (header.type != ContentType::kApplicationData) {
-    return refuse(ErrorCode::kUnexpectedMessage, AlertDescription::kUnexpectedMessage,
-                  "record header: unprotected record on a protected connection");
-  }
-  if (header.version != kRecordVersion) {
-    return refuse(ErrorCode::kDecodeError, AlertDescription::kProtocolVersion,
-                  "record header: version is not 3.3");
-  }
-  return {};
-}
-
-ktls::Result<Protection::Opened> AeadProtection13::open(std::uint64_t sequence,
-                                                        std::span<std::uint8_t> record) {
-  const auto header = record.first<kRecordHeaderSize>();
-  const auto body = record.subspan(kRecordHeaderSize);
-  if (auto checked = check_header(decode_record_header(header)); !checked) {
+ktls::Result<Opened> AeadProtection13::open(std::uint64_t sequence, const RecordHeader& header,
+                                            std::span<std::uint8_t> body) {
+  if (auto checked = check_header_13(header, body, aead_.tag_size()); !checked) {
     return ktls::fail(std::move(checked).error());
   }
-  if (body.size() < aead_.tag_size()) {
-    return refuse(ErrorCode::kBadRecordMac, AlertDescription::kBadRecordMac,
-                  "record: too short for its tag");
-  }
   const auto inner = body.first(body.size() - aead_.tag_size());
-  auto opened = aead_.open(nonce_of(iv_.bytes(), sequence), header, body, inner);
+  auto opened = aead_.open(nonce_of(iv_.bytes(), sequence), header_13(body.size()), body, inner);
   if (!opened) return ktls::fail(std::move(opened).error());
   return split_inner(inner);
 }

@@ -16,25 +16,20 @@ class AeadProtection13 final : public Protection {
   [[nodiscard]] static ktls::Result<std::unique_ptr<Protection>> create(const BulkCipher& cipher,
                                                                         const TrafficKeys& keys);
 
-  [[nodiscard]] std::size_t overhead() const override;
-  // Adds no padding.
-  [[nodiscard]] ktls::Result<void> seal(std::uint64_t sequence, ContentType type,
-                                        std::span<const std::uint8_t> content,
+  [[nodiscard]] std::size_t sealed_size(std::size_t content_size,
+                                        std::size_t padding) const override;
+  [[nodiscard]] ktls::Result<void> seal(std::uint64_t sequence, const Outgoing& outgoing,
                                         std::span<std::uint8_t> wire) override;
-  // Type 23 and version 3.3 on the outside, whatever is inside. A change_cipher_spec in the clear
-  // belongs to a handshake's compatibility mode (RFC 8446 appendix D.4), which is over when these
-  // keys come into this layer: unexpected_message.
-  [[nodiscard]] ktls::Result<void> check_header(const RecordHeader& header) const override;
-  // A body too short for its tag is bad_record_mac, as in libssl.
-  [[nodiscard]] ktls::Result<Opened> open(std::uint64_t sequence,
-                                          std::span<std::uint8_t> record) override;
-  [[nodiscard]] std::uint64_t explicit_nonce(std::uint64_t) const override { return 0; }
+  // A body too short for its tag is bad_record_mac, as in libssl. Type 23 and version 3.3 on the
+  // outside, whatever is inside.
+  [[nodiscard]] ktls::Result<Opened> open(std::uint64_t sequence, const RecordHeader& header,
+                                          std::span<std::uint8_t> body) override;
 
  private:
-  AeadProtection13(Aead aead, ktls::RecordIv iv) : aead_(std::move(aead)), iv_(std::move(iv)) {}
+  AeadProtection13(Aead aead, WriteIv iv) : aead_(std::move(aead)), iv_(std::move(iv)) {}
 
   Aead aead_;
-  ktls::RecordIv iv_;
+  WriteIv iv_;
 };
 
 }  // namespace tls

@@ -8,17 +8,20 @@ namespace tls {
 
 class NullProtection final : public Protection {
  public:
-  [[nodiscard]] std::size_t overhead() const override { return kRecordHeaderSize; }
-  // Writes version 3.3, also for a ClientHello, where RFC 8446 section 5.1 leaves the choice.
-  [[nodiscard]] ktls::Result<void> seal(std::uint64_t sequence, ContentType type,
-                                        std::span<const std::uint8_t> content,
+  // `version` is what headers say; SSLv2's (0x0002, or 0x0200) makes them SSLv2's.
+  explicit NullProtection(std::uint16_t version) : version_(version) {}
+
+  [[nodiscard]] std::size_t sealed_size(std::size_t content_size,
+                                        std::size_t padding) const override;
+  [[nodiscard]] ktls::Result<void> seal(std::uint64_t sequence, const Outgoing& outgoing,
                                         std::span<std::uint8_t> wire) override;
-  // Any version 3.x passes: nothing has been agreed on yet, and RFC 8446 section 5.1 says of
-  // legacy_record_version that it "MUST be ignored for all purposes".
-  [[nodiscard]] ktls::Result<void> check_header(const RecordHeader& header) const override;
-  [[nodiscard]] ktls::Result<Opened> open(std::uint64_t sequence,
-                                          std::span<std::uint8_t> record) override;
-  [[nodiscard]] std::uint64_t explicit_nonce(std::uint64_t) const override { return 0; }
+  [[nodiscard]] ktls::Result<Opened> open(std::uint64_t sequence, const RecordHeader& header,
+                                          std::span<std::uint8_t> body) override;
+
+  [[nodiscard]] bool is_ssl2() const override;
+
+ private:
+  std::uint16_t version_;
 };
 
 }  // namespace tls

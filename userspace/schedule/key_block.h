@@ -1,4 +1,5 @@
-// The TLS 1.2 key block (RFC 5246 section 6.3): keys of both directions from the master secret.
+// The key block up to TLS 1.2 (RFC 5246 section 6.3, RFC 6101 section 6.2.2), and SSLv2's key
+// material: keys of both directions from the master secret.
 #pragma once
 
 #include <cstdint>
@@ -16,11 +17,20 @@ struct KeyBlock {
   TrafficKeys server_write;
 };
 
-// PRF(master, "key expansion", server_random || client_random), cut as RFC 5246 says.
-// Both randoms are 32 bytes, the master secret 48, else kInvalidArgument.
-[[nodiscard]] ktls::Result<KeyBlock> derive_key_block(const CipherSuite& suite,
+// PRF(master, "key expansion", server_random || client_random) with the PRF of `version` (SSLv3 to
+// TLS 1.2), cut as RFC 5246 says. Both randoms are 32 bytes and the master secret 48, else
+// kInvalidArgument. Whether the suite belongs to the version is not asked here.
+[[nodiscard]] ktls::Result<KeyBlock> derive_key_block(ProtocolVersion version,
+                                                      const CipherSuite& suite,
                                                       const MasterSecret& master_secret,
                                                       std::span<const std::uint8_t> client_random,
                                                       std::span<const std::uint8_t> server_random);
+
+// draft-hickman-netscape-ssl-00: the server's key comes first, "SERVER-WRITE-KEY", and no IV is
+// derived: the client sends one as KEY-ARG. `master_key` is clear and secret part together.
+[[nodiscard]] ktls::Result<KeyBlock> derive_ssl2_keys(const CipherSuite& suite,
+                                                      const MasterSecret& master_key,
+                                                      std::span<const std::uint8_t> challenge,
+                                                      std::span<const std::uint8_t> connection_id);
 
 }  // namespace tls

@@ -19,7 +19,8 @@ struct HandedOverStates {
 // more with the derived keys at the number before: that proves keys, count and, for AES-GCM in
 // TLS 1.2, the explicit nonce, which is continued from that record. Error: kProtocolViolation when
 // a counter's witnesses disagree or the record does not open.
-[[nodiscard]] ktls::Result<HandedOverStates> hand_over_states(const CipherSuite& suite,
+[[nodiscard]] ktls::Result<HandedOverStates> hand_over_states(ProtocolVersion version,
+                                                              const CipherSuite& suite,
                                                               const RecordCounter& read_counter,
                                                               const RecordCounter& write_counter,
                                                               const ConnectionKeys& keys);

@@ -163,19 +163,24 @@ Result<Handshake::Finished> SslHandshake::hand_over() {
   const auto id =
       static_cast<std::uint16_t>(SSL_CIPHER_get_protocol_id(SSL_get_current_cipher(ssl())));
   const CipherSuite* const suite = find_cipher_suite(id);
-  if (suite == nullptr || static_cast<int>(suite->version) != SSL_version(ssl())) {
+  const auto version = static_cast<ProtocolVersion>(SSL_version(ssl()));
+  // Also those that a caller named: what is not offered was not proved to hand over.
+  if (std::ranges::find(handshake_suites(), suite) == handshake_suites().end() ||
+      !suite->serves(version)) {
     return fail(Error::of(ErrorCode::kUnsupported,
                           std::string("no keys can be taken out for the suite ") +
                               SSL_CIPHER_standard_name(SSL_get_current_cipher(ssl()))));
   }
   if (!connection_->all_consumed()) return violation("libssl did not read all of the last record");
-  KTLS_TRY(ConnectionKeys keys, derive_connection_keys(ssl(), *suite, role(), std::move(secrets_)));
+  KTLS_TRY(ConnectionKeys keys,
+           derive_connection_keys(ssl(), version, *suite, role(), std::move(secrets_)));
   TrafficKeys server_keys = duplicate(keys.read);
-  KTLS_TRY(Negotiated negotiated, negotiate(*suite, std::move(keys)));
+  KTLS_TRY(Negotiated negotiated, negotiate(version, *suite, std::move(keys)));
 
   std::unique_ptr<TicketSink> tickets;
-  if (role() == Role::kClient && suite->version == ProtocolVersion::kTls13) {
-    KTLS_TRY(ConnectionState shadow, ConnectionState::create(*suite, std::move(server_keys), 0, 0));
+  if (role() == Role::kClient && version == ProtocolVersion::kTls13) {
+    KTLS_TRY(ConnectionState shadow,
+             ConnectionState::create(version, *suite, std::move(server_keys)));
     tickets = std::make_unique<SslTicketSink>(std::move(connection_), std::move(shadow));
   }
   auto post_handshake =
@@ -183,9 +188,11 @@ Result<Handshake::Finished> SslHandshake::hand_over() {
   return Finished{std::move(negotiated), std::move(post_handshake)};
 }
 
-Result<Negotiated> SslHandshake::negotiate(const CipherSuite& suite, ConnectionKeys keys) {
+Result<Negotiated> SslHandshake::negotiate(ProtocolVersion version, const CipherSuite& suite,
+                                           ConnectionKeys keys) {
   KTLS_TRY(std::string alpn, chosen_protocol());
-  KTLS_TRY(HandedOverStates states, hand_over_states(suite, read_counter_, write_counter_, keys));
+  KTLS_TRY(HandedOverStates states,
+           hand_over_states(version, suite, read_counter_, write_counter_, keys));
   std::string peer_name;
   if (role() == Role::kClient) {
     if (connection_->context().verify()) peer_name = connection_->server_name();
@@ -193,7 +200,7 @@ Result<Negotiated> SslHandshake::negotiate(const CipherSuite& suite, ConnectionK
     peer_name = name;
   }
   return Negotiated{
-      .version = suite.version,
+      .version = version,
       .suite = &suite,
       .role = role(),
       .resumed = SSL_session_reused(ssl()) != 0,

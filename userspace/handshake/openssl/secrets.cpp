@@ -65,7 +65,8 @@ Result<ConnectionKeys> keys_12(SSL* ssl, const CipherSuite& suite, Role role) {
     return fail(Error::of(ErrorCode::kProtocolViolation,
                           "libssl does not show the master secret and both randoms"));
   }
-  KTLS_TRY(KeyBlock block, derive_key_block(suite, master_secret, client_random, server_random));
+  KTLS_TRY(KeyBlock block, derive_key_block(ProtocolVersion::kTls12, suite, master_secret,
+                                            client_random, server_random));
   const bool client = role == Role::kClient;
   ConnectionKeys keys;
   keys.read = std::move(client ? block.server_write : block.client_write);
@@ -86,10 +87,11 @@ void take_keylog_line(std::string_view line, ApplicationSecrets& secrets) {
   if (label == "SERVER_TRAFFIC_SECRET_0") secrets.server = decode_hex(hex);
 }
 
-Result<ConnectionKeys> derive_connection_keys(SSL* ssl, const CipherSuite& suite, Role role,
+Result<ConnectionKeys> derive_connection_keys(SSL* ssl, ProtocolVersion version,
+                                              const CipherSuite& suite, Role role,
                                               ApplicationSecrets secrets) {
-  return suite.version == ProtocolVersion::kTls13 ? keys_13(suite, role, std::move(secrets))
-                                                  : keys_12(ssl, suite, role);
+  return version == ProtocolVersion::kTls13 ? keys_13(suite, role, std::move(secrets))
+                                            : keys_12(ssl, suite, role);
 }
 
 }  // namespace tls

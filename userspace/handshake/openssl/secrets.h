@@ -33,7 +33,7 @@ struct ConnectionKeys {
 
 // `secrets` is used in TLS 1.3 only; TLS 1.2 asks `ssl` for its master secret and the two randoms.
 // Errors: kProtocolViolation when libssl has not shown a secret, and those of the schedule.
-[[nodiscard]] ktls::Result<ConnectionKeys> derive_connection_keys(SSL* ssl,
+[[nodiscard]] ktls::Result<ConnectionKeys> derive_connection_keys(SSL* ssl, ProtocolVersion version,
                                                                   const CipherSuite& suite,
                                                                   Role role,
                                                                   ApplicationSecrets secrets);

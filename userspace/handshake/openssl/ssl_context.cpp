@@ -10,6 +10,7 @@
 
 #include "userspace/handshake/openssl/credentials.h"
 #include "userspace/handshake/openssl/error_queue.h"
+#include "userspace/handshake/openssl/libssl_name.h"
 #include "userspace/handshake/openssl/ssl_connection.h"
 #include "userspace/suite/cipher_suite.h"
 
@@ -33,14 +34,14 @@ constexpr std::array<unsigned char, 11> kSessionIdContext = {'k', 't', 'l', 's',
 constexpr std::size_t kAlpnNameMax = 255;
 constexpr std::size_t kAlpnListMax = 65535;
 
-// The table's suites of one version, as SSL_CTX_set_cipher_list(3) and
+// The suites of one version, as SSL_CTX_set_cipher_list(3) and
 // SSL_CTX_set_ciphersuites(3) take them: what cannot be handed over is not offered.
 std::string names_of_suites(ProtocolVersion version) {
   std::string names;
-  for (const CipherSuite& suite : cipher_suites()) {
-    if (suite.version != version) continue;
+  for (const CipherSuite* suite : handshake_suites()) {
+    if (!suite->serves(version)) continue;
     if (!names.empty()) names += ':';
-    names += suite.openssl_name;
+    names += libssl_name_of(*suite);
   }
   return names;
 }

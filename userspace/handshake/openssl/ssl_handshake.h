@@ -33,7 +33,8 @@ class SslHandshake final : public Handshake, private SslObserver {
   [[nodiscard]] ktls::Error failure();
 
   [[nodiscard]] ktls::Result<Finished> hand_over();
-  [[nodiscard]] ktls::Result<Negotiated> negotiate(const CipherSuite& suite, ConnectionKeys keys);
+  [[nodiscard]] ktls::Result<Negotiated> negotiate(ProtocolVersion version,
+                                                   const CipherSuite& suite, ConnectionKeys keys);
   [[nodiscard]] ktls::Result<std::string> chosen_protocol() const;
 
   void keylog_line(std::string_view line) override;

@@ -37,9 +37,9 @@ Result<void> SslTicketSink::take(std::span<const std::uint8_t> message) {
 }
 
 Result<void> SslTicketSink::feed_shadow_record(std::span<const std::uint8_t> fragment) {
-  std::vector<std::uint8_t> record(fragment.size() + shadow_of_server_.overhead());
+  std::vector<std::uint8_t> record(shadow_of_server_.sealed_size(fragment.size()));
   KTLS_TRY(const std::size_t size,
-           shadow_of_server_.seal(ContentType::kHandshake, fragment, record));
+           shadow_of_server_.seal({.type = ContentType::kHandshake, .content = fragment}, record));
   return connection_->feed(std::span(record).first(size));
 }
 

@@ -6,6 +6,7 @@
 #include <gtest/gtest.h>
 
 #include "tests/unit/userspace/bridge/bridge_fixture.h"
+#include "userspace/handshake/openssl/libssl_name.h"
 #include "userspace/io/when_both.h"
 
 namespace bridge::test {
@@ -148,11 +149,11 @@ TEST_P(Bulk, WaitsForASlowReaderWithoutLoss) {
 }
 
 TEST_P(Bulk, WorksWithEverySuite) {
-  for (const tls::CipherSuite& suite : tls::cipher_suites()) {
-    if (suite.version != cell().version) continue;
-    if (suite.name.find("_RSA_") != std::string_view::npos) continue;  // certificates are ECDSA
-    SCOPED_TRACE(suite.name);
-    const std::string name(suite.openssl_name);
+  for (const tls::CipherSuite* suite : tls::handshake_suites()) {
+    if (!suite->serves(cell().version)) continue;
+    if (suite->name.find("_RSA_") != std::string_view::npos) continue;  // certificates are ECDSA
+    SCOPED_TRACE(suite->name);
+    const std::string name = tls::libssl_name_of(*suite);
     if (cell().is_tls13()) {
       SSL_CTX_set_ciphersuites(peer_context(), name.c_str());
     } else {

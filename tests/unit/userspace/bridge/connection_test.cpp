@@ -42,13 +42,14 @@ tls::ConnectionState state_of(std::span<const std::uint8_t> structure,
   const auto sequence = ktls::load_big_endian<std::uint64_t>(structure.last(8).data());
   std::vector<std::uint8_t> nonce(salt.begin(), salt.end());
   const bool is_explicit =
-      suite.version == tls::ProtocolVersion::kTls12 && suite.bulk_cipher->explicit_nonce_size_12;
+      suite.serves(tls::ProtocolVersion::kTls12) && suite.bulk_cipher->explicit_nonce_size;
   if (!is_explicit) nonce.insert(nonce.end(), iv.begin(), iv.end());
-  tls::TrafficKeys keys{.key = ktls::RecordKey(std::vector<std::uint8_t>(key.begin(), key.end())),
-                        .iv = ktls::RecordIv(nonce)};
+  tls::TrafficKeys keys{.key = tls::WriteKey(key), .iv = tls::WriteIv(nonce), .mac_key = {}};
   const std::uint64_t explicit_nonce =
       is_explicit ? ktls::load_big_endian<std::uint64_t>(iv.data()) : 0;
-  return tls::ConnectionState::create(suite, std::move(keys), sequence, explicit_nonce).value();
+  return tls::ConnectionState::create(suite.version_max, suite, std::move(keys),
+                                      {.sequence = sequence, .explicit_nonce = explicit_nonce})
+      .value();
 }
 
 // FakeKernel for the TLS side of a real connection: one of its own sockets takes the options that
@@ -127,7 +128,8 @@ Task<void> send_installed(Connection& connection, Scope& scope, KernelBehind& ke
   EXPECT_TRUE(state && buffer);
   if (!state || !buffer) co_return;
   const std::vector<std::uint8_t> content(text.begin(), text.end());
-  const auto size = state->seal(tls::ContentType::kApplicationData, content, buffer->tail());
+  const auto size =
+      state->seal({.type = tls::ContentType::kApplicationData, .content = content}, buffer->tail());
   EXPECT_TRUE(size);
   if (!size) co_return;
   buffer->commit(*size);

@@ -26,7 +26,7 @@ constexpr DirectionPlan userspace(Reason reason) {
 tls::Negotiated negotiated(const CipherSuite& suite,
                            std::size_t fragment_size_max = tls::kPlaintextSizeMax,
                            tls::Role role = tls::Role::kServer) {
-  return {.version = suite.version,
+  return {.version = suite.version_max,
           .suite = &suite,
           .role = role,
           .resumed = false,
@@ -66,7 +66,7 @@ std::size_t row_of(Cipher cipher) {
 // One trial of an otherwise able kernel failed.
 Capability install_fails(const CipherSuite& suite, Direction direction, int sys_errno) {
   Capability capability = everything(kRekeys);
-  const std::size_t version = suite.version == tls::ProtocolVersion::kTls13 ? 1 : 0;
+  const std::size_t version = suite.serves(tls::ProtocolVersion::kTls13) ? 1 : 0;
   const std::size_t column = direction == Direction::kReceive ? 0 : 1;
   capability.install_errno[row_of(*suite.bulk_cipher->kernel)][version][column] = sys_errno;
   return capability;
@@ -79,15 +79,13 @@ void expect_plan(const Plan& plan, const DirectionPlan& receive, const Direction
   EXPECT_EQ(plan.transmit.reason, transmit.reason) << ktls::text_of(plan.transmit.reason).code;
 }
 
-class EverySuite : public testing::TestWithParam<CipherSuite> {
+class EverySuite : public testing::TestWithParam<const CipherSuite*> {
  protected:
-  [[nodiscard]] static const CipherSuite& suite() { return *tls::find_cipher_suite(GetParam().id); }
-  [[nodiscard]] static bool is_tls13() { return suite().version == tls::ProtocolVersion::kTls13; }
+  [[nodiscard]] static const CipherSuite& suite() { return *GetParam(); }
+  [[nodiscard]] static bool is_tls13() { return suite().serves(tls::ProtocolVersion::kTls13); }
 };
-INSTANTIATE_TEST_SUITE_P(Plan, EverySuite,
-                         testing::ValuesIn(tls::cipher_suites().begin(),
-                                           tls::cipher_suites().end()),
-                         [](const auto& suite) { return std::string(suite.param.name); });
+INSTANTIATE_TEST_SUITE_P(Plan, EverySuite, testing::ValuesIn(tls::handshake_suites()),
+                         [](const auto& suite) { return std::string(suite.param->name); });
 
 TEST_P(EverySuite, GoesToAKernelThatHasEverything) {
   for (const auto policy : {OffloadPolicy::kAuto, OffloadPolicy::kRequireKernel}) {
@@ -148,9 +146,11 @@ TEST_P(EverySuite, KeepsADirectionWhoseTrialFailedInUserspace) {
 }
 
 TEST_P(EverySuite, MindsOnlyTheTrialsOfItsOwnCipherAndVersion) {
-  for (const CipherSuite& other : tls::cipher_suites()) {
-    if (other.bulk_cipher == suite().bulk_cipher && other.version == suite().version) continue;
-    expect_plan(plan(negotiated(suite()), install_fails(other, Direction::kReceive, ENOENT),
+  for (const CipherSuite* other : tls::handshake_suites()) {
+    if (other->bulk_cipher == suite().bulk_cipher && other->version_max == suite().version_max) {
+      continue;
+    }
+    expect_plan(plan(negotiated(suite()), install_fails(*other, Direction::kReceive, ENOENT),
                      OffloadPolicy::kAuto),
                 kInKernel, kInKernel);
   }

@@ -19,10 +19,10 @@ constexpr std::uint16_t kGcm13 = 0x1301, kGcm12 = 0xc02f, kChaCha12 = 0xcca8;
 constexpr std::uint64_t kFirstNonce = 0xfffffffffffffff0;
 
 TrafficKeys keys_of(const CipherSuite& suite, std::uint8_t byte) {
-  const bool tls13 = suite.version == ProtocolVersion::kTls13;
+  const bool tls13 = suite.serves(ProtocolVersion::kTls13);
   const Bytes key(suite.bulk_cipher->key_size, byte);
-  const Bytes iv(tls13 ? kAeadNonceSize : suite.bulk_cipher->fixed_iv_size_12, byte);
-  return {ktls::RecordKey(key), ktls::RecordIv(iv)};
+  const Bytes iv(tls13 ? kAeadNonceSize : suite.bulk_cipher->iv_size, byte);
+  return {WriteKey(key), WriteIv(iv), {}};
 }
 
 ConnectionKeys keys_of(const CipherSuite& suite) {
@@ -41,18 +41,20 @@ void carry(RecordCounter& counter, const Bytes& record) {
 RecordCounter direction(const CipherSuite& suite, const TrafficKeys& keys, int sealed,
                         std::uint64_t first = 0, ContentType type = ContentType::kHandshake) {
   RecordCounter counter;
-  carry(counter, suite.version == ProtocolVersion::kTls13 ? Bytes{23, 3, 3, 0, 1, 0}
-                                                          : Bytes{20, 3, 3, 0, 1, 1});
+  carry(counter, suite.version_max == ProtocolVersion::kTls13 ? Bytes{23, 3, 3, 0, 1, 0}
+                                                              : Bytes{20, 3, 3, 0, 1, 1});
   const auto finished = static_cast<std::uint8_t>(MessageType::kFinished);
-  if (suite.version == ProtocolVersion::kTls13) counter.announce_handshake_message(finished);
-  auto state = ConnectionState::create(suite, duplicate(keys), first, kFirstNonce).value();
+  if (suite.version_max == ProtocolVersion::kTls13) counter.announce_handshake_message(finished);
+  auto state = ConnectionState::create(suite.version_max, suite, duplicate(keys),
+                                       {.sequence = first, .explicit_nonce = kFirstNonce})
+                   .value();
   for (int i = 0; i < sealed; ++i) {
     const std::array<std::uint8_t, 4> content = {4, 0, 0, 0};
-    Bytes record(content.size() + state.overhead());
-    record.resize(state.seal(type, content, record).value());
+    Bytes record(state.sealed_size(content.size()));
+    record.resize(state.seal({.type = type, .content = content}, record).value());
     carry(counter, record);
   }
-  if (suite.version == ProtocolVersion::kTls12) counter.announce_handshake_message(finished);
+  if (suite.version_max == ProtocolVersion::kTls12) counter.announce_handshake_message(finished);
   return counter;
 }
 
@@ -65,7 +67,7 @@ class HandoverOf : public testing::TestWithParam<std::uint16_t> {
 INSTANTIATE_TEST_SUITE_P(Handover, HandoverOf, testing::Values(kGcm13, kGcm12, kChaCha12));
 
 TEST_P(HandoverOf, ContinuesWhereTheHandshakeStopped) {
-  auto states = hand_over_states(suite_, direction(suite_, keys_.read, 1),
+  auto states = hand_over_states(suite_.version_max, suite_, direction(suite_, keys_.read, 1),
                                  direction(suite_, keys_.write, 3), keys_);
   ASSERT_TRUE(states) << states.error().detail;
   EXPECT_EQ(states->read.sequence(), 1U);
@@ -76,8 +78,8 @@ TEST_P(HandoverOf, ContinuesWhereTheHandshakeStopped) {
 
 TEST_P(HandoverOf, RefusesOtherKeys) {
   const auto read = direction(suite_, keys_.read, 1);
-  const auto states =
-      hand_over_states(suite_, read, direction(suite_, keys_of(suite_, 3), 1), keys_);
+  const auto states = hand_over_states(suite_.version_max, suite_, read,
+                                       direction(suite_, keys_of(suite_, 3), 1), keys_);
   ASSERT_FALSE(states);
   EXPECT_EQ(states.error().code, ktls::ErrorCode::kSequenceUnknown);
   EXPECT_TRUE(states.error().detail.starts_with("writing"));
@@ -85,8 +87,9 @@ TEST_P(HandoverOf, RefusesOtherKeys) {
 
 TEST_P(HandoverOf, RefusesACountThatTheLastRecordDisproves) {
   // Sealed as number 1, counted as number 0.
-  const auto states = hand_over_states(suite_, direction(suite_, keys_.read, 1, 1),
-                                       direction(suite_, keys_.write, 1), keys_);
+  const auto states =
+      hand_over_states(suite_.version_max, suite_, direction(suite_, keys_.read, 1, 1),
+                       direction(suite_, keys_.write, 1), keys_);
   ASSERT_FALSE(states);
   EXPECT_EQ(states.error().code, ktls::ErrorCode::kSequenceUnknown);
   EXPECT_TRUE(states.error().detail.starts_with("reading"));
@@ -94,7 +97,7 @@ TEST_P(HandoverOf, RefusesACountThatTheLastRecordDisproves) {
 
 TEST_P(HandoverOf, RefusesALastRecordThatIsNoHandshake) {
   const auto states =
-      hand_over_states(suite_, direction(suite_, keys_.read, 1),
+      hand_over_states(suite_.version_max, suite_, direction(suite_, keys_.read, 1),
                        direction(suite_, keys_.write, 1, 0, ContentType::kApplicationData), keys_);
   ASSERT_FALSE(states);
   EXPECT_EQ(states.error().code, ktls::ErrorCode::kSequenceUnknown);
@@ -103,7 +106,7 @@ TEST_P(HandoverOf, RefusesALastRecordThatIsNoHandshake) {
 TEST(Handover, TakesATls13DirectionThatHasNoRecordYet) {
   const CipherSuite& suite = *find_cipher_suite(kGcm13);
   const ConnectionKeys keys = keys_of(suite);
-  const auto states = hand_over_states(suite, direction(suite, keys.read, 0),
+  const auto states = hand_over_states(suite.version_max, suite, direction(suite, keys.read, 0),
                                        direction(suite, keys.write, 0), keys);
   ASSERT_TRUE(states) << states.error().detail;
   EXPECT_EQ(states->read.sequence(), 0U);
@@ -115,7 +118,8 @@ TEST(Handover, RefusesCountersWhoseWitnessesDisagree) {
   const ConnectionKeys keys = keys_of(suite);
   auto write = direction(suite, keys.write, 1);
   write.observe(Bytes{23, 3, 3, 0, 1, 0});
-  const auto states = hand_over_states(suite, direction(suite, keys.read, 0), write, keys);
+  const auto states =
+      hand_over_states(suite.version_max, suite, direction(suite, keys.read, 0), write, keys);
   ASSERT_FALSE(states);
   EXPECT_EQ(states.error().code, ktls::ErrorCode::kSequenceUnknown);
 }

@@ -10,6 +10,7 @@
 
 #include "tests/unit/userspace/handshake/peers.h"
 #include "userspace/handshake/openssl/handshake.h"
+#include "userspace/handshake/openssl/libssl_name.h"
 #include "userspace/schedule/traffic_keys.h"
 
 namespace tls::test {
@@ -21,9 +22,9 @@ void restrict_to(SSL_CTX* context, ProtocolVersion version) {
 }
 
 void restrict_to(SSL_CTX* context, const CipherSuite& suite) {
-  restrict_to(context, suite.version);
-  const std::string name(suite.openssl_name);
-  if (suite.version == ProtocolVersion::kTls13) {
+  restrict_to(context, suite.version_max);
+  const std::string name = libssl_name_of(suite);
+  if (suite.serves(ProtocolVersion::kTls13)) {
     EXPECT_EQ(SSL_CTX_set_ciphersuites(context, name.c_str()), 1);
   } else {
     EXPECT_EQ(SSL_CTX_set_cipher_list(context, name.c_str()), 1);
@@ -68,14 +69,13 @@ Met meet_client(const std::shared_ptr<Context>& server, SSL_CTX* client_context,
   return {finish(ours), std::move(libssl)};
 }
 
-class WithEverySuite : public testing::TestWithParam<CipherSuite> {};
+class WithEverySuite : public testing::TestWithParam<const CipherSuite*> {};
 
-INSTANTIATE_TEST_SUITE_P(LibsslPeer, WithEverySuite,
-                         testing::ValuesIn(cipher_suites().begin(), cipher_suites().end()),
-                         [](const auto& suite) { return std::string(suite.param.name); });
+INSTANTIATE_TEST_SUITE_P(LibsslPeer, WithEverySuite, testing::ValuesIn(handshake_suites()),
+                         [](const auto& suite) { return std::string(suite.param->name); });
 
 TEST_P(WithEverySuite, ServerUnderstandsOurClientAfterFullAndResumedHandshakes) {
-  const CipherSuite& suite = GetParam();
+  const CipherSuite& suite = *GetParam();
   for (const KeyKind key : key_kinds(suite)) {
     const auto server = libssl_server(pki().serve({.key = key}));
     restrict_to(server.get(), suite);
@@ -90,7 +90,7 @@ TEST_P(WithEverySuite, ServerUnderstandsOurClientAfterFullAndResumedHandshakes) 
 }
 
 TEST_P(WithEverySuite, ClientUnderstandsOurServerAfterFullAndResumedHandshakes) {
-  const CipherSuite& suite = GetParam();
+  const CipherSuite& suite = *GetParam();
   for (const KeyKind key : key_kinds(suite)) {
     const auto server = make_server(pki().serve({.key = key}));
     const auto client = libssl_client();

@@ -167,8 +167,8 @@ void Connection::rekey_read() {
   negotiated_.read_secret =
       expect(derive_next_traffic_secret(*negotiated_.suite, negotiated_.read_secret), "secret");
   auto keys = expect(derive_traffic_keys(*negotiated_.suite, negotiated_.read_secret), "keys");
-  layer_.set_pending_read(
-      expect(ConnectionState::create(*negotiated_.suite, std::move(keys), 0, 0), "state"));
+  layer_.set_pending_read(expect(
+      ConnectionState::create(negotiated_.version, *negotiated_.suite, std::move(keys)), "state"));
   EXPECT_TRUE(layer_.change_read_state());
 }
 
@@ -212,7 +212,7 @@ std::shared_ptr<Context> make_client(const ClientOptions& options) {
 }
 
 std::vector<KeyKind> key_kinds(const CipherSuite& suite) {
-  if (suite.version == ProtocolVersion::kTls13) return {KeyKind::kEcdsa, KeyKind::kRsa};
+  if (suite.serves(ProtocolVersion::kTls13)) return {KeyKind::kEcdsa, KeyKind::kRsa};
   const bool ecdsa = suite.name.find("ECDSA") != std::string_view::npos;
   return {ecdsa ? KeyKind::kEcdsa : KeyKind::kRsa};
 }

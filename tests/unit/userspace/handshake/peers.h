@@ -13,6 +13,7 @@
 
 #include "tests/support/certificates.h"
 #include "userspace/handshake/openssl/handshake.h"
+#include "userspace/handshake/openssl/libssl_name.h"
 #include "userspace/handshake/openssl/pointers.h"
 #include "userspace/record/record_layer.h"
 
@@ -136,9 +137,9 @@ template <typename Options>
 
 template <typename Options>
 [[nodiscard]] Options only(Options options, const CipherSuite& suite) {
-  (suite.version == ProtocolVersion::kTls13 ? options.ciphersuites : options.ciphers) =
-      suite.openssl_name;
-  return only_version(std::move(options), suite.version);
+  (suite.serves(ProtocolVersion::kTls13) ? options.ciphersuites : options.ciphers) =
+      libssl_name_of(suite);
+  return only_version(std::move(options), suite.version_max);
 }
 
 // An SSL_CTX as programs make it: libssl's defaults, and the certificate of `options`.

@@ -60,7 +60,8 @@ TEST(Secrets, AreNotDerivedFromWithoutBothOfThem) {
   const CipherSuite& suite = *find_cipher_suite(0x1301);
   ApplicationSecrets secrets;
   take_keylog_line(hex_line("CLIENT_TRAFFIC_SECRET_0", std::string(64, 'a')), secrets);
-  const auto keys = derive_connection_keys(nullptr, suite, Role::kClient, std::move(secrets));
+  const auto keys = derive_connection_keys(nullptr, ProtocolVersion::kTls13, suite, Role::kClient,
+                                           std::move(secrets));
   ASSERT_FALSE(keys);
   EXPECT_EQ(keys.error().code, ktls::ErrorCode::kProtocolViolation);
 }
@@ -71,7 +72,8 @@ TEST(Secrets, OfTheClientAreWhatTheServerReadsWith) {
     ApplicationSecrets secrets;
     take_keylog_line(hex_line("CLIENT_TRAFFIC_SECRET_0", std::string(64, 'c')), secrets);
     take_keylog_line(hex_line("SERVER_TRAFFIC_SECRET_0", std::string(64, '5')), secrets);
-    return derive_connection_keys(nullptr, suite, role, std::move(secrets)).value();
+    return derive_connection_keys(nullptr, ProtocolVersion::kTls13, suite, role, std::move(secrets))
+        .value();
   };
   const ConnectionKeys client = derive(Role::kClient);
   const ConnectionKeys server = derive(Role::kServer);

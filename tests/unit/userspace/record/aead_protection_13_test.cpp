@@ -17,27 +17,21 @@ const CipherSuite& suite() {
   return test::suite_of(test::kAes128Gcm13);
 }
 
-// What opening `record` as number 0 gives: the error code, and the alert that goes with it.
-void expect_refused(Bytes record, ErrorCode code, AlertDescription alert) {
-  ConnectionState state = test::state_of(suite());
-  const auto opened = state.open(record);
-  ASSERT_FALSE(opened);
-  EXPECT_EQ(opened.error().code, code) << opened.error().detail;
-  EXPECT_EQ(opened.error().alert, code_of(alert)) << opened.error().detail;
-  EXPECT_EQ(state.sequence(), 0U);
+void expect_refused(const Bytes& record, ErrorCode code, AlertDescription alert) {
+  test::expect_refused(suite(), record, code, alert);
 }
 
-void expect_unexpected_message(Bytes record) {
-  expect_refused(std::move(record), ErrorCode::kUnexpectedMessage,
-                 AlertDescription::kUnexpectedMessage);
+void expect_unexpected_message(const Bytes& record) {
+  expect_refused(record, ErrorCode::kUnexpectedMessage, AlertDescription::kUnexpectedMessage);
 }
 
 TEST(AeadProtection13, StripsPadding) {
   Bytes record = test::record_13_of(suite(), {'h', 'i', 0, 23, 0, 0, 0, 0});
   ConnectionState state = test::state_of(suite());
-  const auto opened = state.open(record);
+  const auto opened = test::opened(state, record);
   ASSERT_TRUE(opened);
   EXPECT_EQ(opened->type, ContentType::kApplicationData);
+  EXPECT_EQ(opened->inner_size, 8U);
   EXPECT_TRUE(std::ranges::equal(opened->content, Bytes{'h', 'i', 0}));
   EXPECT_EQ(opened->content.data(), record.data() + kRecordHeaderSize);
 }
@@ -49,12 +43,11 @@ TEST(AeadProtection13, RefusesARecordOfNothingButZeros) {
 
 TEST(AeadProtection13, RefusesEveryInnerTypeThatIsNotAlertHandshakeOrApplicationData) {
   for (unsigned type = 1; type < 256; ++type) {
-    Bytes record = test::record_13_of(suite(), {1, static_cast<std::uint8_t>(type)});
+    const Bytes record = test::record_13_of(suite(), {1, static_cast<std::uint8_t>(type)});
     if (type == 21 || type == 22 || type == 23) {
-      ConnectionState state = test::state_of(suite());
-      EXPECT_TRUE(state.open(record)) << type;
+      EXPECT_TRUE(test::read_strictly(suite(), record)) << type;
     } else {
-      expect_unexpected_message(std::move(record));
+      expect_unexpected_message(record);
     }
   }
 }
@@ -62,19 +55,15 @@ TEST(AeadProtection13, RefusesEveryInnerTypeThatIsNotAlertHandshakeOrApplication
 TEST(AeadProtection13, RefusesAnEmptyHandshakeOrAlertButNotEmptyApplicationData) {
   expect_unexpected_message(test::record_13_of(suite(), {22}));
   expect_unexpected_message(test::record_13_of(suite(), {21, 0, 0}));
-  Bytes record = test::record_13_of(suite(), {23, 0, 0});
-  ConnectionState state = test::state_of(suite());
-  const auto opened = state.open(record);
-  ASSERT_TRUE(opened);
-  EXPECT_TRUE(opened->content.empty());
+  const auto read = test::read_strictly(suite(), test::record_13_of(suite(), {23, 0, 0}));
+  ASSERT_TRUE(read);
+  EXPECT_TRUE(read->content.empty());
 }
 
 TEST(AeadProtection13, CountsPaddingAgainstTheSizeOfThePlaintext) {
   Bytes inner(kPlaintextSizeMax + 1);
   inner.front() = 23;
-  Bytes largest = test::record_13_of(suite(), inner);
-  ConnectionState state = test::state_of(suite());
-  EXPECT_TRUE(state.open(largest));
+  EXPECT_TRUE(test::read_strictly(suite(), test::record_13_of(suite(), inner)));
 
   inner.push_back(0);
   expect_refused(test::record_13_of(suite(), inner), ErrorCode::kRecordOverflow,
@@ -82,9 +71,9 @@ TEST(AeadProtection13, CountsPaddingAgainstTheSizeOfThePlaintext) {
 }
 
 TEST(AeadProtection13, RefusesABodyOverTwoToTheFourteenAndTwoHundredFiftySix) {
-  expect_refused(test::with_header(23, 0x0303, Bytes(kCiphertextSizeMax13 + 1)),
+  expect_refused(test::with_header(23, 0x0303, Bytes((kPlaintextSizeMax + kExpansionMax13) + 1)),
                  ErrorCode::kRecordOverflow, AlertDescription::kRecordOverflow);
-  expect_refused(test::with_header(23, 0x0303, Bytes(kCiphertextSizeMax13)),
+  expect_refused(test::with_header(23, 0x0303, Bytes((kPlaintextSizeMax + kExpansionMax13))),
                  ErrorCode::kBadRecordMac, AlertDescription::kBadRecordMac);
 }
 
@@ -97,7 +86,7 @@ TEST(AeadProtection13, RefusesUnprotectedRecords) {
 TEST(AeadProtection13, RefusesAnotherVersionThanThreeThree) {
   Bytes record = test::record_13_of(suite(), {1, 23});
   record[2] = 0x04;
-  expect_refused(std::move(record), ErrorCode::kDecodeError, AlertDescription::kProtocolVersion);
+  expect_refused(record, ErrorCode::kDecodeError, AlertDescription::kProtocolVersion);
 }
 
 TEST(AeadProtection13, TakesARecordWithoutRoomForATagForABadMac) {
@@ -105,6 +94,44 @@ TEST(AeadProtection13, TakesARecordWithoutRoomForATagForABadMac) {
     expect_refused(test::with_header(23, 0x0303, Bytes(size)), ErrorCode::kBadRecordMac,
                    AlertDescription::kBadRecordMac);
   }
+}
+
+// The state alone, without a layer's rules: what it needs to open a record it checks itself.
+TEST(AeadProtection13, OpensNothingUnderAnotherHeader) {
+  const Bytes good = test::record_13_of(suite(), {1, 23});
+  struct Row {
+    std::size_t at;
+    std::uint8_t flip;
+    ErrorCode code;
+  };
+  for (const Row& row :
+       {Row{0, 1, ErrorCode::kUnexpectedMessage}, Row{1, 1, ErrorCode::kIllegalParameter},
+        Row{2, 7, ErrorCode::kIllegalParameter}, Row{4, 1, ErrorCode::kBadRecordMac}}) {
+    Bytes record = good;
+    record[row.at] ^= row.flip;
+    ConnectionState state = test::state_of(suite());
+    const auto opened = test::opened(state, record);
+    ASSERT_FALSE(opened) << row.at;
+    EXPECT_EQ(opened.error().code, row.code) << row.at;
+    EXPECT_EQ(state.sequence(), 0U);
+  }
+}
+
+TEST(AeadProtection13, SaysThatThereWasNoTypeInsteadOfInventingOne) {
+  Bytes record = test::record_13_of(suite(), Bytes(5));
+  ConnectionState state = test::state_of(suite());
+  const auto opened = test::opened(state, record);
+  ASSERT_TRUE(opened);
+  EXPECT_EQ(opened->type, ContentType::kInvalid);
+  EXPECT_EQ(opened->inner_size, 5U);
+  EXPECT_TRUE(opened->content.empty());
+}
+
+TEST(AeadProtection13, PadsWithZerosAfterTheType) {
+  ConnectionState state = test::state_of(suite());
+  const Bytes wire =
+      test::sealed(state, {.type = ContentType::kHandshake, .content = Bytes{1, 2}, .padding = 4});
+  EXPECT_EQ(wire, test::record_13_of(suite(), {1, 2, 22, 0, 0, 0, 0}));
 }
 
 TEST(AeadProtection13, HidesTheTypeAndAddsNoPadding) {

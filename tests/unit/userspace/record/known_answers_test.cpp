@@ -20,6 +20,9 @@ using vectors::Bytes;
 using vectors::to_hex;
 using vectors::Vector;
 
+// Of all lines together.
+constexpr std::size_t kRecords = 183;
+
 const CipherSuite& suite_of(const Vector& line) {
   return *find_cipher_suite(static_cast<std::uint16_t>(line.hex_number("suite")));
 }
@@ -27,11 +30,12 @@ const CipherSuite& suite_of(const Vector& line) {
 // The keys that the side `role` writes with.
 TrafficKeys write_keys_of(const Vector& line) {
   const bool is_client = line.text("role") == "client";
-  if (suite_of(line).version == ProtocolVersion::kTls13) {
+  if (suite_of(line).serves(ProtocolVersion::kTls13)) {
     const TrafficSecret secret(line.bytes(is_client ? "client_secret" : "server_secret"));
     return derive_traffic_keys(suite_of(line), secret).value();
   }
-  KeyBlock block = derive_key_block(suite_of(line), MasterSecret(line.bytes("master_secret")),
+  KeyBlock block = derive_key_block(suite_of(line).version_max, suite_of(line),
+                                    MasterSecret(line.bytes("master_secret")),
                                     line.bytes("client_random"), line.bytes("server_random"))
                        .value();
   return is_client ? std::move(block.client_write) : std::move(block.server_write);
@@ -43,15 +47,17 @@ std::uint64_t start_of(const Vector& line) {
 
 // tlslite-ng's explicit nonce is the sequence number.
 ConnectionState write_state_of(const Vector& line) {
-  return ConnectionState::create(suite_of(line), write_keys_of(line), start_of(line),
-                                 start_of(line))
+  const CipherSuite& suite = suite_of(line);
+  return ConnectionState::create(suite.version_max, suite, write_keys_of(line),
+                                 {.sequence = start_of(line), .explicit_nonce = start_of(line)})
       .value();
 }
 
 ConnectionState updated_state_of(const Vector& line, const Vector& update) {
-  TrafficKeys keys{.key = ktls::RecordKey(update.bytes("new_key")),
-                   .iv = ktls::RecordIv(update.bytes("new_iv"))};
-  return ConnectionState::create(suite_of(line), std::move(keys), 0, 0).value();
+  TrafficKeys keys{.key = WriteKey(update.bytes("new_key")),
+                   .iv = WriteIv(update.bytes("new_iv")),
+                   .mac_key = {}};
+  return ConnectionState::create(ProtocolVersion::kTls13, suite_of(line), std::move(keys)).value();
 }
 
 ContentType type_of(const Vector& record) {
@@ -83,27 +89,29 @@ void expect_wire(const Vector& record, const Bytes& wire, const std::string& id)
   }
 }
 
-// Seals every record of `line`, compares it, and returns what was on the wire, the padded ones
-// (which this layer reads, but does not write) from the vector. A key update is an empty entry.
+// Seals every record of `line`, compares it, and returns what was on the wire. A key update is an
+// empty entry.
 std::vector<Bytes> written(const Vector& line, std::size_t& compared) {
   std::vector<Bytes> wires;
-  ConnectionState writer = write_state_of(line);
+  RecordLayer layer;
+  layer.set_pending_write(write_state_of(line));
+  EXPECT_TRUE(layer.change_write_state());
   for (const Vector& record : line.list("records")) {
     if (record.text("op") == "key_update") {
-      writer = updated_state_of(line, record);
+      layer.set_pending_write(updated_state_of(line, record));
+      EXPECT_TRUE(layer.change_write_state());
       wires.emplace_back();
-    } else if (is_clear(record)) {
-      wires.push_back(record.bytes("wire"));
-    } else {
-      Bytes wire = test::sealed(writer, type_of(record), content_of(record));
-      if (record.has("pad") && record.number("pad") != 0) {
-        wire = record.bytes("wire");
-      } else {
-        expect_wire(record, wire, line.text("id"));
-        ++compared;
-      }
-      wires.push_back(std::move(wire));
+      continue;
     }
+    const Bytes content = content_of(record);
+    const Outgoing outgoing{.type = type_of(record),
+                            .content = content,
+                            .padding = record.has("pad") ? record.number("pad") : 0};
+    Bytes wire(layer.sealed_record_size(outgoing));
+    wire.resize(layer.seal_record(outgoing, wire).value());
+    expect_wire(record, wire, line.text("id"));
+    ++compared;
+    wires.push_back(std::move(wire));
   }
   return wires;
 }
@@ -111,48 +119,59 @@ std::vector<Bytes> written(const Vector& line, std::size_t& compared) {
 TEST(KnownAnswers, RecordsAreSealedByteForByte) {
   std::size_t compared = 0;
   for (const Vector& line : vectors::read_lines("records.jsonl")) written(line, compared);
-  EXPECT_EQ(compared, 154U);
+  EXPECT_EQ(compared, kRecords);
 }
 
-TEST(KnownAnswers, RecordsAreOpened) {
+// Opens all that `rules` let pass. A type that they do not is the last of its line.
+std::size_t read_all(const RecordRules& rules) {
   std::size_t sealed = 0;
   std::size_t opened = 0;
   for (const Vector& line : vectors::read_lines("records.jsonl")) {
     const std::vector<Vector> records = line.list("records");
     std::vector<Bytes> wires = written(line, sealed);
-    RecordLayer layer;
+    RecordLayer layer(rules);
     layer.set_pending_read(write_state_of(line));
-    ASSERT_TRUE(layer.change_read_state());
+    EXPECT_TRUE(layer.change_read_state());
     for (std::size_t i = 0; i < wires.size(); ++i) {
       const Vector& record = records[i];
       if (record.text("op") == "key_update") {
         layer.set_pending_read(updated_state_of(line, record));
-        ASSERT_TRUE(layer.change_read_state());
+        EXPECT_TRUE(layer.change_read_state());
         continue;
       }
       // tlslite-ng passes a change_cipher_spec in the clear through at any time.
-      if (is_clear(record)) continue;
+      if (is_clear(record) && !rules.takes_clear_records) continue;
       layer.feed(wires[i]);
       const auto next = layer.next_record();
-      if (record.number("type") == 24) {  // heartbeat, in the end of some lines
-        ASSERT_FALSE(next);
+      if (rules.checks_types && record.number("type") == 24) {  // heartbeat
+        EXPECT_FALSE(next);
+        if (next) return 0;
         EXPECT_EQ(next.error().code, ktls::ErrorCode::kUnexpectedMessage);
-        ASSERT_EQ(i + 1, wires.size());
+        EXPECT_EQ(i + 1, wires.size());
         continue;
       }
-      ASSERT_TRUE(next) << line.text("id") << ' ' << i << ' ' << next.error().detail;
+      EXPECT_TRUE(next) << line.text("id") << ' ' << i << ' ' << next.error().detail;
+      if (!next) return 0;
       EXPECT_EQ(std::get<Record>(*next).type, type_of(record));
       EXPECT_TRUE(std::ranges::equal(std::get<Record>(*next).content, content_of(record)));
       ++opened;
     }
   }
-  EXPECT_EQ(opened, 173U);
+  return opened;
+}
+
+TEST(KnownAnswers, RecordsAreOpened) {
+  EXPECT_EQ(read_all(kStrictRules), 173U);
+}
+
+TEST(KnownAnswers, EveryRecordIsOpenedByOpenRules) {
+  EXPECT_EQ(read_all(kOpenRules), kRecords);
 }
 
 TEST(KnownAnswers, KeyUpdateDerivesTheNextSecretAndItsKeys) {
   std::size_t updates = 0;
   for (const Vector& line : vectors::read_lines("records.jsonl")) {
-    if (suite_of(line).version != ProtocolVersion::kTls13) continue;
+    if (!suite_of(line).serves(ProtocolVersion::kTls13)) continue;
     TrafficSecret secret(
         line.bytes(line.text("role") == "client" ? "client_secret" : "server_secret"));
     for (const Vector& update : line.list("records")) {
@@ -177,8 +196,9 @@ TEST(KnownAnswers, SequenceNumbersEndWhereTlsliteEndsThem) {
       (void)test::sealed(writer, type_of(record), content_of(record));
     }
     Bytes wire(100);
-    EXPECT_EQ(writer.seal(ContentType::kApplicationData, {}, wire).error().code,
-              ktls::ErrorCode::kLimitReached);
+    EXPECT_EQ(
+        writer.seal({.type = ContentType::kApplicationData, .content = {}}, wire).error().code,
+        ktls::ErrorCode::kLimitReached);
     ++ended;
   }
   EXPECT_EQ(ended, 1U);

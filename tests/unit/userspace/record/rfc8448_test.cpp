@@ -17,7 +17,7 @@ using vectors::to_hex;
 ConnectionState state_of(const vectors::Vector& line) {
   const CipherSuite& suite = *find_cipher_suite(0x1301);
   TrafficKeys keys = derive_traffic_keys(suite, TrafficSecret(line.bytes("secret"))).value();
-  return ConnectionState::create(suite, std::move(keys), 0, 0).value();
+  return ConnectionState::create(ProtocolVersion::kTls13, suite, std::move(keys)).value();
 }
 
 ContentType type_of(const vectors::Vector& record) {

@@ -56,21 +56,41 @@ TEST(TrafficKeys, AgreeWithTlsliteForEverySuite) {
   EXPECT_EQ(suites.size(), 3U);
 }
 
-TEST(TrafficKeys, RefuseASecretThatIsNotAsLongAsTheHash) {
-  const auto of_sha256 = TrafficSecret::with_size(32);
-  const auto of_sha384 = TrafficSecret::with_size(48);
+TEST(TrafficKeys, HaveTheSizesOfEveryRowOfTls13) {
+  int rows = 0;
   for (const CipherSuite& suite : cipher_suites()) {
+    if (!suite.serves(ProtocolVersion::kTls13)) continue;
+    const auto keys = derive_traffic_keys(suite, TrafficSecret::with_size(size_of(suite.prf_hash)));
+    ASSERT_TRUE(keys) << suite.name;
+    EXPECT_EQ(keys->key.size(), suite.bulk_cipher->key_size) << suite.name;
+    // RFC 9150 section 6: key and IV are as long as the hash.
+    const bool is_integrity = suite.bulk_cipher->kind == ProtectionKind::kIntegrity;
+    EXPECT_EQ(keys->iv.size(), is_integrity ? size_of(suite.prf_hash) : 12) << suite.name;
+    EXPECT_TRUE(keys->mac_key.empty()) << suite.name;
+    ++rows;
+  }
+  EXPECT_EQ(rows, 9);
+}
+
+TEST(TrafficKeys, RefuseASecretThatIsNotAsLongAsTheHash) {
+  for (const CipherSuite& suite : cipher_suites()) {
+    if (!suite.serves(ProtocolVersion::kTls13)) continue;
     const bool is_384 = suite.prf_hash == HashAlgorithm::kSha384;
-    const auto keys = derive_traffic_keys(suite, is_384 ? of_sha256 : of_sha384);
+    const auto secret = TrafficSecret::with_size(is_384 ? 32 : 48);
+    const auto keys = derive_traffic_keys(suite, secret);
     ASSERT_FALSE(keys) << suite.name;
     EXPECT_EQ(keys.error().code, ktls::ErrorCode::kInvalidArgument);
-    EXPECT_FALSE(derive_next_traffic_secret(suite, is_384 ? of_sha256 : of_sha384));
+    EXPECT_FALSE(derive_next_traffic_secret(suite, secret));
   }
 }
 
-TEST(TrafficKeys, RefuseASuiteOfTls12) {
-  EXPECT_FALSE(derive_traffic_keys(suite_of(0xC02F), TrafficSecret::with_size(32)));
-  EXPECT_FALSE(derive_next_traffic_secret(suite_of(0xC02F), TrafficSecret::with_size(32)));
+TEST(TrafficKeys, RefuseASuiteWhoseCipherTls13CannotUse) {
+  for (const CipherSuite& suite : cipher_suites()) {
+    if (!suite.mac) continue;
+    const auto secret = TrafficSecret::with_size(size_of(suite.prf_hash));
+    EXPECT_FALSE(derive_traffic_keys(suite, secret)) << suite.name;
+    EXPECT_FALSE(derive_next_traffic_secret(suite, secret)) << suite.name;
+  }
 }
 
 }  // namespace
