@@ -1,0 +1,67 @@
+// Compute first, act last, as in bridge::Connection::adopt(), of which this is one direction.
+#include "userspace/api/kernel_install.h"
+
+#include <utility>
+
+#include "ktls/core/socket.h"
+
+namespace api {
+namespace {
+
+using ktls::Direction;
+using ktls::Reason;
+using ktls::Result;
+using tls::ConnectionState;
+
+// What the kernel cannot have, whatever it is asked.
+Reason objection_to(const ConnectionState& state) {
+  if (state.version() < tls::ProtocolVersion::kTls12) return Reason::kVersionNotInKernel;
+  if (!state.suite().bulk_cipher->kernel) return Reason::kCipherNotInKernel;
+  return Reason::kNone;
+}
+
+Reason offer(int fd, Direction direction, const ktls::CryptoInfo& info) {
+  ktls::TlsSocket socket(fd);
+  if (const auto attached = socket.attach(); !attached) {
+    return ktls::reason_of_attach(attached.error().sys_errno);
+  }
+  const auto installed = socket.install(direction, info);
+  return installed ? Reason::kNone : ktls::reason_of_install(installed.error().sys_errno);
+}
+
+}  // namespace
+
+Result<Reason> install_into_kernel(int fd, tls::RecordLayer& layer, Direction direction) {
+  const bool reads = direction == Direction::kReceive;
+  const auto& current = reads ? layer.read_state() : layer.write_state();
+  if (current && !current->is_null()) {
+    if (const Reason objection = objection_to(*current); objection != Reason::kNone) {
+      return objection;
+    }
+    if (current->records_left() == 0) {
+      return ktls::fail(ktls::Error::of(ktls::ErrorCode::kLimitReached,
+                                        "no sequence number is left for another record"));
+    }
+  }
+  KTLS_TRY(ConnectionState state, reads ? layer.release_read() : layer.release_write());
+  const tls::ProtocolVersion version = state.version();
+  const tls::CipherSuite& suite = state.suite();
+  KTLS_TRY(ktls::RecordKeys keys, ConnectionState::into_record_keys(std::move(state)));
+  KTLS_TRY(const ktls::CryptoInfo info, ktls::encode(keys));
+  const Reason refusal = offer(fd, direction, info);
+  if (refusal == Reason::kNone) return refusal;
+
+  // There is still one holder of the keys, as the kernel took nothing.
+  KTLS_TRY(ConnectionState again,
+           ConnectionState::create(
+               version, suite, {tls::WriteKey(keys.key.bytes()), tls::WriteIv(keys.iv.bytes()), {}},
+               {.sequence = keys.sequence, .explicit_nonce = keys.explicit_nonce}));
+  if (reads) {
+    layer.take_back_read(std::move(again));
+  } else {
+    layer.take_back_write(std::move(again));
+  }
+  return refusal;
+}
+
+}  // namespace api
