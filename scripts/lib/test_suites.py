@@ -9,6 +9,8 @@ REPOSITORY = Path(__file__).resolve().parents[2]
 BUILD = REPOSITORY / "build-test"
 # The kernels of scripts/vm, oldest first.
 KERNELS = ("6.1", "6.12", "newest")
+# As scripts/fuzz --list names them.
+FUZZ_TARGETS = ("c_api", "record_ssl2", "record_tls")
 UNIT_TIMEOUT_S = 300
 # A guest runs on an emulated processor, some thirty times slower than the machine under it.
 VM_TIMEOUT_S = 1200
@@ -56,6 +58,16 @@ SUITES = [
     *(Suite(f"soak/{loop}", ("tests/soak/soak.py", "--loop", loop, "--seconds", "20",
                              "--connections", "100"), needs=("openssl",), timeout_s=600)
       for loop in ("io_uring", "epoll")),
+    Suite("api/vectors", ("tests/api/vectors_test.py",), timeout_s=120),
+    Suite("api/records", ("tests/api/records_test.py",), timeout_s=120),
+    Suite("api/suites", ("tests/api/suites_test.py",), timeout_s=120),
+    Suite("api/adoption", ("tests/api/adoption_test.py",), needs=("openssl",), timeout_s=120),
+    Suite("api/install", ("tests/api/install_test.py",), needs=("cc", "pkg-config"),
+          timeout_s=120),
+    *(Suite(f"kernel/{kernel}/{name}", (f"tests/api/{script}",), needs=("vm", "openssl"),
+            timeout_s=VM_TIMEOUT_S, kernel=kernel)
+      for kernel in KERNELS
+      for name, script in (("api", "kernel_test.py"), ("adoption", "adoption_test.py"))),
     Suite("docs/man", ("tests/docs/man_test.py",), needs=("groff", "mandoc"), timeout_s=60),
     Suite("docs/readme", ("tests/docs/readme_test.py",), timeout_s=60),
     Suite("docs/demo", ("tests/docs/demo_test.py",), needs=("curl", "openssl"), timeout_s=120),

@@ -1,0 +1,32 @@
+"""Builds one program of tests/bench, optimised and without tests."""
+
+import subprocess
+import sys
+
+OPTIONS = ("--buildtype=release", "-Dbench=enabled", "-Dtests=disabled")
+
+
+def build(repository, folder, name):
+    """The path of the program; ends this one with a reason where there is none."""
+    if not (repository / "tests" / "bench" / f"{name}.cpp").exists():
+        sys.exit(f"scripts/bench: there is no tests/bench/{name}.cpp")
+    if not (folder / "build.ninja").exists():
+        _quietly(["meson", "setup", str(folder), *OPTIONS], repository)
+    program = folder / "tests" / "bench" / name
+    _quietly(["ninja", "-C", str(folder), str(program.relative_to(folder))], repository)
+    return program
+
+
+def run(command):
+    """The exit status of the command, whose output is shown as it comes."""
+    return subprocess.run([str(word) for word in command], check=False).returncode
+
+
+def _quietly(command, repository):
+    try:
+        done = subprocess.run(command, cwd=repository, text=True, stdout=subprocess.PIPE,
+                              stderr=subprocess.STDOUT, check=False)
+    except FileNotFoundError:
+        sys.exit(f"scripts/bench: {command[0]} is not installed: run scripts/setup")
+    if done.returncode != 0:
+        sys.exit(f"scripts/bench: {' '.join(command)} failed:\n{done.stdout}")

@@ -1,0 +1,686 @@
+// The acts of a fuzzed session, and what has to hold after each.
+#include "tests/fuzz/record_session.h"
+
+#include <algorithm>
+#include <array>
+#include <iterator>
+#include <string>
+#include <variant>
+
+#include "tests/fuzz/require.h"
+
+namespace tls::fuzz {
+namespace {
+
+using ktls::Error;
+using ktls::ErrorCode;
+using Bytes = std::vector<std::uint8_t>;
+
+// An input of a few bytes may not take seconds: acts, and records that one of them makes.
+constexpr std::size_t kActsMax = 200;
+constexpr std::size_t kFragmentsMax = 40;
+// Content that is at least this long is not found by chance where it should not be.
+constexpr std::size_t kSearchedSizeMin = 16;
+constexpr std::size_t kPaddingMax = 300;
+
+bool is_content_type(ContentType type) {
+  return type >= ContentType::kChangeCipherSpec && type <= ContentType::kApplicationData;
+}
+
+bool is_ssl2_version(std::uint16_t version) {
+  return version == 0x0002 || version == 0x0200;
+}
+
+// Bytes that look like nothing else here (xorshift).
+Bytes noise(std::size_t size, std::uint64_t seed) {
+  Bytes bytes(size);
+  std::uint64_t state = seed * 0x9e3779b97f4a7c15U + 1;
+  for (std::uint8_t& byte : bytes) {
+    state ^= state << 13U;
+    state ^= state >> 7U;
+    state ^= state << 17U;
+    byte = static_cast<std::uint8_t>(state);
+  }
+  return bytes;
+}
+
+ktls::Result<ConnectionState> make_state(const Epoch& epoch, std::uint64_t number) {
+  const BulkCipher& cipher = *epoch.suite->bulk_cipher;
+  const bool is_13 = epoch.version == ProtocolVersion::kTls13;
+  const bool has_mac = epoch.suite->mac && epoch.version != ProtocolVersion::kSsl2;
+  TrafficKeys keys;
+  keys.key = WriteKey(noise(cipher.key_size, 3 * number));
+  keys.iv = WriteIv(noise(is_13 ? iv_size_13(cipher) : cipher.iv_size, 3 * number + 1));
+  keys.mac_key = MacKey(noise(has_mac ? size_of(*epoch.suite->mac) : 0, 3 * number + 2));
+  const Bytes block = noise(cipher.block_size, number);
+  return ConnectionState::create(epoch.version, *epoch.suite, std::move(keys),
+                                 {.sequence = epoch.sequence,
+                                  .explicit_nonce = number,
+                                  .encrypt_then_mac = epoch.encrypt_then_mac,
+                                  .fixed_iv_block = block});
+}
+
+bool same_error(const Error& a, const Error& b) {
+  return a.code == b.code && a.alert == b.alert && a.detail == b.detail;
+}
+
+// BEAST's remedy, for application data.
+bool splits_first_byte(const ConnectionState& state) {
+  return state.suite().bulk_cipher->kind == ProtectionKind::kCbc &&
+         state.version() <= ProtocolVersion::kTls10;
+}
+
+// Content of one record where SSLv2 pads: its header says 14 bits, of which the MAC takes 16 bytes
+// and the padding a block.
+constexpr std::size_t kSsl2PaddedContentMax = kSsl2LongBodyMax - 16 - kSsl2BlockSize;
+
+// RFC 8446 appendix D.4: a change_cipher_spec is there for middleboxes, which have no keys.
+bool travels_in_clear(const ConnectionState& state, ContentType type) {
+  return state.version() == ProtocolVersion::kTls13 && type == ContentType::kChangeCipherSpec;
+}
+
+// `is_ssl2`: the reader's keys are, so that nothing else can come.
+std::size_t header_size_for(std::uint8_t first, bool is_ssl2, const RecordRules& rules) {
+  if (is_ssl2) return ssl2_header_size_of(first);
+  return rules.takes_ssl2 ? header_size_of(first) : kRecordHeaderSize;
+}
+
+template <class T>
+void require_same_error(const ktls::Result<T>& result, const Error& error) {
+  require(!result && same_error(result.error(), error), "a dead direction answers its error");
+}
+
+template <class T>
+void require_refused(const ktls::Result<T>& result) {
+  require(!result && result.error().code == ErrorCode::kProtocolViolation,
+          "a released direction is refused");
+}
+
+}  // namespace
+
+enum class RecordSession::Damage : std::uint8_t {
+  kNone,
+  kBits,
+  kByte,
+  kTruncated,
+  kDuplicated,
+  kDropped,
+  kExtended,
+  kHeader,
+};
+
+RecordSession::RecordSession(const Ground& ground, Input& input) : ground_(ground), input_(input) {
+  restart();
+}
+
+void RecordSession::run() {
+  using Act = void (RecordSession::*)();
+  static constexpr std::array<Act, 16> kActs = {
+      &RecordSession::send,           &RecordSession::change_states,
+      &RecordSession::send,           &RecordSession::feed_raw,
+      &RecordSession::send,           &RecordSession::feed_crafted,
+      &RecordSession::send,           &RecordSession::set_limits,
+      &RecordSession::set_early_data, &RecordSession::set_versions,
+      &RecordSession::set_writing,    &RecordSession::release_read,
+      &RecordSession::release_write,  &RecordSession::close,
+      &RecordSession::send,           &RecordSession::change_without_pending,
+  };
+  for (std::size_t act = 0; act < kActsMax && !input_.empty(); ++act) {
+    (this->*kActs[input_.below(kActs.size())])();
+    if (error_) {
+      check_error(*error_);
+      restart();
+    }
+  }
+}
+
+void RecordSession::restart() {
+  reader_ = RecordLayer(ground_.rules);
+  peer_ = RecordLayer(ground_.rules);
+  ++epoch_;
+  sent_.clear();
+  wire_.clear();
+  queue_.clear();
+  opened_.clear();
+  error_.reset();
+  is_whole_ = true;
+  is_13_in_clear_ = false;
+  handshake_finished_ = false;
+  has_opened_protected_ = false;
+  receive_limit_ = kPlaintextSizeMax;
+  expansion_max_ = kExpansionMax;
+  fragment_size_max_ = kPlaintextSizeMax;
+  pads_ = false;
+  wire_version_ = ground_.wire_versions.front();
+  reader_.set_version(wire_version_);
+  peer_.set_version(wire_version_);
+}
+
+bool RecordSession::is_ssl2() const {
+  const auto& state = reader_.read_state();
+  return state && !state->is_null() && state->version() == ProtocolVersion::kSsl2;
+}
+
+// The next record of the peer is the next one of the reader.
+bool RecordSession::in_step() const {
+  return is_whole_ && reader_.unread().empty() && queue_.empty() &&
+         (reader_.read_state()->is_null() ||
+          reader_.read_state()->sequence() == peer_.write_state()->sequence());
+}
+
+// --- acts: settings ----------------------------------------------------------------------------
+
+void RecordSession::change_states() {
+  const Epoch epoch = ground_.draw_epoch(input_);
+  auto reading = make_state(epoch, epoch_ + 1);
+  auto writing = make_state(epoch, epoch_ + 1);
+  require(reading.has_value() == writing.has_value(), "a state is made again as before");
+  if (!reading) {
+    const ErrorCode code = reading.error().code;
+    require(code == ErrorCode::kUnsupported || code == ErrorCode::kInvalidArgument,
+            "a state is made, or said to be impossible", reading.error().detail);
+    return;
+  }
+  ++epoch_;
+  is_whole_ = reader_.unread().empty();
+  reader_.set_pending_read(*std::move(reading));
+  peer_.set_pending_write(*std::move(writing));
+  require(reader_.change_read_state().has_value(), "a pending state becomes current");
+  require(peer_.change_write_state().has_value(), "a pending state becomes current");
+}
+
+void RecordSession::change_without_pending() {
+  require_refused(reader_.change_read_state());
+  require_refused(peer_.change_write_state());
+}
+
+void RecordSession::set_limits() {
+  receive_limit_ = input_.flag() ? kPlaintextSizeMax : input_.below(kPlaintextSizeMax + 1);
+  expansion_max_ = input_.flag() ? kExpansionMax : kExpansionMax13;
+  is_exact_ = input_.flag();
+  reader_.set_receive_limit(receive_limit_);
+  reader_.set_expansion_max(expansion_max_);
+}
+
+void RecordSession::set_early_data() {
+  reader_.set_early_data(input_.flag());
+  reader_.set_early_data_max(input_.below(0x10000));
+  require(reader_.early_data_skipped() == 0, "early data is counted anew");
+}
+
+void RecordSession::set_versions() {
+  wire_version_ = input_.one_of(ground_.wire_versions);
+  is_13_in_clear_ = input_.flag();
+  handshake_finished_ = input_.flag();
+  reader_.set_version(wire_version_, is_13_in_clear_);
+  peer_.set_version(wire_version_, is_13_in_clear_);
+  reader_.set_handshake_finished(handshake_finished_);
+}
+
+void RecordSession::set_writing() {
+  fragment_size_max_ = input_.flag() ? kPlaintextSizeMax : 1 + input_.below(kPlaintextSizeMax);
+  peer_.set_fragment_size_max(fragment_size_max_);
+  pads_ = input_.flag();
+  const std::size_t padding = input_.below(kPaddingMax);
+  peer_.set_padding_policy(!pads_ ? PaddingPolicy()
+                                  : [padding](std::size_t, ContentType, std::size_t padding_max) {
+                                      require(padding_max <= kPlaintextSizeMax, "padding fits");
+                                      return padding;
+                                    });
+  const Bytes block = noise(input_.flag() ? 16 : 8, input_.byte());
+  if (peer_.write_state()) peer_.write_state()->set_fixed_iv_block(block);
+}
+
+// --- acts: ends --------------------------------------------------------------------------------
+
+void RecordSession::release_read() {
+  const bool is_null = reader_.read_state()->is_null();
+  const bool is_buffered = !reader_.unread().empty();
+  const std::uint64_t sequence = reader_.read_state()->sequence();
+  auto released = reader_.release_read();
+  require(released.has_value() == (!is_null && !is_buffered), "release_read() gives what it may");
+  if (!released) {
+    require(released.error().code == ErrorCode::kProtocolViolation, "and says why not");
+    return;
+  }
+  require(released->sequence() == sequence, "a released state goes on where it was");
+  const auto kernel = released->suite().bulk_cipher->kernel;
+  const auto keys = ConnectionState::into_record_keys(*std::move(released));
+  require(!keys || (kernel && keys->sequence == sequence), "keys of the state that was released");
+  require_refused(reader_.next_record());
+  require_refused(reader_.change_read_state());
+  require_refused(reader_.release_read());
+  restart();
+}
+
+void RecordSession::release_write() {
+  const bool is_null = peer_.write_state()->is_null();
+  auto released = peer_.release_write();
+  require(released.has_value() == !is_null, "release_write() gives what it may");
+  if (!released) {
+    require(released.error().code == ErrorCode::kProtocolViolation, "and says why not");
+    return;
+  }
+  Bytes wire(64);
+  require_refused(peer_.seal(ContentType::kApplicationData, {}, wire));
+  require(peer_.sealed_size(1) == 0, "a released direction has no size");
+  restart();
+}
+
+void RecordSession::close() {
+  reader_.close_read();
+  peer_.close_write();
+  require_refused(reader_.next_record());
+  Bytes wire(64);
+  require_refused(peer_.seal(ContentType::kApplicationData, {}, wire));
+  require(!reader_.read_state() && !peer_.write_state(), "a closed direction has no state");
+  restart();
+}
+
+// --- acts: what a peer without keys can do -------------------------------------------------------
+
+void RecordSession::feed_raw() {
+  const auto bytes = input_.bytes(1 + input_.below(0x100));
+  queue_.assign(bytes.begin(), bytes.end());
+  is_whole_ = is_whole_ && reader_.read_state()->is_null();
+  pump();
+}
+
+// A header of any kind, and a body that goes with it, or nearly so.
+void RecordSession::feed_crafted() {
+  const std::size_t form = input_.below(3);
+  const auto first = input_.byte();
+  const std::size_t size = input_.flag() ? input_.below(0x10000) : input_.below(0x40);
+  if (form == 0) {
+    const auto version = static_cast<std::uint16_t>(
+        input_.flag() ? input_.one_of(ground_.wire_versions) : input_.number(2));
+    queue_.resize(kRecordHeaderSize);
+    encode_record_header(
+        {.type = static_cast<ContentType>(first), .version = version, .body_size = size},
+        std::span(queue_).first<kRecordHeaderSize>());
+  } else {
+    std::array<std::uint8_t, 3> header{};
+    const auto encoded = encode_ssl2_header({.type = ContentType::kHandshake,
+                                             .version = 0,
+                                             .body_size = size % (kSsl2LongBodyMax + 1),
+                                             .is_ssl2 = true,
+                                             .security_escape = form == 1 && (first & 1U) != 0,
+                                             .padding = form == 1 ? first : std::uint8_t{0}},
+                                            header);
+    require(encoded.has_value(), "a header that can be encoded");
+    queue_.assign(header.begin(), std::next(header.begin(), static_cast<std::ptrdiff_t>(*encoded)));
+  }
+  const Bytes body = noise(size, first);
+  queue_.insert(queue_.end(), body.begin(), body.end());
+  is_whole_ = is_whole_ && reader_.read_state()->is_null();
+  pump();
+}
+
+// --- acts: sealed records ------------------------------------------------------------------------
+
+ContentType RecordSession::draw_type() {
+  const std::uint8_t byte = input_.byte();
+  if ((byte & 0x80U) == 0) return static_cast<ContentType>(20 + byte % 4);
+  return static_cast<ContentType>(input_.byte());
+}
+
+Bytes RecordSession::draw_content() {
+  const std::size_t kind = input_.below(4);
+  std::size_t size = kind == 0   ? input_.below(0x40)
+                     : kind == 1 ? input_.below(0x400)
+                     : kind == 2 ? kPlaintextSizeMax - 8 + input_.below(16)
+                                 : 1;
+  size = std::min(size, kFragmentsMax * fragment_size_max_);
+  return noise(size, input_.byte());
+}
+
+std::vector<RecordSession::Content> RecordSession::fragments_of(const Content& content) const {
+  const ConnectionState& state = *peer_.write_state();
+  std::vector<Content> fragments;
+  std::span<const std::uint8_t> rest = content.bytes;
+  const bool splits =
+      content.type == ContentType::kApplicationData && rest.size() > 1 && splits_first_byte(state);
+  const bool is_padded_ssl2 = state.version() == ProtocolVersion::kSsl2 &&
+                              state.suite().bulk_cipher->kind == ProtectionKind::kCbc;
+  const std::size_t fragment_max =
+      is_padded_ssl2 ? std::min(fragment_size_max_, kSsl2PaddedContentMax) : fragment_size_max_;
+  std::size_t size_max = splits                                  ? 1
+                         : travels_in_clear(state, content.type) ? rest.size()
+                                                                 : fragment_max;
+  do {
+    const auto part = rest.first(std::min(rest.size(), size_max));
+    fragments.push_back({content.type, Bytes(part.begin(), part.end())});
+    rest = rest.subspan(part.size());
+    size_max = fragment_max;
+  } while (!rest.empty());
+  return fragments;
+}
+
+void RecordSession::remember(std::uint64_t sequence, const std::vector<Content>& contents) {
+  for (const Content& content : contents) sent_[{epoch_, sequence++}] = content;
+}
+
+std::optional<RecordSession::Sealed> RecordSession::seal() {
+  Sealed sealed;
+  const Content content{draw_type(), draw_content()};
+  sealed.is_single = input_.flag();
+  const ConnectionState& state = *peer_.write_state();
+  const std::uint64_t sequence = state.sequence();
+  const bool is_clear = state.is_null() || travels_in_clear(state, content.type);
+  ktls::Result<std::size_t> size = 0;
+  if (sealed.is_single) {
+    sealed.padding = input_.flag() ? input_.below(kPaddingMax) : 0;
+    const Outgoing outgoing{
+        .type = content.type, .content = content.bytes, .padding = sealed.padding};
+    sealed.wire.resize(
+        std::max(peer_.sealed_record_size(outgoing), kRecordHeaderSize + content.bytes.size()));
+    size = peer_.seal_record(outgoing, sealed.wire);
+    sealed.contents = {content};
+  } else {
+    const std::size_t size_max = peer_.sealed_size(content.bytes.size());
+    sealed.wire.resize(size_max);
+    sealed.contents = fragments_of(content);
+    size = peer_.seal(content.type, content.bytes, sealed.wire);
+    require(!size || pads_ || splits_first_byte(state) || travels_in_clear(state, content.type) ||
+                *size == size_max,
+            "sealed_size() is exact where nothing is padded or split");
+    if (pads_) sealed.padding = kPaddingMax;
+  }
+  if (!size) {
+    check_seal_error(size.error());
+    return std::nullopt;
+  }
+  require(*size <= sealed.wire.size(), "seal() writes what sealed_size() says, at most");
+  sealed.wire.resize(*size);
+  if (!is_clear) remember(sequence, sealed.contents);
+  return sealed;
+}
+
+// The record that is sealed to see whether anything can be is not sent: the reader misses it.
+void RecordSession::check_seal_error(const Error& error) {
+  require(error.code == ErrorCode::kInvalidArgument || error.code == ErrorCode::kLimitReached,
+          "seal() refuses what cannot be sealed", error.detail);
+  is_whole_ = false;
+  const std::array<std::uint8_t, 1> byte{};
+  Bytes wire(peer_.sealed_size(1));
+  const auto sealed = peer_.seal(ContentType::kApplicationData, byte, wire);
+  require(sealed || sealed.error().code == ErrorCode::kLimitReached,
+          "what was refused leaves the direction as it was",
+          error.detail + "; then: " + (sealed ? std::string() : sealed.error().detail));
+}
+
+// Whether anything differs now.
+bool RecordSession::damages(Bytes& wire) {
+  // Five records in twelve stay whole.
+  const auto damage = static_cast<Damage>(std::max<std::size_t>(input_.below(12), 4) - 4);
+  const Bytes whole = wire;
+  switch (damage) {
+    case Damage::kNone:
+      break;
+    case Damage::kBits:
+      for (std::size_t left = 1 + input_.below(3); left > 0; --left) {
+        const std::size_t bit = input_.below(8 * wire.size());
+        wire[bit / 8] ^= static_cast<std::uint8_t>(1U << bit % 8);
+      }
+      break;
+    case Damage::kByte:  // near the end, where MAC and padding are
+      wire[wire.size() - 1 - input_.below(std::min<std::size_t>(wire.size(), 0x100))] =
+          input_.byte();
+      break;
+    case Damage::kTruncated:
+      wire.resize(input_.below(wire.size()));
+      break;
+    case Damage::kDuplicated:
+      wire.insert(wire.end(), whole.begin(), whole.end());
+      break;
+    case Damage::kDropped:
+      wire.clear();
+      break;
+    case Damage::kExtended: {
+      const auto more = input_.bytes(input_.below(0x20));
+      wire.insert(wire.end(), more.begin(), more.end());
+      break;
+    }
+    case Damage::kHeader:
+      wire[input_.below(std::min(wire.size(), kRecordHeaderSize))] = input_.byte();
+      break;
+  }
+  return wire != whole;
+}
+
+void RecordSession::send() {
+  const bool was_in_step = in_step();
+  const bool was_clear = reader_.read_state()->is_null();
+  const bool was_empty = reader_.unread().empty();
+  auto sealed = seal();
+  if (!sealed) return;
+  const bool is_damaged = damages(sealed->wire);
+  const bool is_body = sealed->is_single && input_.flag();
+  const bool must = must_arrive(*sealed);
+  const bool is_clear =
+      was_clear || travels_in_clear(*peer_.write_state(), sealed->contents.front().type);
+  if (is_body) {
+    opened_.clear();
+    open_body_of(sealed->wire);
+  } else {
+    queue_ = sealed->wire;
+    pump();
+  }
+  if (is_damaged) {
+    is_whole_ = is_whole_ && was_clear;
+    // Content that was sent in the clear is no secret, and stays where it was fed.
+    if (!is_clear && was_empty) check_wiped(*sealed);
+  } else if (was_in_step && must) {
+    check_arrived(*sealed);
+  } else if (!was_in_step && !was_clear) {
+    is_whole_ = false;  // a stream cipher has gone on with it
+  }
+}
+
+// --- delivery ------------------------------------------------------------------------------------
+
+void RecordSession::pump() {
+  opened_.clear();
+  if (is_exact_) open_all();  // says what it needs
+  while (!queue_.empty() && !error_) {
+    const auto unread = reader_.unread();
+    const std::size_t taken = is_exact_ ? std::min(need_, queue_.size()) : queue_.size();
+    // A buffer of just that size, so that ASan sees what is read past it, or in the old one.
+    Bytes fresh(unread.size() + taken);
+    const auto end = std::ranges::copy(unread, fresh.begin()).out;
+    std::copy_n(queue_.begin(), taken, end);
+    queue_.erase(queue_.begin(), std::next(queue_.begin(), static_cast<std::ptrdiff_t>(taken)));
+    wire_ = std::move(fresh);
+    reader_.feed(wire_);
+    const std::size_t opened = opened_.size();
+    open_all();
+    require(!is_exact_ || opened_.size() == opened || reader_.unread().empty(),
+            "nothing past a record was asked for");
+  }
+}
+
+RecordSession::Before RecordSession::before(std::span<std::uint8_t> place) const {
+  const ConnectionState& state = *reader_.read_state();
+  return {place, Bytes(place.begin(), place.end()), state.sequence(), state.records_left(),
+          state.is_null()};
+}
+
+void RecordSession::open_all() {
+  for (;;) {
+    const Before was = before(reader_.unread());
+    const auto next = reader_.next_record();
+    if (!next) {
+      error_ = next.error();
+      failed_.assign(reader_.unread().begin(), reader_.unread().end());
+      return;
+    }
+    if (const auto* need = std::get_if<NeedBytes>(&*next)) {
+      check_need(need->count);
+      need_ = need->count;
+      return;
+    }
+    require(reader_.unread().size() < was.place.size(), "a record is taken from what was fed");
+    check_record(std::get<Record>(*next), was);
+  }
+}
+
+// As a caller does that takes headers apart for itself. The body is what came, whatever its header
+// says of its size.
+void RecordSession::open_body_of(std::span<const std::uint8_t> wire) {
+  if (wire.empty()) return;
+  const std::size_t header_size = header_size_for(wire[0], is_ssl2(), ground_.rules);
+  if (wire.size() < header_size) return;
+  RecordHeader header{};
+  if (header_size == kRecordHeaderSize) {
+    header = decode_record_header(wire.first<kRecordHeaderSize>());
+  } else {
+    const auto decoded = decode_ssl2_header(wire.first(header_size));
+    if (!decoded) return;
+    header = *decoded;
+  }
+  const auto rest = wire.subspan(header_size);
+  Bytes body(rest.begin(), rest.end());
+  const Before was = before(body);
+  const auto record = reader_.open_body(header, body);
+  if (record) {
+    check_record(*record, was);
+  } else {
+    error_ = record.error();
+    failed_ = body;
+  }
+}
+
+// --- what has to hold ----------------------------------------------------------------------------
+
+void RecordSession::check_need(std::size_t count) const {
+  const auto unread = reader_.unread();
+  require(count > 0, "NeedBytes asks for something");
+  require(count == reader_.bytes_wanted(), "NeedBytes asks for what bytes_wanted() says");
+  if (unread.empty()) {
+    require(count <= (ground_.rules.takes_ssl2 ? 2 : kRecordHeaderSize),
+            "NeedBytes asks for a header at most");
+    return;
+  }
+  const std::size_t header_size = header_size_for(unread[0], is_ssl2(), ground_.rules);
+  if (unread.size() < header_size) {
+    require(count == header_size - unread.size(), "NeedBytes asks for the header's rest");
+    return;
+  }
+  const std::size_t body_size = header_size == kRecordHeaderSize
+                                    ? std::size_t{unread[3]} << 8U | unread[4]
+                                : header_size == 2 ? (unread[0] & 0x7fU) << 8U | unread[1]
+                                                   : (unread[0] & 0x3fU) << 8U | unread[1];
+  require(count + unread.size() == header_size + body_size, "NeedBytes asks for the record's rest");
+}
+
+void RecordSession::check_error(const Error& error) {
+  require(!error.detail.empty(), "an error says what was wrong");
+  require(error.code != ErrorCode::kCrypto, "no input makes libcrypto fail", error.detail);
+  require(error.alert != Error::kNoAlert, "an error of the peer's has its alert", error.detail);
+  std::array<std::uint8_t, 8> body{};
+  const RecordHeader header{
+      .type = ContentType::kAlert, .version = kRecordVersion, .body_size = body.size()};
+  require_same_error(reader_.next_record(), error);
+  require_same_error(reader_.open_body(header, body), error);
+  require_same_error(reader_.change_read_state(), error);
+  require_same_error(reader_.release_read(), error);
+  require_same_error(reader_.next_record(), error);  // nor did any of these revive it
+}
+
+void RecordSession::check_clear_record(const Record& record, const Before& before) const {
+  if (!before.is_null) {
+    require(ground_.rules.takes_clear_records &&
+                reader_.read_state()->version() == ProtocolVersion::kTls13,
+            "no record in the clear is taken under keys");
+    require(record.type == ContentType::kChangeCipherSpec ||
+                (record.type == ContentType::kAlert && record.content.size() <= 2 &&
+                 !has_opened_protected_),
+            "only change_cipher_spec and a first alert come in the clear");
+  }
+  const auto at = static_cast<std::size_t>(record.content.data() - before.place.data());
+  require(
+      std::ranges::equal(record.content, std::span(before.copy).subspan(at, record.content.size())),
+      "a record in the clear is what was fed");
+}
+
+void RecordSession::check_record(const Record& record, const Before& before) {
+  const auto content = record.content;
+  require(content.data() >= before.place.data() &&
+              content.data() + content.size() <= before.place.data() + before.place.size(),
+          "content lies in what was fed");
+  require(content.size() <= receive_limit_, "content keeps the receive limit");
+  require(record.header.type == record.type, "a record's header says its type");
+  opened_.push_back({record.type, Bytes(content.begin(), content.end())});
+  // Neither tells alone: the first record leaves as many as before, and the last number of all
+  // stays.
+  const ConnectionState& state = *reader_.read_state();
+  const bool is_counted =
+      state.sequence() != before.sequence || state.records_left() != before.records_left;
+  if (before.is_null || !is_counted) return check_clear_record(record, before);
+  has_opened_protected_ = true;
+
+  const auto sent = sent_.find({epoch_, before.sequence});
+  require(sent != sent_.end(), "only what the peer sealed under this number opens");
+  Bytes expected = sent->second.bytes;
+  if (!is_ssl2()) {
+    require(record.type == sent->second.type, "a record opens with the type it was sealed with");
+  } else {
+    require(record.type ==
+                (handshake_finished_ ? ContentType::kApplicationData : ContentType::kHandshake),
+            "SSLv2's records have the handshake's type until it is over");
+    // The MAC covers the padding, but not the header that says how long it is.
+    if (state.suite().bulk_cipher->kind == ProtectionKind::kCbc) {
+      const std::size_t padding = kSsl2BlockSize - expected.size() % kSsl2BlockSize;
+      expected.insert(expected.end(), padding, static_cast<std::uint8_t>(padding - 1));
+    }
+    expected.resize(expected.size() -
+                    std::min<std::size_t>(expected.size(), record.header.padding));
+  }
+  require(std::ranges::equal(content, expected), "a record opens to what was sealed");
+}
+
+// Whether a sealed message has to open, given that it comes whole and in step.
+bool RecordSession::must_arrive(const Sealed& sealed) const {
+  const ConnectionState& state = *reader_.read_state();
+  const bool is_null = state.is_null();
+  const bool is_13 = is_null ? is_13_in_clear_ : state.version() == ProtocolVersion::kTls13;
+  const bool has_ssl2_header = is_null ? is_ssl2_version(wire_version_) : is_ssl2();
+  if (has_ssl2_header && !ground_.rules.takes_ssl2) return false;
+  const bool has_major_3 = has_ssl2_header || !is_null || wire_version_ >> 8U == 3;
+  if (ground_.rules.checks_headers && !has_major_3) return false;
+  if (is_null && reader_.skips_early_data()) return false;
+  const std::size_t expansion = is_13 ? kExpansionMax13 : expansion_max_;
+  // Of an empty record; another one has at most a block more, of padding.
+  const std::size_t overhead =
+      is_null ? 0 : state.sealed_size(0) + state.suite().bulk_cipher->block_size;
+  return std::ranges::all_of(sealed.contents, [&](const Content& content) {
+    const std::size_t padded = content.bytes.size() + (is_13 ? sealed.padding : 0);
+    return is_content_type(content.type) && !content.bytes.empty() && padded <= receive_limit_ &&
+           padded + overhead <= receive_limit_ + (is_null ? 0 : expansion) &&
+           !(is_13 && !is_null && content.type == ContentType::kChangeCipherSpec);
+  });
+}
+
+void RecordSession::check_arrived(const Sealed& sealed) const {
+  require(!error_, "what was sealed opens", error_ ? error_->detail : std::string());
+  require(opened_.size() == sealed.contents.size(), "every record that was sealed opens");
+  require(reader_.unread().empty(), "and nothing is left of it");
+  for (std::size_t i = 0; i < opened_.size(); ++i) {
+    require(opened_[i].bytes == sealed.contents[i].bytes, "a record opens to what was sealed");
+  }
+}
+
+// A record that does not authenticate leaves nothing of its content behind.
+void RecordSession::check_wiped(const Sealed& sealed) const {
+  if (!error_ || error_->code != ErrorCode::kBadRecordMac || !opened_.empty()) return;
+  const ProtectionKind kind = reader_.read_state()->suite().bulk_cipher->kind;
+  if (kind == ProtectionKind::kNull || kind == ProtectionKind::kIntegrity) return;
+  for (const Content& content : sealed.contents) {
+    if (content.bytes.size() < kSearchedSizeMin) continue;
+    const auto head = std::span(content.bytes).first(kSearchedSizeMin);
+    require(std::search(failed_.begin(), failed_.end(), head.begin(), head.end()) == failed_.end(),
+            "content that did not authenticate is wiped", error_->detail);
+  }
+}
+
+}  // namespace tls::fuzz
