@@ -48,6 +48,12 @@ bool is_tcp(int fd) {
          protocol == IPPROTO_TCP;
 }
 
+// Whether what reads as an orderly end was a reset, whose error a send of the other pump met first.
+// To be asked while we may still write: a FIN alone leaves that direction open.
+bool was_reset(int fd) {
+  return is_tcp(fd) && is_gone(fd);
+}
+
 // What one relay's tasks share.
 struct Relay {
   Loop& loop;
@@ -92,6 +98,9 @@ Task<Result<void>> pump_from_peer(Relay& relay) {
       continue;
     }
     if (std::holds_alternative<EndOfStream>(*step)) {
+      if (!relay.has_sent_all && was_reset(relay.connection.fd())) {
+        co_return relay.fail_receiving(Error::system(ECONNRESET, "the TLS peer"));
+      }
       co_return relay.fail_receiving(
           Error::of(ErrorCode::kEndOfStream, "the peer closed without close_notify"));
     }
@@ -118,8 +127,7 @@ Task<Result<void>> pump_to_peer(Relay& relay) {
       continue;
     }
     if (relay.failure) co_return ktls::fail(*relay.failure);
-    // Whose reset met a send of the other pump first, reads as if it had ended in order.
-    if (!relay.has_received_all && is_tcp(relay.plain_fd) && is_gone(relay.plain_fd)) {
+    if (!relay.has_received_all && was_reset(relay.plain_fd)) {
       co_return relay.fail_sending(Error::system(ECONNRESET, "the plain side"));
     }
     auto closed = co_await relay.connection.send_alert(relay.scope, AlertDescription::kCloseNotify);

@@ -2,6 +2,7 @@
 #include <string>
 
 #include <gtest/gtest.h>
+#include <sys/socket.h>
 
 #include "tests/unit/userspace/bridge/bridge_fixture.h"
 
@@ -150,6 +151,24 @@ TEST_P(Relaying, ReportsAResetOfThePlainSideAndSendsNoCloseNotify) {
     static_cast<void>(co_await stage.tls.read_to_end());
     EXPECT_FALSE(stage.tls.saw_close_notify());
     EXPECT_TRUE(stage.tls.was_reset());
+  });
+  EXPECT_EQ(bridge.report.ending, Ending::kReset) << bridge.report.detail;
+}
+
+// A send that waits is told of the reset, and then reading ends as if all had come.
+TEST_P(Relaying, ReportsAResetOfThePeerThatMeetsASend) {
+  const BridgeSide bridge = run([](Stage& stage) -> Task<void> {
+    const int small = 4096;
+    ::setsockopt(stage.bridge.tls_fd, SOL_SOCKET, SO_SNDBUF, &small, sizeof small);
+    ::setsockopt(stage.tls.fd(), SOL_SOCKET, SO_RCVBUF, &small, sizeof small);
+    co_await exchange(stage);
+    const bool answered = co_await stage.plain.write(pattern_text(500'000));
+    EXPECT_TRUE(answered);
+    co_await stage.sleep(milliseconds(20));
+    const bool asked = co_await stage.tls.write(pattern_text(30'000));
+    EXPECT_TRUE(asked);
+    stage.tls.reset();
+    co_await expect_plain_reset(stage);
   });
   EXPECT_EQ(bridge.report.ending, Ending::kReset) << bridge.report.detail;
 }
