@@ -209,8 +209,9 @@ Result<tls::TrafficSecret> Layer::key_update(std::uint16_t id, bool received, By
   if (suite == nullptr || !is_for_tls13(*suite)) {
     return not_usable("key update: no such suite, or none that TLS 1.3 can use");
   }
-  if (secret.size() != tls::size_of(suite->prf_hash))
+  if (secret.size() != tls::size_of(suite->prf_hash)) {
     return out_of_range("a traffic secret's size");
+  }
   KTLS_TRY(tls::TrafficSecret next, derive_next_traffic_secret(*suite, tls::TrafficSecret(secret)));
   KTLS_TRY(tls::TrafficKeys keys, derive_traffic_keys(*suite, next));
   KTLS_TRY(ConnectionState state,
@@ -300,9 +301,11 @@ Result<void> Layer::set_fixed_iv_block(Bytes block) {
 
 void Layer::feed(Bytes bytes) {
   const std::size_t unread = records_.unread().size();
-  buffer_.reserve(unread + bytes.size());  // before anything changes: it may throw
   const std::size_t done = buffer_.size() - unread;
-  if (done != 0) ::explicit_bzero(buffer_.data(), done);  // plaintext
+  // Plaintext: wiped before a larger buffer takes the place of this one, which is then freed.
+  if (done != 0) ::explicit_bzero(buffer_.data(), done);
+  buffer_.reserve(buffer_.size() + bytes.size());  // may throw, and what is unread is still there
+  records_.feed(std::span(buffer_).subspan(done));
   buffer_.erase(buffer_.begin(), buffer_.begin() + static_cast<std::ptrdiff_t>(done));
   buffer_.insert(buffer_.end(), bytes.begin(), bytes.end());
   records_.feed(buffer_);
