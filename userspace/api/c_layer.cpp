@@ -262,13 +262,12 @@ int ktlsb_set_padding(ktlsb_layer* layer, ktlsb_padding padding, void* context) 
 int ktlsb_derive_pending_states(ktlsb_layer* layer, uint16_t suite, const uint8_t* master_secret,
                                 size_t master_secret_size, const uint8_t* client_random,
                                 const uint8_t* server_random) {
-  constexpr std::size_t kRandomSize = 32;
   return guarded([&] {
-    return answer(
-        layer,
-        layer->derive_pending_states(suite, {master_secret, master_secret_size},
-                                     {client_random, kRandomSize}, {server_random, kRandomSize}),
-        KTLSB_NOT_USABLE);
+    return answer(layer,
+                  layer->derive_pending_states(suite, {master_secret, master_secret_size},
+                                               {client_random, tls::kRandomSize},
+                                               {server_random, tls::kRandomSize}),
+                  KTLSB_NOT_USABLE);
   });
 }
 

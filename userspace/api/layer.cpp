@@ -22,7 +22,6 @@ using tls::KeyBlock;
 using tls::ProtectionKind;
 using tls::ProtocolVersion;
 
-constexpr std::size_t kMasterSecretSize = 48;
 constexpr std::size_t kSsl2KeyArgSize = 8;
 
 tl::unexpected<Error> not_usable(std::string_view detail) {
@@ -139,7 +138,8 @@ Result<void> Layer::derive_pending_states(std::uint16_t id, Bytes master_secret,
       !has_mac_in(version, *suite)) {
     return not_usable("pending states: no such suite, or not in this version");
   }
-  if (master_secret.size() != kMasterSecretSize) return out_of_range("the master secret's size");
+  if (master_secret.size() != tls::kMasterSecretSize)
+    return out_of_range("the master secret's size");
   if (auto available = tls::check_available(*suite); !available) return available;
   KTLS_TRY(KeyBlock keys, derive_key_block(version, *suite, tls::MasterSecret(master_secret),
                                            client_random, server_random));

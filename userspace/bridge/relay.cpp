@@ -63,9 +63,10 @@ struct Relay {
   milliseconds idle_timeout;
   RelayReport report;
   std::optional<Error> failure;  // the first one; it ends both pumps
-  bool has_sent_all = false;     // close_notify and FIN are on their way to the peer
-  bool has_received_all =
-      false;  // the peer's close_notify came, FIN is on its way to the plain side
+  // close_notify and FIN are on their way to the peer.
+  bool has_sent_all = false;
+  // The peer's close_notify came, and FIN is on its way to the plain side.
+  bool has_received_all = false;
 
   // The first failure is the one that counts. It ends both pumps, unless `to`, which could not be
   // written to, is gone and left something to read: who answers early and closes, as a server does

@@ -3,6 +3,7 @@
 
 #include <algorithm>
 #include <memory>
+#include <mutex>
 #include <string>
 #include <string_view>
 #include <vector>
@@ -44,30 +45,38 @@ Cipher fetch(std::string_view name) {
   return Cipher(EVP_CIPHER_fetch(library, text.c_str(), nullptr));
 }
 
-struct FetchedCipher {
-  std::string_view evp_name;
-  Cipher cipher;  // null: this libcrypto does not offer it
+// A cipher that has been asked for; null: this libcrypto does not offer it.
+struct Slot {
+  std::once_flag once;
+  Cipher cipher;
 };
+
+// By the rows of bulk_ciphers(); as long as the process, as above.
+std::vector<Slot>& slots() {
+  static auto& slots = *new std::vector<Slot>(bulk_ciphers().size());
+  return slots;
+}
 
 }  // namespace
 
-// EVP_CIPHER_fetch takes locks and searches providers, so it is done once a process.
+// EVP_CIPHER_fetch takes locks and searches providers, so it is done once a process; and not before
+// a cipher is wanted, as who has no use for old ones is to be spared the legacy provider.
 ktls::Result<const evp_cipher_st*> evp_cipher_of(const BulkCipher& cipher) {
-  static const auto& fetched = *[] {
-    const ErrorMark mark;
-    auto* const rows = new std::vector<FetchedCipher>;  // as long as the process, as above
-    for (const BulkCipher& row : bulk_ciphers()) {
-      if (row.evp_name.empty()) continue;
-      rows->push_back({row.evp_name, fetch(row.evp_name)});
-    }
-    return rows;
-  }();
-  const auto row = std::ranges::find(fetched, cipher.evp_name, &FetchedCipher::evp_name);
-  if (row == fetched.end() || !row->cipher) {
+  const auto row = std::ranges::find(bulk_ciphers(), cipher.evp_name, &BulkCipher::evp_name);
+  const evp_cipher_st* found = nullptr;
+  if (row != bulk_ciphers().end() && !cipher.evp_name.empty()) {
+    Slot& slot = slots()[static_cast<std::size_t>(row - bulk_ciphers().begin())];
+    std::call_once(slot.once, [&] {
+      const ErrorMark mark;
+      slot.cipher = fetch(cipher.evp_name);
+    });
+    found = slot.cipher.get();
+  }
+  if (found == nullptr) {
     return ktls::fail(Error::of(ErrorCode::kUnsupported,
                                 "libcrypto does not offer " + std::string(cipher.evp_name)));
   }
-  return row->cipher.get();
+  return found;
 }
 
 ktls::Result<void> check_available(const CipherSuite& suite) {

@@ -1,4 +1,4 @@
-// libcrypto's ciphers by the rows of the suite table, fetched once a process.
+// libcrypto's ciphers by the rows of the suite table, each fetched when it is first asked for.
 #pragma once
 
 #include "ktls/base/result.h"

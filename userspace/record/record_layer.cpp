@@ -4,6 +4,7 @@
 #include <algorithm>
 #include <utility>
 
+#include "userspace/record/bad_record_mac.h"
 #include "userspace/record/inner_plaintext.h"
 #include "userspace/suite/refuse.h"
 
@@ -38,10 +39,7 @@ tl::unexpected<Error> unexpected(std::string_view detail) {
 // told as it would be of any other record.
 tl::unexpected<Error> refuse_ssl2_record(const CipherSuite& suite, std::size_t body_size) {
   const std::size_t block_size = suite.bulk_cipher->block_size;
-  if (block_size != 0 && body_size % block_size != 0) {
-    return refuse(ErrorCode::kDecryptionFailed, AlertDescription::kBadRecordMac,
-                  "the record is not whole blocks");
-  }
+  if (block_size != 0 && body_size % block_size != 0) return not_whole_blocks();
   return refuse(ErrorCode::kBadRecordMac, AlertDescription::kBadRecordMac,
                 "an SSLv2 record on a protected connection");
 }
@@ -410,7 +408,6 @@ Result<void> RecordLayer::Half::usable() const {
 }
 
 Result<void> RecordLayer::Half::change() {
-  if (auto checked = usable(); !checked) return checked;
   if (!pending) return violation("no connection state is pending");
   current = std::exchange(pending, std::nullopt);
   return {};

@@ -165,7 +165,7 @@ class RecordLayer {
 
     // No error and not released.
     [[nodiscard]] ktls::Result<void> usable() const;
-    [[nodiscard]] ktls::Result<void> change();
+    [[nodiscard]] ktls::Result<void> change();  // a usable one
     [[nodiscard]] ktls::Result<ConnectionState> release();
     void close();
   };

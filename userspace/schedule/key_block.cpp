@@ -11,9 +11,6 @@
 namespace tls {
 namespace {
 
-constexpr std::size_t kMasterSecretSize = 48;
-constexpr std::size_t kRandomSize = 32;
-
 using KeyBlockBytes = ktls::Secret<2 * (WriteKey::kCapacity + WriteIv::kCapacity + kHashSizeMax),
                                    struct KeyBlockBytesTag>;
 

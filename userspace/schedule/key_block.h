@@ -2,6 +2,7 @@
 // material: keys of both directions from the master secret.
 #pragma once
 
+#include <cstddef>
 #include <cstdint>
 #include <span>
 
@@ -10,7 +11,10 @@
 
 namespace tls {
 
-using MasterSecret = ktls::Secret<48, struct MasterSecretTag>;
+inline constexpr std::size_t kMasterSecretSize = 48;
+inline constexpr std::size_t kRandomSize = 32;
+
+using MasterSecret = ktls::Secret<kMasterSecretSize, struct MasterSecretTag>;
 
 struct KeyBlock {
   TrafficKeys client_write;

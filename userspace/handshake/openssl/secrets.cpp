@@ -16,8 +16,6 @@ using ktls::ErrorCode;
 using ktls::fail;
 using ktls::Result;
 
-constexpr std::size_t kRandomSize = 32;
-
 // The value of a hex digit, by arithmetic: neither a branch nor a table index depends on a key.
 constexpr std::uint8_t value_of(char digit) {
   const unsigned c = static_cast<unsigned char>(digit);
