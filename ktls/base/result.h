@@ -32,6 +32,10 @@ enum class ErrorCode : std::uint8_t {
   kVerifyFailed,       // the peer's certificate was not accepted
   kUnsupported,        // a version, suite or feature that this build cannot do
   kLimitReached,       // a bound of ours: sequence numbers, buffers, connections
+  kRekeyImpossible,    // a key has to be changed where it cannot be
+  kKeyBudgetSpent,     // the same, because it has sealed as many records as it may
+  kKeyMissing,         // the kernel waits for a receive key that nobody has brought
+  kKeyUpdateFlood,     // the peer changes its key more often than KeyPolicy allows
   kTimeout,            // a deadline passed
   kCancelled,          // the operation's scope was cancelled
   kCrypto,             // libcrypto refused an operation that should not fail

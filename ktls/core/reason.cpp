@@ -7,7 +7,7 @@
 namespace ktls {
 namespace {
 
-constexpr std::size_t kReasonCount = static_cast<std::size_t>(Reason::kRecordSizeLimited) + 1;
+constexpr std::size_t kReasonCount = static_cast<std::size_t>(Reason::kKeyUpdateFlood) + 1;
 
 constexpr std::array<ReasonText, kReasonCount> kTexts{{
     {Reason::kNone, "none", "the kernel encrypts or decrypts this direction", "nothing to do"},
@@ -46,8 +46,8 @@ constexpr std::array<ReasonText, kReasonCount> kTexts{{
      "or ENFILE: raise the limit of open files"},
     {Reason::kRekeyImpossible, "rekey_impossible",
      "the key of this direction cannot be changed in the kernel, as KeyUpdate demands",
-     "kernels before 6.14 take a key once, and on later ones ktls-bridge does not change it yet: "
-     "keep the direction in userspace with --offload never, or turn KeyUpdate off in the peer"},
+     "kernels before 6.14 take a key once: update the kernel, keep the direction in userspace with "
+     "--offload never, cap the version with --max-version 1.2, or turn KeyUpdate off in the peer"},
     {Reason::kSequenceUnknown, "sequence_unknown",
      "the number of records that the handshake used is in doubt, and a wrong one breaks the "
      "connection",
@@ -58,6 +58,15 @@ constexpr std::array<ReasonText, kReasonCount> kTexts{{
     {Reason::kRecordSizeLimited, "record_size_limited",
      "the peer asked for smaller records than the kernel makes",
      "nothing on this side: the peer's max_fragment_length extension asks for it"},
+    {Reason::kKeyBudgetSpent, "key_budget_spent",
+     "the key sealed as many records as its cipher allows, and this kernel cannot change it",
+     "reconnect; to have keys changed in time use Linux 6.14 or later, or --offload never, and "
+     "TLS 1.3"},
+    {Reason::kKeyMissing, "key_missing",
+     "the kernel waits for the peer's next key, and the KeyUpdate that announced it went elsewhere",
+     "let nobody else read from the socket: a program that shares it took the record away"},
+    {Reason::kKeyUpdateFlood, "key_update_flood", "the peer changed its key too often",
+     "see why the peer sends so many KeyUpdates; 100 a second are allowed"},
 }};
 
 constexpr std::array<std::string_view, 3> kPlacementNames{"userspace", "kernel", "nic"};

@@ -25,10 +25,13 @@ enum class Reason : std::uint8_t {
   kCipherNotInKernel,    // a cipher that linux/tls.h has no number for
   kCipherModuleMissing,  // ENOENT at install: the kernel has no such AEAD
   kInstallRefused,       // another errno at install
-  kRekeyImpossible,      // this kernel cannot change keys (EBUSY), or the key change met a limit
+  kRekeyImpossible,      // this kernel cannot change keys (EBUSY)
   kSequenceUnknown,      // the record count of the handshake is in doubt
   kPipeLimit,            // no pipe large enough: the direction is read and written
   kRecordSizeLimited,    // the peer asked for smaller records than the kernel makes
+  kKeyBudgetSpent,       // the key sealed as many records as it may, and cannot be changed
+  kKeyMissing,           // the kernel waits for a receive key: its KeyUpdate went elsewhere
+  kKeyUpdateFlood,       // the peer changes its key too often
 };
 
 struct ReasonText {

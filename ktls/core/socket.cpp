@@ -75,9 +75,13 @@ Result<void> TlsSocket::install(Direction direction, const CryptoInfo& info) {
       errno, direction == Direction::kTransmit ? "setsockopt(TLS_TX)" : "setsockopt(TLS_RX)"));
 }
 
-Result<std::size_t> TlsSocket::send(std::uint8_t type, std::span<const std::uint8_t> plaintext) {
+Result<std::size_t> TlsSocket::send(std::uint8_t type, std::span<const std::uint8_t> plaintext,
+                                    More more) {
   if (plaintext.empty()) {
     return fail(Error::of(ErrorCode::kInvalidArgument, "send: no record is made of no bytes"));
+  }
+  if (more == More::kYes && type != kApplicationData) {
+    return fail(Error::of(ErrorCode::kInvalidArgument, "send: only data can leave a record open"));
   }
   iovec part{const_cast<std::uint8_t*>(plaintext.data()), plaintext.size()};
   msghdr message{};
@@ -86,9 +90,10 @@ Result<std::size_t> TlsSocket::send(std::uint8_t type, std::span<const std::uint
   TypeBuffer type_buffer;
   // Without the control message consecutive sends may share a path that copies nothing.
   if (type != kApplicationData) set_record_type(message, type_buffer, type);
+  const int flags = MSG_DONTWAIT | MSG_NOSIGNAL | (more == More::kYes ? MSG_MORE : 0);
   ssize_t sent = 0;
   do {
-    sent = syscalls_->sendmsg(fd_, &message, MSG_DONTWAIT | MSG_NOSIGNAL);
+    sent = syscalls_->sendmsg(fd_, &message, flags);
   } while (sent < 0 && errno == EINTR);
   if (sent < 0) return fail(Error::system(errno, "sendmsg"));
   return static_cast<std::size_t>(sent);
@@ -135,6 +140,15 @@ Result<int> TlsSocket::take_error() {
     return fail(Error::system(errno, "getsockopt(SO_ERROR)"));
   }
   return sys_errno;
+}
+
+bool TlsSocket::awaits_key() {
+  std::uint8_t byte = 0;
+  iovec part{&byte, sizeof byte};
+  msghdr message{};
+  message.msg_iov = &part;
+  message.msg_iovlen = 1;
+  return syscalls_->recvmsg(fd_, &message, MSG_DONTWAIT | MSG_PEEK) < 0 && errno == EKEYEXPIRED;
 }
 
 Result<std::uint64_t> TlsSocket::sequence(Direction direction, Cipher cipher) {

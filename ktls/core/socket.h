@@ -27,6 +27,9 @@ struct ReceivedBytes {
   bool end_of_stream = false;
 };
 
+// Whether more application data follows at once, so that it may share a record with this.
+enum class More : std::uint8_t { kNo, kYes };
+
 // Borrows the descriptor: whoever owns it keeps it open for the life of this object. State that
 // the kernel keeps (attached, installed) is on the socket, not here.
 class TlsSocket {
@@ -45,13 +48,16 @@ class TlsSocket {
   [[nodiscard]] Result<void> install(Direction direction, const CryptoInfo& info);
 
   // Sends plaintext as records of `type` (20..23 are TLS's own; any byte is passed on).
+  // Application data sent with kYes may stay in an open record (MSG_MORE): the next send without
+  // it, or any record of another type, sends that first; closing the socket loses it.
   // Never blocks (MSG_DONTWAIT) and never raises SIGPIPE. Returns the bytes taken, which may be
   // fewer than given for application data. Error: kSystem, EAGAIN when the send buffer is full;
-  // kInvalidArgument for empty plaintext, of which the kernel makes no record.
+  // kInvalidArgument for empty plaintext, of which the kernel makes no record, and for kYes with
+  // another type than application data.
   // Only after install(kTransmit): before it, the kernel sends the bytes as they are. Never after
   // a shutdown of the write side: the kernel goes on counting bytes as sent that it drops.
-  [[nodiscard]] Result<std::size_t> send(std::uint8_t type,
-                                         std::span<const std::uint8_t> plaintext);
+  [[nodiscard]] Result<std::size_t> send(std::uint8_t type, std::span<const std::uint8_t> plaintext,
+                                         More more = More::kNo);
 
   // Receives plaintext of one record type, with a control buffer always, so that control records
   // do not fail with EIO. Never blocks. Error: kSystem, EAGAIN when no whole record is there;
@@ -67,6 +73,10 @@ class TlsSocket {
   // send that answered EBADMSG of itself: there the sequence numbers are used up, the error is all
   // that keeps them from starting at 0 again.
   [[nodiscard]] Result<int> take_error();
+
+  // Whether receiving stands still until install(kReceive) brings the next key: a KeyUpdate was
+  // received (Linux 6.14 and later). The socket is not readable then, and says nothing by itself.
+  [[nodiscard]] bool awaits_key();
 
   // Number of the next record of that direction, by getsockopt. The structure that comes back
   // holds the key, and is wiped. Error: EBUSY when the direction is not installed.

@@ -119,8 +119,9 @@ Task<std::unique_ptr<Connection>> hand_over(Session& session) {
       co_await bridge::establish(session.loop, phase.scope(), session.tls.get(), **handshake);
   if (!finished) {
     end(session, finished.error(), "handshake");
-    if (finished.error().code == ErrorCode::kSequenceUnknown) {
-      session.line.reason = ktls::text_of(ktls::Reason::kSequenceUnknown).code;
+    if (const auto reason = bridge::reason_of_end(finished.error());
+        reason != ktls::Reason::kNone) {
+      session.line.reason = ktls::text_of(reason).code;
     }
     co_return nullptr;
   }

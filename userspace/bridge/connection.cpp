@@ -3,12 +3,15 @@
 #include "userspace/bridge/connection.h"
 
 #include <array>
+#include <chrono>
 #include <optional>
 #include <utility>
 #include <variant>
 
 #include "ktls/core/socket.h"
-#include "userspace/bridge/kernel_transport.h"
+#include "userspace/bridge/kernel_keys.h"
+#include "userspace/bridge/kernel_receiver.h"
+#include "userspace/bridge/kernel_sender.h"
 #include "userspace/bridge/userspace_transport.h"
 #include "userspace/suite/refuse.h"
 
@@ -30,32 +33,11 @@ using tls::ContentType;
 constexpr std::uint32_t kControlRecordsMax = 32;
 constexpr std::size_t kAlertSize = 2;
 
-// A state on its way into the kernel, with what is needed to go back to userspace.
-struct Candidate {
-  ktls::RecordKeys keys;
-  ktls::CryptoInfo info;
-};
-
-Result<Candidate> encode_state(ConnectionState state) {
-  KTLS_TRY(ktls::RecordKeys keys, ConnectionState::into_record_keys(std::move(state)));
-  KTLS_TRY(ktls::CryptoInfo info, ktls::encode(keys));
-  return Candidate{std::move(keys), std::move(info)};
-}
-
-// The way back: there is still one holder, as the kernel took nothing.
-Result<ConnectionState> decode_state(tls::ProtocolVersion version, const tls::CipherSuite& suite,
-                                     const Candidate& candidate) {
-  tls::TrafficKeys keys{
-      tls::WriteKey(candidate.keys.key.bytes()), tls::WriteIv(candidate.keys.iv.bytes()), {}};
-  return ConnectionState::create(
-      version, suite, std::move(keys),
-      {.sequence = candidate.keys.sequence, .explicit_nonce = candidate.keys.explicit_nonce});
-}
-
 // Installs one direction, or brings its state back and says why. `refusal`: what attaching met.
 Result<std::optional<ConnectionState>> install(ktls::TlsSocket& socket, Direction direction,
-                                               const ConnectionFacts& facts, Candidate candidate,
-                                               Reason refusal, DirectionPlan& outcome) {
+                                               const ConnectionFacts& facts,
+                                               const Candidate& candidate, Reason refusal,
+                                               DirectionPlan& outcome) {
   if (refusal == Reason::kNone) {
     const auto installed = socket.install(direction, candidate.info);
     if (installed) return std::optional<ConnectionState>();
@@ -66,10 +48,14 @@ Result<std::optional<ConnectionState>> install(ktls::TlsSocket& socket, Directio
   return std::optional<ConnectionState>(std::move(state));
 }
 
+tl::unexpected<Error> rekey_impossible(std::string_view what) {
+  return tls::refuse(ErrorCode::kRekeyImpossible, AlertDescription::kInternalError, what);
+}
+
 }  // namespace
 
 Connection::Connection(Loop& loop, int fd, tls::Negotiated& negotiated,
-                       std::unique_ptr<tls::PostHandshake> post_handshake)
+                       std::unique_ptr<tls::PostHandshake> post_handshake, const KeyPolicy& keys)
     : loop_(&loop),
       fd_(fd),
       facts_{.version = negotiated.version,
@@ -78,16 +64,17 @@ Connection::Connection(Loop& loop, int fd, tls::Negotiated& negotiated,
              .resumed = negotiated.resumed,
              .peer_name = std::move(negotiated.peer_name),
              .alpn = std::move(negotiated.alpn)},
-      read_secret_(std::move(negotiated.read_secret)),
-      write_secret_(std::move(negotiated.write_secret)),
+      read_keys_(*negotiated.suite, std::move(negotiated.read_secret)),
+      key_policy_(keys),
+      update_rate_(keys.peer_updates_a_second),
       post_handshake_(std::move(post_handshake)) {}
 
 Result<std::unique_ptr<Connection>> Connection::adopt(
     Loop& loop, int fd, tls::Negotiated negotiated,
-    std::unique_ptr<tls::PostHandshake> post_handshake, const Plan& intended,
+    std::unique_ptr<tls::PostHandshake> post_handshake, const Plan& intended, const KeyPolicy& keys,
     ktls::Syscalls& syscalls) {
   std::unique_ptr<Connection> connection(
-      new Connection(loop, fd, negotiated, std::move(post_handshake)));
+      new Connection(loop, fd, negotiated, std::move(post_handshake), keys));
   if (auto placed = connection->place(std::move(negotiated), intended, syscalls); !placed) {
     return ktls::fail(std::move(placed).error());
   }
@@ -119,39 +106,63 @@ Result<void> Connection::place(tls::Negotiated negotiated, const Plan& intended,
     }
   }
   if (receive) {
-    KTLS_TRY(read, install(socket, Direction::kReceive, facts_, *std::move(receive), refusal,
-                           plan_.receive));
+    KTLS_TRY(read, install(socket, Direction::kReceive, facts_, *receive, refusal, plan_.receive));
   }
   if (transmit) {
-    KTLS_TRY(write, install(socket, Direction::kTransmit, facts_, *std::move(transmit), refusal,
-                            plan_.transmit));
+    KTLS_TRY(write,
+             install(socket, Direction::kTransmit, facts_, *transmit, refusal, plan_.transmit));
   }
   if (read) {
-    layer_.set_pending_read(*std::move(read));
-    if (auto changed = layer_.change_read_state(); !changed) return changed;
-    receiver_ = std::make_unique<UserspaceReceiver>(*loop_, fd_, layer_);
+    if (auto placed = receive_in_userspace(*std::move(read)); !placed) return placed;
   } else {
-    layer_.close_read();
-    receiver_ = std::make_unique<KernelReceiver>(*loop_, fd_, syscalls);
-    read_secret_.wipe();  // the kernel has the key of this direction, and it is not changed there
+    receive_in_kernel(syscalls);
   }
+  KeyChain write_keys(*facts_.suite, std::move(negotiated.write_secret));
   if (write) {
     layer_.set_fragment_size_max(negotiated.fragment_size_max);
-    layer_.set_pending_write(*std::move(write));
-    if (auto changed = layer_.change_write_state(); !changed) return changed;
-    sender_ = std::make_unique<UserspaceSender>(*loop_, fd_, layer_);
-  } else {
-    layer_.close_write();
-    sender_ = std::make_unique<KernelSender>(*loop_, fd_, syscalls);
-    write_secret_.wipe();
+    return send_in_userspace(*std::move(write), negotiated.fragment_size_max,
+                             std::move(write_keys));
   }
+  send_in_kernel(syscalls, transmit->keys.sequence, std::move(write_keys));
   return {};
 }
 
-Error Connection::rekey_impossible(std::string_view what) {
-  end_reason_ = Reason::kRekeyImpossible;
-  return Error::alerting(ErrorCode::kUnsupported, tls::code_of(AlertDescription::kInternalError),
-                         what);
+Result<void> Connection::receive_in_userspace(ConnectionState state) {
+  layer_.set_pending_read(std::move(state));
+  receiver_ = std::make_unique<UserspaceReceiver>(*loop_, fd_, layer_);
+  return layer_.change_read_state();
+}
+
+void Connection::receive_in_kernel(ktls::Syscalls& syscalls) {
+  const bool rekeys = plan_.rekeys && read_keys_.has_next();
+  // A secret that nobody can use is not kept.
+  if (!rekeys) read_keys_ = KeyChain(*facts_.suite, {});
+  layer_.close_read();
+  receiver_ = std::make_unique<KernelReceiver>(*loop_, fd_, syscalls,
+                                               *facts_.suite->bulk_cipher->kernel, rekeys);
+}
+
+KeyBudget Connection::budget_from(std::uint64_t sequence) const {
+  return {record_limit(key_policy_, facts_.version, *facts_.suite), sequence,
+          key_policy_.update_interval};
+}
+
+Result<void> Connection::send_in_userspace(ConnectionState state, std::size_t record_size,
+                                           KeyChain keys) {
+  sender_ = std::make_unique<UserspaceSender>(*loop_, fd_, layer_, record_size, std::move(keys),
+                                              budget_from(state.sequence()));
+  layer_.set_pending_write(std::move(state));
+  return layer_.change_write_state();
+}
+
+void Connection::send_in_kernel(ktls::Syscalls& syscalls, std::uint64_t sequence, KeyChain keys) {
+  if (!plan_.rekeys) keys = KeyChain(*facts_.suite, {});
+  layer_.close_write();
+  const KernelSendState state{.cipher = *facts_.suite->bulk_cipher->kernel,
+                              .rekeys = plan_.rekeys,
+                              .record_size = tls::kPlaintextSizeMax};
+  sender_ = std::make_unique<KernelSender>(*loop_, fd_, syscalls, state, std::move(keys),
+                                           budget_from(sequence));
 }
 
 Result<Connection::Control> Connection::act_on_alert(const ControlRecord& record) {
@@ -174,54 +185,71 @@ Result<Connection::Control> Connection::act_on_alert(const ControlRecord& record
 }
 
 Task<Result<void>> Connection::act_on_key_update(Scope& scope, bool update_requested) {
+  if (!update_rate_.take(loop_->now())) {
+    co_return tls::refuse(ErrorCode::kKeyUpdateFlood, AlertDescription::kUnexpectedMessage,
+                          "the peer changes its key too often");
+  }
   if (!receiver_->can_change_state()) {
-    co_return ktls::fail(
-        rekey_impossible("the peer changed its key, and receiving is in the "
-                         "kernel"));
+    co_return rekey_impossible("the peer changed its key, and receiving is in the kernel");
   }
-  auto secret = tls::derive_next_traffic_secret(*facts_.suite, read_secret_);
-  if (!secret) co_return ktls::fail(std::move(secret).error());
-  auto keys = tls::derive_traffic_keys(*facts_.suite, *secret);
-  if (!keys) co_return ktls::fail(std::move(keys).error());
-  auto state = ConnectionState::create(facts_.version, *facts_.suite, *std::move(keys));
-  if (!state) co_return ktls::fail(std::move(state).error());
-  if (auto changed = receiver_->change_state(*std::move(state)); !changed) co_return changed;
-  read_secret_ = *std::move(secret);
-
+  auto next = read_keys_.next();
+  if (!next) co_return ktls::fail(std::move(next).error());
+  if (auto changed = receiver_->change_state(*std::move(next)); !changed) {
+    co_return rekey_impossible("the peer changed its key, and the kernel refused the next one: " +
+                               changed.error().message());
+  }
+  ++key_updates_received_;
   if (!update_requested || write_closed_) co_return Result<void>();
-  if (!sender_->can_change_state()) {
-    co_return ktls::fail(
-        rekey_impossible("the peer asked for a new key of ours, and sending is "
-                         "in the kernel"));
+  if (!sender_->can_update_key()) {
+    co_return rekey_impossible(
+        "the peer asked for a new key of ours, and sending is in the kernel");
   }
-  // Whoever receives must not wait for a peer that does not read: it may be waiting for us to.
-  key_update_owed_ = true;
-  if (sender_->busy()) co_return Result<void>();
-  co_return co_await send_owed(scope);
+  co_return co_await sender_->answer_update_request(scope);
 }
 
-Task<Result<void>> Connection::send_owed(Scope& scope) {
-  if (!std::exchange(key_update_owed_, false) || write_closed_) co_return Result<void>();
-  co_return co_await update_write_key(scope);
+Task<Result<void>> Connection::act_on_handshake(Scope& scope, const ControlRecord& record) {
+  const bool awaits_state = receiver_->awaits_state(record);
+  const std::uint64_t updates_before = key_updates_received_;
+  auto events = post_handshake_->receive(record.content);
+  if (!events) co_return ktls::fail(std::move(events).error());
+  for (const tls::PostHandshakeEvent& event : *events) {
+    if (const auto* update = std::get_if<tls::KeyUpdateReceived>(&event)) {
+      auto done = co_await act_on_key_update(scope, update->update_requested);
+      if (!done) co_return done;
+    } else if (std::holds_alternative<tls::RenegotiationRequested>(event)) {
+      if (sender_->busy() || write_closed_) continue;  // RFC 5246 section 7.4.1.1: may be ignored
+      auto sent = co_await send_alert(scope, AlertDescription::kNoRenegotiation);
+      if (!sent) co_return sent;
+    }
+  }
+  if (!awaits_state || key_updates_received_ != updates_before) co_return Result<void>();
+  // Part of a KeyUpdate, or of a message that looks like one where a record begins: the kernel
+  // wants a key, and the present one is still right.
+  auto sequence = receiver_->sequence();
+  if (!sequence) co_return ktls::fail(std::move(sequence).error());
+  auto same = read_keys_.same_for_opening(*sequence);
+  if (!same) co_return ktls::fail(std::move(same).error());
+  co_return receiver_->change_state(*std::move(same));
 }
 
-Task<Result<void>> Connection::update_write_key(Scope& scope) {
-  if (!sender_->can_change_state()) {
-    co_return ktls::fail(Error::of(ErrorCode::kUnsupported, "sending is in the kernel"));
+Task<Result<void>> Connection::watch_receive_key(Scope& scope) {
+  bool was_stalled = false;
+  for (std::uint64_t updates = key_updates_received_;; updates = key_updates_received_) {
+    auto slept = co_await loop_->sleep(scope, key_policy_.key_wait_max);
+    if (!slept) co_return slept;
+    // Once is a KeyUpdate that is just being followed; twice in a row is one that nobody saw.
+    const bool is_stalled = receiver_->is_stalled();
+    if (is_stalled && was_stalled && updates == key_updates_received_) {
+      co_return tls::refuse(ErrorCode::kKeyMissing, AlertDescription::kInternalError,
+                            "the kernel waits for the peer's next key, which nobody brings");
+    }
+    was_stalled = is_stalled;
   }
-  auto secret = tls::derive_next_traffic_secret(*facts_.suite, write_secret_);
-  if (!secret) co_return ktls::fail(std::move(secret).error());
-  auto keys = tls::derive_traffic_keys(*facts_.suite, *secret);
-  if (!keys) co_return ktls::fail(std::move(keys).error());
-  auto state = ConnectionState::create(facts_.version, *facts_.suite, *std::move(keys));
-  if (!state) co_return ktls::fail(std::move(state).error());
-  write_secret_ = *std::move(secret);
-  // KeyUpdate { update_not_requested }: RFC 8446 sections 4 and 4.6.3.
-  const std::array<std::uint8_t, 5> key_update = {24, 0, 0, 1, 0};
-  co_return co_await sender_->change_state(scope, key_update, *std::move(state));
 }
 
 Task<Result<Connection::Control>> Connection::act_on(Scope& scope, const ControlRecord& record) {
+  // KeyUpdates have a limit of their own.
+  const std::uint64_t updates_before = key_updates_received_;
   if (++control_records_in_a_row_ > kControlRecordsMax) {
     co_return tls::refuse(ErrorCode::kLimitReached, AlertDescription::kUnexpectedMessage,
                           "too many control records in a row");
@@ -236,32 +264,26 @@ Task<Result<Connection::Control>> Connection::act_on(Scope& scope, const Control
         ErrorCode::kUnexpectedMessage, tls::code_of(AlertDescription::kUnexpectedMessage),
         "a record of a type that has no place after the handshake"));
   }
-  auto events = post_handshake_->receive(record.content);
-  if (!events) co_return ktls::fail(std::move(events).error());
-  for (const tls::PostHandshakeEvent& event : *events) {
-    if (const auto* update = std::get_if<tls::KeyUpdateReceived>(&event)) {
-      if (auto done = co_await act_on_key_update(scope, update->update_requested); !done) {
-        co_return ktls::fail(std::move(done).error());
-      }
-    } else if (std::holds_alternative<tls::RenegotiationRequested>(event)) {
-      if (sender_->busy() || write_closed_) continue;  // RFC 5246 section 7.4.1.1: may be ignored
-      if (auto sent = co_await send_alert(scope, AlertDescription::kNoRenegotiation); !sent) {
-        co_return ktls::fail(std::move(sent).error());
-      }
-    }
+  if (auto done = co_await act_on_handshake(scope, record); !done) {
+    co_return ktls::fail(std::move(done).error());
   }
+  if (key_updates_received_ != updates_before) --control_records_in_a_row_;
   co_return Control::kContinue;
 }
 
 Task<Result<void>> Connection::send_alert(Scope& scope, AlertDescription alert) {
-  if (alert == AlertDescription::kCloseNotify) write_closed_ = true;
   const bool is_warning = alert == AlertDescription::kCloseNotify ||
                           alert == AlertDescription::kNoRenegotiation ||
                           alert == AlertDescription::kUserCanceled;
   const auto level = is_warning ? tls::AlertLevel::kWarning : tls::AlertLevel::kFatal;
   const std::array<std::uint8_t, kAlertSize> content = {static_cast<std::uint8_t>(level),
                                                         tls::code_of(alert)};
-  co_return co_await sender_->send_record(scope, ContentType::kAlert, content);
+  if (alert == AlertDescription::kCloseNotify) write_closed_ = true;
+  auto sent = co_await sender_->send_record(scope, ContentType::kAlert, content);
+  // RFC 8446 section 6.1: "Each party MUST send a "close_notify" alert before closing its write
+  // side", and nothing after it; nor after a fatal one.
+  if (write_closed_ || level == tls::AlertLevel::kFatal) sender_->end();
+  co_return sent;
 }
 
 }  // namespace bridge

@@ -9,8 +9,12 @@
 #include "ktls/base/result.h"
 #include "ktls/base/unique_fd.h"
 #include "ktls/core/syscalls.h"
+#include "userspace/bridge/key_budget.h"
+#include "userspace/bridge/key_chain.h"
 #include "userspace/bridge/plan.h"
+#include "userspace/bridge/sender.h"
 #include "userspace/bridge/transport.h"
+#include "userspace/bridge/update_rate.h"
 #include "userspace/handshake/negotiated.h"
 #include "userspace/handshake/post_handshake.h"
 #include "userspace/io/loop.h"
@@ -46,7 +50,7 @@ class Connection {
   [[nodiscard]] static ktls::Result<std::unique_ptr<Connection>> adopt(
       Loop& loop, int fd, tls::Negotiated negotiated,
       std::unique_ptr<tls::PostHandshake> post_handshake, const Plan& intended,
-      ktls::Syscalls& syscalls = ktls::system_calls());
+      const KeyPolicy& keys = {}, ktls::Syscalls& syscalls = ktls::system_calls());
 
   [[nodiscard]] int fd() const { return fd_; }
   [[nodiscard]] const ConnectionFacts& facts() const { return facts_; }
@@ -57,19 +61,16 @@ class Connection {
   // Application data came: control records are counted anew.
   void data_received() { control_records_in_a_row_ = 0; }
 
-  // Acts on a control record: alerts, tickets, KeyUpdate. Errors carry the alert to send, or are
-  // kPeerAlert. A KeyUpdate that a direction in the kernel would have to follow is kUnsupported,
-  // and end_reason() is kRekeyImpossible from then on.
+  // Acts on a control record: alerts, tickets, KeyUpdate. The next key is in use when it returns:
+  // the kernel receives nothing before. Errors carry the alert to send, or are kPeerAlert;
+  // kRekeyImpossible for a KeyUpdate that a direction in the kernel cannot follow, kKeyUpdateFlood
+  // for one too many.
   [[nodiscard]] Task<ktls::Result<Control>> act_on(Scope& scope, const ControlRecord& record);
 
-  // Sends what act_on() had to leave for later, as another task was sending: before the next
-  // application data (RFC 8446 section 4.6.3). Errors: those of update_write_key().
-  [[nodiscard]] Task<ktls::Result<void>> send_owed(Scope& scope);
-
-  // Changes our own writing key: KeyUpdate { update_not_requested } (RFC 8446 section 4.6.3).
-  // TLS 1.3 only. Errors: kUnsupported where sending is in the kernel; those of the socket and the
-  // scope.
-  [[nodiscard]] Task<ktls::Result<void>> update_write_key(Scope& scope);
+  // Returns when the kernel has waited for the next receive key for KeyPolicy::key_wait_max, with
+  // kKeyMissing, or when the scope ends. Whoever else reads from the socket may have taken a
+  // KeyUpdate away, and the kernel is silent then, for ever.
+  [[nodiscard]] Task<ktls::Result<void>> watch_receive_key(Scope& scope);
 
   // Sends an alert, at the level that its description implies. Errors: those of the socket and the
   // scope; kProtocolViolation after a record that went out in part.
@@ -78,32 +79,40 @@ class Connection {
   // No ticket is taken from now on; what the handshake kept for that is freed.
   void release_handshake() { post_handshake_->release(); }
 
-  // The Reason that ended the connection, kNone if none did.
-  [[nodiscard]] ktls::Reason end_reason() const { return end_reason_; }
+  // KeyUpdates of the peer that were followed.
+  [[nodiscard]] std::uint64_t key_updates_received() const { return key_updates_received_; }
 
  private:
   Connection(Loop& loop, int fd, tls::Negotiated& negotiated,
-             std::unique_ptr<tls::PostHandshake> post_handshake);
+             std::unique_ptr<tls::PostHandshake> post_handshake, const KeyPolicy& keys);
 
   [[nodiscard]] ktls::Result<void> place(tls::Negotiated negotiated, const Plan& intended,
                                          ktls::Syscalls& syscalls);
+  void receive_in_kernel(ktls::Syscalls& syscalls);
+  [[nodiscard]] ktls::Result<void> receive_in_userspace(tls::ConnectionState state);
+  [[nodiscard]] ktls::Result<void> send_in_userspace(tls::ConnectionState state,
+                                                     std::size_t record_size, KeyChain keys);
+  void send_in_kernel(ktls::Syscalls& syscalls, std::uint64_t sequence, KeyChain keys);
+  [[nodiscard]] KeyBudget budget_from(std::uint64_t sequence) const;
+
   [[nodiscard]] ktls::Result<Control> act_on_alert(const ControlRecord& record);
+  [[nodiscard]] Task<ktls::Result<void>> act_on_handshake(Scope& scope,
+                                                          const ControlRecord& record);
   [[nodiscard]] Task<ktls::Result<void>> act_on_key_update(Scope& scope, bool update_requested);
-  [[nodiscard]] ktls::Error rekey_impossible(std::string_view what);
 
   Loop* loop_;
   int fd_;
   ConnectionFacts facts_;
   Plan plan_;
   tls::RecordLayer layer_;  // the directions that run in userspace; closed for the others
-  tls::TrafficSecret read_secret_;
-  tls::TrafficSecret write_secret_;
+  KeyChain read_keys_;
+  KeyPolicy key_policy_;
+  UpdateRate update_rate_;
   std::unique_ptr<tls::PostHandshake> post_handshake_;
   std::unique_ptr<Receiver> receiver_;
   std::unique_ptr<Sender> sender_;
-  ktls::Reason end_reason_ = ktls::Reason::kNone;
+  std::uint64_t key_updates_received_ = 0;
   std::uint32_t control_records_in_a_row_ = 0;
-  bool key_update_owed_ = false;
   bool write_closed_ = false;  // close_notify has been sent: nothing may follow it
 };
 

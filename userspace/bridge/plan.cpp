@@ -38,7 +38,8 @@ DirectionPlan plan_direction(const tls::Negotiated& negotiated, const ktls::Capa
 Plan plan(const tls::Negotiated& negotiated, const ktls::Capability& capability,
           OffloadPolicy policy) {
   return {.receive = plan_direction(negotiated, capability, policy, Direction::kReceive),
-          .transmit = plan_direction(negotiated, capability, policy, Direction::kTransmit)};
+          .transmit = plan_direction(negotiated, capability, policy, Direction::kTransmit),
+          .rekeys = capability.rekey};
 }
 
 }  // namespace bridge

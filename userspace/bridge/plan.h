@@ -24,9 +24,11 @@ struct DirectionPlan {
   [[nodiscard]] bool in_kernel() const { return placement != ktls::Placement::kUserspace; }
 };
 
+// `rekeys`: this kernel changes the keys of a direction that it has.
 struct Plan {
   DirectionPlan receive;
   DirectionPlan transmit;
+  bool rekeys = false;
 
   // kRequireKernel fails closed: every other policy takes what there is.
   [[nodiscard]] bool satisfies(OffloadPolicy policy) const {

@@ -123,8 +123,6 @@ Task<Result<void>> pump_to_peer(Relay& relay) {
     if (const auto* moved = std::get_if<Moved>(&*step)) {
       relay.report.sent += moved->size;
       relay.scope.extend(relay.idle_timeout);
-      auto owed = co_await relay.connection.send_owed(relay.scope);
-      if (!owed) co_return relay.fail_sending(std::move(owed).error());
       continue;
     }
     if (relay.failure) co_return ktls::fail(*relay.failure);
@@ -150,10 +148,28 @@ Task<Result<void>> release_handshake_later(Loop& loop, Scope& scope, Connection&
 }
 
 // What failed stands in relay.failure; the pumps' own results only say that it did.
-Task<Result<void>> pump_both(Relay& relay, Scope& ticket_scope) {
+Task<Result<void>> pump_both(Relay& relay, Scope& side_scope) {
   auto [from_peer, to_peer] = co_await when_both(pump_from_peer(relay), pump_to_peer(relay));
-  ticket_scope.cancel();
+  side_scope.cancel();
   co_return from_peer ? to_peer : from_peer;
+}
+
+// Ends both pumps when the kernel waits for a key that will not come.
+Task<Result<void>> watch_receive_key(Relay& relay, Scope& side_scope) {
+  auto watched = co_await relay.connection.watch_receive_key(side_scope);
+  if (!watched && watched.error().code == ErrorCode::kKeyMissing && !relay.failure) {
+    relay.failure = watched.error();
+    relay.scope.cancel();
+  }
+  co_return watched;
+}
+
+// Everything that runs beside the pumps ends with `side_scope`, which they cancel.
+Task<Result<void>> pump_and_watch(Relay& relay, Scope& side_scope) {
+  if (!relay.connection.receiver().may_stall()) co_return co_await pump_both(relay, side_scope);
+  auto [pumped, watched] =
+      co_await when_both(pump_both(relay, side_scope), watch_receive_key(relay, side_scope));
+  co_return pumped;
 }
 
 // Waits until the other side's TCP has all that was sent: a reset throws the rest away.
@@ -245,6 +261,23 @@ Ending ending_of(const Error& error) {
   }
 }
 
+ktls::Reason reason_of_end(const Error& error) {
+  switch (error.code) {
+    case ErrorCode::kSequenceUnknown:
+      return ktls::Reason::kSequenceUnknown;
+    case ErrorCode::kRekeyImpossible:
+      return ktls::Reason::kRekeyImpossible;
+    case ErrorCode::kKeyBudgetSpent:
+      return ktls::Reason::kKeyBudgetSpent;
+    case ErrorCode::kKeyMissing:
+      return ktls::Reason::kKeyMissing;
+    case ErrorCode::kKeyUpdateFlood:
+      return ktls::Reason::kKeyUpdateFlood;
+    default:
+      return ktls::Reason::kNone;
+  }
+}
+
 std::string_view name_of(Ending ending) {
   return kEndingNames.at(static_cast<std::size_t>(ending));
 }
@@ -259,18 +292,21 @@ Task<RelayReport> relay(Loop& loop, Scope& scope, Connection& connection, int pl
               .report = {},
               .failure = std::nullopt};
   scope.extend(idle_timeout);
-  Scope ticket_scope(loop);
+  Scope side_scope(loop);
   if (connection.facts().role == tls::Role::kClient) {
-    static_cast<void>(co_await when_both(pump_both(state, ticket_scope),
-                                         release_handshake_later(loop, ticket_scope, connection)));
+    static_cast<void>(co_await when_both(pump_and_watch(state, side_scope),
+                                         release_handshake_later(loop, side_scope, connection)));
   } else {
-    static_cast<void>(co_await pump_both(state, ticket_scope));
+    static_cast<void>(co_await pump_and_watch(state, side_scope));
   }
+  state.report.key_updates_received = connection.key_updates_received();
+  state.report.key_updates_sent = connection.sender().key_updates().updates;
+  state.report.key_update_waits = connection.sender().key_updates().waits;
   if (state.failure) {
     co_await abort(state);
     state.report.ending = ending_of(*state.failure);
     state.report.detail = state.failure->message();
-    state.report.reason = connection.end_reason();
+    state.report.reason = reason_of_end(*state.failure);
   }
   co_return std::move(state.report);
 }

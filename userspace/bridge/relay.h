@@ -27,6 +27,9 @@ enum class Ending : std::uint8_t {
 // The ending that an error of a connection stands for; kError where nothing says more.
 [[nodiscard]] Ending ending_of(const ktls::Error& error);
 
+// The Reason that an error of a connection stands for; kNone where it needs none.
+[[nodiscard]] ktls::Reason reason_of_end(const ktls::Error& error);
+
 // Has `fd` closed with a reset: the other side must not take what it has for the whole. The reset
 // goes out when the owner closes the descriptor; a unix socket knows none, and just ends.
 void reset_on_close(int fd);
@@ -34,6 +37,9 @@ void reset_on_close(int fd);
 struct RelayReport {
   std::uint64_t received = 0;  // bytes of plaintext from the TLS peer, all given to the plain side
   std::uint64_t sent = 0;      // bytes of plaintext to the TLS peer
+  std::uint64_t key_updates_received = 0;
+  std::uint64_t key_updates_sent = 0;
+  std::uint64_t key_update_waits = 0;  // before which sending waited: see KeyUpdateCounts
   Ending ending = Ending::kClean;
   ktls::Reason reason = ktls::Reason::kNone;  // a Reason that ended it, if one did
   std::string detail;

@@ -1,5 +1,5 @@
-// Receiver and Sender: one direction each of an established TLS connection, wherever its records
-// are handled; the kernel and the userspace transport are their two implementations.
+// Receiver: the direction from the peer, whichever way its records are opened; the kernel and the
+// userspace transport are its implementations, as they are Sender's.
 #pragma once
 
 #include <cstddef>
@@ -45,38 +45,25 @@ class Receiver {
   // carry the alert to send and are final; kSystem with the errno of either side otherwise.
   [[nodiscard]] virtual Task<ktls::Result<ReceiveStep>> move_to(Scope& scope, int plain_fd) = 0;
 
-  // Reads with `state` from the next record on (after a KeyUpdate of the peer). Error:
-  // kUnsupported where the direction cannot change its keys.
+  // Reads with `state` from the next record on (after a KeyUpdate of the peer). Errors:
+  // kUnsupported where the direction cannot change its keys; kSystem when the kernel refuses.
   [[nodiscard]] virtual ktls::Result<void> change_state(tls::ConnectionState state) = 0;
   [[nodiscard]] virtual bool can_change_state() const = 0;
 
-  // Something worth telling about how the direction ran: kPipeLimit when it had to copy.
-  [[nodiscard]] virtual ktls::Reason remark() const { return ktls::Reason::kNone; }
-};
+  // Whether nothing comes any more after `record`, which this receiver brought, before
+  // change_state(). True of what the kernel takes for a KeyUpdate, and that may be something else.
+  [[nodiscard]] virtual bool awaits_state(const ControlRecord& record) const {
+    static_cast<void>(record);
+    return false;
+  }
+  // Number of the next record.
+  [[nodiscard]] virtual ktls::Result<std::uint64_t> sequence() = 0;
 
-// The direction to the peer. Several tasks may call it; whole records never mix.
-class Sender {
- public:
-  virtual ~Sender() = default;
-
-  // Waits for plaintext on `plain_fd` and sends it as application data. What is reported as Moved
-  // has been given to the transport completely.
-  [[nodiscard]] virtual Task<ktls::Result<SendStep>> move_from(Scope& scope, int plain_fd) = 0;
-
-  // Sends one record of another type: an alert, a handshake message; `content` is not empty.
-  // Errors: kSystem of the socket, kTimeout and kCancelled of the scope, those of seal().
-  [[nodiscard]] virtual Task<ktls::Result<void>> send_record(
-      Scope& scope, tls::ContentType type, std::span<const std::uint8_t> content) = 0;
-
-  // Whether another task is sending just now: who must not wait for it leaves its record for later.
-  [[nodiscard]] virtual bool busy() const = 0;
-
-  // Sends `last` (a KeyUpdate) under the present state and writes with `state` from then on, as one
-  // step: nothing comes between. Error: kUnsupported where the direction cannot change its keys.
-  [[nodiscard]] virtual Task<ktls::Result<void>> change_state(Scope& scope,
-                                                              std::span<const std::uint8_t> last,
-                                                              tls::ConnectionState state) = 0;
-  [[nodiscard]] virtual bool can_change_state() const = 0;
+  // Whether it can come to that: a kernel that rekeys.
+  [[nodiscard]] virtual bool may_stall() const { return false; }
+  // Whether the direction stands still until somebody brings the next key: true when a KeyUpdate
+  // went elsewhere, to another reader of the same socket.
+  [[nodiscard]] virtual bool is_stalled() { return false; }
 
   // Something worth telling about how the direction ran: kPipeLimit when it had to copy.
   [[nodiscard]] virtual ktls::Reason remark() const { return ktls::Reason::kNone; }

@@ -2,9 +2,13 @@
 
 #include "userspace/bridge/userspace_transport.h"
 
+#include <algorithm>
+#include <cerrno>
 #include <cstring>
 #include <utility>
 #include <variant>
+
+#include <unistd.h>
 
 namespace bridge {
 
@@ -78,60 +82,102 @@ Result<void> UserspaceReceiver::change_state(tls::ConnectionState state) {
   return layer_->change_read_state();
 }
 
-Task<Result<void>> UserspaceSender::seal_and_send(Scope& scope, ContentType type,
-                                                  std::span<const std::uint8_t> content) {
-  if (broken_) {
-    co_return ktls::fail(Error::of(ErrorCode::kProtocolViolation,
-                                   "a record went out in part; nothing can follow it"));
+Result<std::uint64_t> UserspaceReceiver::sequence() {
+  if (!layer_->read_state()) {
+    return ktls::fail(Error::of(ErrorCode::kProtocolViolation, "receiving is not here"));
   }
-  auto leased = co_await loop_->lease(scope);
+  return layer_->read_state()->sequence();
+}
+
+// --- sending -------------------------------------------------------------------------------------
+
+std::uint64_t UserspaceSender::records_of(std::size_t size) const {
+  return size / record_size_ + (size % record_size_ != 0 || size == 0 ? 1 : 0);
+}
+
+Result<void> UserspaceSender::count_records() {
+  if (!layer_->write_state()) {
+    return ktls::fail(Error::of(ErrorCode::kProtocolViolation, "sending is not here"));
+  }
+  budget().learn(layer_->write_state()->sequence());
+  return {};
+}
+
+Result<void> UserspaceSender::change_state(tls::ConnectionState state) {
+  layer_->set_pending_write(std::move(state));
+  return layer_->change_write_state();
+}
+
+Task<Result<std::size_t>> UserspaceSender::send_piece(Scope& scope, ContentType type,
+                                                      std::span<const std::uint8_t> content) {
+  std::size_t size = content.size();
+  if (type == ContentType::kApplicationData) {
+    // Before a buffer is leased: a change of keys wants one, too.
+    if (auto room = co_await make_room(scope, 1); !room) co_return ktls::fail(room.error());
+    const std::uint64_t records = budget().left();
+    if (records < records_of(size)) size = static_cast<std::size_t>(records) * record_size_;
+  }
+  auto leased = co_await loop().lease(scope);
   if (!leased) co_return ktls::fail(std::move(leased).error());
   Buffer wire = *std::move(leased);
+  // Small fragments may leave no room for all their headers and tags at once.
+  while (layer_->sealed_size(size) > wire.tailroom()) size /= 2;
+  auto sealed = layer_->seal(type, content.first(size), wire.tail());
+  if (!sealed) co_return ktls::fail(std::move(sealed).error());
+  budget().spend(records_of(size));
+  wire.commit(*sealed);
+  auto sent = co_await loop().send(scope, fd(), wire, 0, *sealed);
+  if (!sent) {
+    mark_broken();
+    co_return ktls::fail(std::move(sent).error());
+  }
+  co_return size;
+}
+
+// There is no open record here: `more` would save a header, and cost a copy.
+Task<Result<void>> UserspaceSender::send_all(Scope& scope, ContentType type,
+                                             std::span<const std::uint8_t> content,
+                                             ktls::More more) {
+  static_cast<void>(more);
   while (!content.empty()) {
-    // Small fragments may leave no room for all their headers and tags at once.
-    std::size_t piece = content.size();
-    while (layer_->sealed_size(piece) > wire.tailroom()) piece /= 2;
-    auto size = layer_->seal(type, content.first(piece), wire.tail());
-    if (!size) co_return ktls::fail(std::move(size).error());
-    wire.commit(*size);
-    auto sent = co_await loop_->send(scope, fd_, wire, 0, *size);
-    if (!sent) {
-      broken_ = true;
-      co_return sent;
-    }
-    wire.truncate(0);
-    content = content.subspan(piece);
+    auto done = co_await send_piece(scope, type, content);
+    if (!done) co_return ktls::fail(std::move(done).error());
+    content = content.subspan(*done);
   }
   co_return Result<void>();
 }
 
 Task<Result<SendStep>> UserspaceSender::move_from(Scope& scope, int plain_fd) {
-  auto plain = co_await loop_->receive_pooled(scope, plain_fd);
+  auto plain = co_await loop().receive_pooled(scope, plain_fd);
   if (!plain) co_return ktls::fail(std::move(plain).error());
   const std::size_t size = plain->size();
   if (size == 0) co_return SendStep(EndOfStream{});
-  auto turn = co_await writing_.lock(scope);
-  if (!turn) co_return ktls::fail(std::move(turn).error());
-  auto sent = co_await seal_and_send(scope, ContentType::kApplicationData, plain->bytes());
+  auto sent = co_await send_data(scope, plain->bytes());
   if (!sent) co_return ktls::fail(std::move(sent).error());
   co_return SendStep(Moved{size});
 }
 
-Task<Result<void>> UserspaceSender::send_record(Scope& scope, ContentType type,
-                                                std::span<const std::uint8_t> content) {
-  auto turn = co_await writing_.lock(scope);
-  if (!turn) co_return ktls::fail(std::move(turn).error());
-  co_return co_await seal_and_send(scope, type, content);
-}
-
-Task<Result<void>> UserspaceSender::change_state(Scope& scope, std::span<const std::uint8_t> last,
-                                                 tls::ConnectionState state) {
-  auto turn = co_await writing_.lock(scope);
-  if (!turn) co_return ktls::fail(std::move(turn).error());
-  auto sent = co_await seal_and_send(scope, ContentType::kHandshake, last);
-  if (!sent) co_return sent;
-  layer_->set_pending_write(std::move(state));
-  co_return layer_->change_write_state();
+Task<Result<std::uint64_t>> UserspaceSender::send_file(Scope& scope, FileRange range) {
+  std::uint64_t total = 0;
+  while (range.size != 0) {
+    auto leased = co_await loop().lease(scope);
+    if (!leased) co_return ktls::fail(std::move(leased).error());
+    Buffer plain = *std::move(leased);
+    const auto size = std::min<std::uint64_t>(range.size, plain.tailroom());
+    const ssize_t read = ::pread(range.fd, plain.tail().data(), static_cast<std::size_t>(size),
+                                 static_cast<off_t>(range.offset));
+    if (read < 0 && errno == EINTR) continue;
+    if (read < 0) co_return ktls::fail(Error::system(errno, "pread"));
+    if (read == 0) break;
+    const auto count = static_cast<std::size_t>(read);
+    plain.commit(count);
+    auto sent = co_await send_data(scope, plain.bytes());
+    if (!sent) co_return ktls::fail(std::move(sent).error());
+    total += count;
+    range.offset += count;
+    range.size -= count;
+  }
+  co_return total;
 }
 
 }  // namespace bridge

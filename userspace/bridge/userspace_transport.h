@@ -6,8 +6,8 @@
 #include <optional>
 #include <span>
 
+#include "userspace/bridge/sender.h"
 #include "userspace/bridge/transport.h"
-#include "userspace/io/async_mutex.h"
 #include "userspace/io/buffer.h"
 #include "userspace/io/loop.h"
 #include "userspace/record/record_layer.h"
@@ -23,6 +23,7 @@ class UserspaceReceiver final : public Receiver {
   [[nodiscard]] Task<ktls::Result<ReceiveStep>> move_to(Scope& scope, int plain_fd) override;
   [[nodiscard]] ktls::Result<void> change_state(tls::ConnectionState state) override;
   [[nodiscard]] bool can_change_state() const override { return true; }
+  [[nodiscard]] ktls::Result<std::uint64_t> sequence() override;
 
  private:
   // Opens the records that are here, up to a control record, without waiting. Answers the bytes
@@ -40,28 +41,28 @@ class UserspaceReceiver final : public Receiver {
 
 class UserspaceSender final : public Sender {
  public:
-  UserspaceSender(Loop& loop, int fd, tls::RecordLayer& layer)
-      : loop_(&loop), fd_(fd), layer_(&layer) {}
+  // `record_size`: content bytes of the largest record that `layer` makes.
+  UserspaceSender(Loop& loop, int fd, tls::RecordLayer& layer, std::size_t record_size,
+                  KeyChain keys, const KeyBudget& budget)
+      : Sender(loop, fd, std::move(keys), budget), layer_(&layer), record_size_(record_size) {}
 
   [[nodiscard]] Task<ktls::Result<SendStep>> move_from(Scope& scope, int plain_fd) override;
-  [[nodiscard]] Task<ktls::Result<void>> send_record(
-      Scope& scope, tls::ContentType type, std::span<const std::uint8_t> content) override;
-  [[nodiscard]] Task<ktls::Result<void>> change_state(Scope& scope,
-                                                      std::span<const std::uint8_t> last,
-                                                      tls::ConnectionState state) override;
-  [[nodiscard]] bool busy() const override { return writing_.locked(); }
-  [[nodiscard]] bool can_change_state() const override { return true; }
+  [[nodiscard]] Task<ktls::Result<std::uint64_t>> send_file(Scope& scope, FileRange range) override;
+  [[nodiscard]] bool can_update_key() const override { return keys().has_next(); }
 
  private:
-  // Seals and sends; the caller holds writing_.
-  [[nodiscard]] Task<ktls::Result<void>> seal_and_send(Scope& scope, tls::ContentType type,
-                                                       std::span<const std::uint8_t> content);
+  [[nodiscard]] Task<ktls::Result<void>> send_all(Scope& scope, tls::ContentType type,
+                                                  std::span<const std::uint8_t> content,
+                                                  ktls::More more) override;
+  [[nodiscard]] ktls::Result<void> change_state(tls::ConnectionState state) override;
+  [[nodiscard]] ktls::Result<void> count_records() override;
+  [[nodiscard]] std::uint64_t records_of(std::size_t size) const override;
+  // Seals and sends what fits one buffer and the budget: the bytes of content that are done.
+  [[nodiscard]] Task<ktls::Result<std::size_t>> send_piece(Scope& scope, tls::ContentType type,
+                                                           std::span<const std::uint8_t> content);
 
-  Loop* loop_;
-  int fd_;
   tls::RecordLayer* layer_;
-  AsyncMutex writing_;   // records leave in the order of their sequence numbers
-  bool broken_ = false;  // a record went out in part: nothing can follow it
+  std::size_t record_size_;
 };
 
 }  // namespace bridge

@@ -120,7 +120,8 @@ Plan BridgeTest::intended(const tls::Negotiated& negotiated) const {
     return plan(negotiated, capability(), OffloadPolicy::kNever);
   }
   return {.receive = placed(cell().receives_in_kernel()),
-          .transmit = placed(cell().sends_in_kernel())};
+          .transmit = placed(cell().sends_in_kernel()),
+          .rekeys = capability().rekey};
 }
 
 void BridgeTest::one_is_done() {
@@ -174,8 +175,9 @@ Task<void> BridgeTest::establish_and_relay(BridgeSide& side, int tls_fd, int pla
     co_return;
   }
   const Plan plan = intended(finished->negotiated);
-  auto adopted = Connection::adopt(loop(), tls_fd, std::move(finished->negotiated),
-                                   std::move(finished->post_handshake), plan, *side.syscalls);
+  auto adopted =
+      Connection::adopt(loop(), tls_fd, std::move(finished->negotiated),
+                        std::move(finished->post_handshake), plan, side.keys, *side.syscalls);
   if (!adopted) {
     side.error = adopted.error();
     co_return;

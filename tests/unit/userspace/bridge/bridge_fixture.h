@@ -69,6 +69,7 @@ struct BridgeSide {
   std::string peer_name = "server.test";
   std::chrono::milliseconds handshake_timeout{30'000};
   std::chrono::milliseconds idle_timeout{30'000};
+  KeyPolicy keys;
   ktls::Syscalls* syscalls = &ktls::system_calls();
   // Instead of relay(), where set.
   std::function<Task<void>(Connection&, Scope&, int plain_fd)> instead_of_relay;

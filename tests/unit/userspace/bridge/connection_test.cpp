@@ -345,7 +345,7 @@ TEST_P(Adopt, InstallsBothDirectionsWithTheKeysOfThePeer) {
   const auto body = [&](Connection& connection, Scope& scope, int) -> Task<void> {
     EXPECT_TRUE(connection.plan().satisfies(OffloadPolicy::kRequireKernel));
     EXPECT_FALSE(connection.receiver().can_change_state());
-    EXPECT_FALSE(connection.sender().can_change_state());
+    EXPECT_FALSE(connection.sender().can_update_key());
     co_await send_installed(connection, scope, kernel, kText);
     co_await open_installed(connection, scope, kernel, kText);
   };

@@ -1,14 +1,14 @@
 // Splicing through pipes, and the records that cannot be spliced.
 
-#include "userspace/bridge/kernel_transport.h"
+#include "userspace/bridge/kernel_receiver.h"
 
 #include <cerrno>
 #include <utility>
 #include <variant>
 #include <vector>
 
-#include <fcntl.h>
-
+#include "userspace/bridge/kernel_keys.h"
+#include "userspace/bridge/splicing.h"
 #include "userspace/io/backoff.h"
 #include "userspace/suite/alert.h"
 
@@ -22,22 +22,7 @@ using tls::AlertDescription;
 using tls::ContentType;
 
 constexpr auto kApplicationData = static_cast<std::uint8_t>(ContentType::kApplicationData);
-
-// splice() between sockets and pipes must never block the loop.
-void make_nonblocking(int fd) {
-  const int flags = ::fcntl(fd, F_GETFL);
-  if (flags >= 0 && (flags & O_NONBLOCK) == 0) ::fcntl(fd, F_SETFL, flags | O_NONBLOCK);
-}
-
-// One attempt, without waiting. Bytes moved, 0 at the end of the stream, -errno otherwise.
-ssize_t splice_now(int in_fd, int out_fd, std::size_t size) {
-  for (;;) {
-    const ssize_t moved =
-        ::splice(in_fd, nullptr, out_fd, nullptr, size, SPLICE_F_MOVE | SPLICE_F_NONBLOCK);
-    if (moved >= 0) return moved;
-    if (errno != EINTR) return -errno;
-  }
-}
+constexpr std::uint8_t kKeyUpdateType = 24;  // RFC 8446 section 4, HandshakeType
 
 // Moves all `size` bytes that the pipe holds; waits only where the other end takes no more.
 Task<Result<void>> empty_pipe(Loop& loop, Scope& scope, const Pipe& pipe, int out_fd,
@@ -74,6 +59,9 @@ Error receive_error(Error error) {
     case EINVAL:
       alerting(ErrorCode::kDecodeError, AlertDescription::kProtocolVersion);
       break;
+    case EKEYEXPIRED:  // a KeyUpdate went by, and not through here
+      alerting(ErrorCode::kKeyMissing, AlertDescription::kInternalError);
+      break;
     default:
       break;
   }
@@ -82,8 +70,9 @@ Error receive_error(Error error) {
 
 }  // namespace
 
-KernelReceiver::KernelReceiver(Loop& loop, int fd, ktls::Syscalls& syscalls)
-    : loop_(&loop), socket_(fd, syscalls) {
+KernelReceiver::KernelReceiver(Loop& loop, int fd, ktls::Syscalls& syscalls, ktls::Cipher cipher,
+                               bool rekeys)
+    : loop_(&loop), socket_(fd, syscalls), cipher_(cipher), rekeys_(rekeys) {
   make_nonblocking(fd);
 }
 
@@ -119,6 +108,13 @@ Task<Result<ReceiveStep>> KernelReceiver::receive_record(Scope& scope, int plain
 }
 
 Task<Result<ReceiveStep>> KernelReceiver::move_to(Scope& scope, int plain_fd) {
+  if (error_) co_return ktls::fail(*error_);
+  auto step = co_await move_step(scope, plain_fd);
+  if (!step) error_ = step.error();
+  co_return step;
+}
+
+Task<Result<ReceiveStep>> KernelReceiver::move_step(Scope& scope, int plain_fd) {
   make_nonblocking(plain_fd);
   Backoff backoff;
   for (;;) {
@@ -165,85 +161,19 @@ Task<Result<ReceiveStep>> KernelReceiver::move_to(Scope& scope, int plain_fd) {
 }
 
 Result<void> KernelReceiver::change_state(tls::ConnectionState state) {
-  static_cast<void>(state);  // wiped, unused
-  return ktls::fail(Error::of(ErrorCode::kUnsupported, "receiving is in the kernel"));
+  if (!rekeys_) return ktls::fail(Error::of(ErrorCode::kUnsupported, "receiving is in the kernel"));
+  return install_next(socket_, ktls::Direction::kReceive, std::move(state));
 }
 
-KernelSender::KernelSender(Loop& loop, int fd, ktls::Syscalls& syscalls)
-    : loop_(&loop), socket_(fd, syscalls) {
-  make_nonblocking(fd);
+// net/tls/tls_sw.c, tls_check_pending_rekey(): the kernel looks at the first byte of each handshake
+// record, wherever in a message it stands, and is silent from there on.
+bool KernelReceiver::awaits_state(const ControlRecord& record) const {
+  return rekeys_ && record.type == ContentType::kHandshake && !record.content.empty() &&
+         record.content.front() == kKeyUpdateType;
 }
 
-Task<Result<SendStep>> KernelSender::move_from(Scope& scope, int plain_fd) {
-  make_nonblocking(plain_fd);
-  for (;;) {
-    auto begun = co_await loop_->turn(scope);
-    if (!begun) co_return ktls::fail(std::move(begun).error());
-    if (std::exchange(was_empty_, true)) {
-      auto ready = co_await loop_->readable(scope, plain_fd);
-      if (!ready) co_return ktls::fail(std::move(ready).error());
-    }
-    auto pipe = loop_->pipes().lease();
-    if (!pipe) {
-      has_copied_ = true;
-      co_return co_await copy_from(scope, plain_fd);
-    }
-    const ssize_t moved = splice_now(plain_fd, pipe->write_end(), pipe->capacity());
-    if (moved == -EAGAIN) continue;
-    if (moved < 0) {
-      co_return ktls::fail(Error::system(static_cast<int>(-moved), "splice from the plain side"));
-    }
-    if (moved == 0) co_return SendStep(EndOfStream{});
-    auto turn = co_await writing_.lock(scope);
-    if (!turn) co_return ktls::fail(std::move(turn).error());
-    const auto size = static_cast<std::size_t>(moved);
-    // Without SPLICE_F_MORE the last piece closes its record: nothing is left open in the kernel.
-    auto out = co_await empty_pipe(*loop_, scope, *pipe, socket_.fd(), size);
-    if (!out) co_return ktls::fail(std::move(out).error());
-    was_empty_ = false;
-    co_return SendStep(Moved{size});
-  }
-}
-
-Task<Result<SendStep>> KernelSender::copy_from(Scope& scope, int plain_fd) {
-  auto plain = co_await loop_->receive_pooled(scope, plain_fd);
-  if (!plain) co_return ktls::fail(std::move(plain).error());
-  if (plain->empty()) co_return SendStep(EndOfStream{});
-  auto turn = co_await writing_.lock(scope);
-  if (!turn) co_return ktls::fail(std::move(turn).error());
-  auto sent = co_await send_all(scope, ContentType::kApplicationData, plain->bytes());
-  if (!sent) co_return ktls::fail(std::move(sent).error());
-  co_return SendStep(Moved{plain->size()});
-}
-
-Task<Result<void>> KernelSender::send_all(Scope& scope, ContentType type,
-                                          std::span<const std::uint8_t> content) {
-  while (!content.empty()) {
-    auto taken = socket_.send(static_cast<std::uint8_t>(type), content);
-    if (taken) {
-      content = content.subspan(*taken);
-      continue;
-    }
-    if (taken.error().sys_errno != EAGAIN) co_return ktls::fail(std::move(taken).error());
-    auto room = co_await loop_->writable(scope, socket_.fd());
-    if (!room) co_return ktls::fail(std::move(room).error());
-  }
-  co_return Result<void>();
-}
-
-Task<Result<void>> KernelSender::send_record(Scope& scope, ContentType type,
-                                             std::span<const std::uint8_t> content) {
-  auto turn = co_await writing_.lock(scope);
-  if (!turn) co_return ktls::fail(std::move(turn).error());
-  co_return co_await send_all(scope, type, content);
-}
-
-Task<Result<void>> KernelSender::change_state(Scope& scope, std::span<const std::uint8_t> last,
-                                              tls::ConnectionState state) {
-  static_cast<void>(scope);
-  static_cast<void>(last);
-  static_cast<void>(state);  // wiped, unused
-  co_return ktls::fail(Error::of(ErrorCode::kUnsupported, "sending is in the kernel"));
+Result<std::uint64_t> KernelReceiver::sequence() {
+  return socket_.sequence(ktls::Direction::kReceive, cipher_);
 }
 
 }  // namespace bridge

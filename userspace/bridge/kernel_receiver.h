@@ -1,0 +1,51 @@
+// KernelReceiver: application data moves by splice from the kTLS socket to the plain one, and never
+// enters userspace; control records are taken one at a time.
+#pragma once
+
+#include <cstddef>
+#include <cstdint>
+#include <optional>
+
+#include "ktls/core/socket.h"
+#include "userspace/bridge/transport.h"
+#include "userspace/io/loop.h"
+
+namespace bridge {
+
+// Borrows the loop and the descriptor, on which TLS_RX is installed. Makes it non-blocking.
+class KernelReceiver final : public Receiver {
+ public:
+  // `rekeys`: the version is TLS 1.3, and the kernel takes another key, for which it waits after a
+  // KeyUpdate (Linux 6.14 and later).
+  KernelReceiver(Loop& loop, int fd, ktls::Syscalls& syscalls, ktls::Cipher cipher, bool rekeys);
+
+  [[nodiscard]] Task<ktls::Result<ReceiveStep>> move_to(Scope& scope, int plain_fd) override;
+  [[nodiscard]] ktls::Result<void> change_state(tls::ConnectionState state) override;
+  [[nodiscard]] bool can_change_state() const override { return rekeys_; }
+  [[nodiscard]] bool awaits_state(const ControlRecord& record) const override;
+  [[nodiscard]] ktls::Result<std::uint64_t> sequence() override;
+  [[nodiscard]] bool may_stall() const override { return rekeys_; }
+  [[nodiscard]] bool is_stalled() override { return rekeys_ && socket_.awaits_key(); }
+  [[nodiscard]] ktls::Reason remark() const override {
+    return has_copied_ ? ktls::Reason::kPipeLimit : ktls::Reason::kNone;
+  }
+
+ private:
+  [[nodiscard]] Task<ktls::Result<ReceiveStep>> move_step(Scope& scope, int plain_fd);
+  // One record by recvmsg, where splice cannot say more: a control record, a zero that may be an
+  // empty record or the end, an error, no pipe. Moved{0} when there was none after all.
+  // `splice_errno` is what splice said, 0 for none: the kernel tells some errors only once, and
+  // then this is what counts.
+  [[nodiscard]] Task<ktls::Result<ReceiveStep>> receive_record(Scope& scope, int plain_fd,
+                                                               int splice_errno);
+
+  Loop* loop_;
+  ktls::TlsSocket socket_;
+  ktls::Cipher cipher_;
+  bool rekeys_;
+  std::optional<ktls::Error> error_;  // the kernel tells it once: the first is final
+  bool was_empty_ = true;  // the last splice found nothing more: wait before the next one
+  bool has_copied_ = false;
+};
+
+}  // namespace bridge
