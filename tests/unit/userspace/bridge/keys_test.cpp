@@ -272,7 +272,8 @@ TEST_P(Keys, ThatDoNotOpenARecordStayRefused) {
 TEST_P(Keys, OfAPeerThatFloodsAreCutOff) {
   if (!can_follow()) GTEST_SKIP() << "ends at the first KeyUpdate";
   constexpr std::uint32_t kAllowed = 20;
-  const int flood = cell().receives_in_kernel() ? 1'000 : 100'000;
+  // An emulated machine would take its time to make so many.
+  const int flood = capability().attach_errno == 0 ? 1'000 : 100'000;
   const Bytes key_update = {24, 0, 0, 1, 0};
   BridgeSide bridge = side();
   bridge.keys.peer_updates_a_second = kAllowed;
