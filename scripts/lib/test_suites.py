@@ -15,6 +15,8 @@ UNIT_TIMEOUT_S = 300
 # A guest runs on an emulated processor, some thirty times slower than the machine under it.
 VM_TIMEOUT_S = 1200
 VM_BOOT_S = 400  # three attempts to boot
+# The first fuzzer that runs builds all that it needs with clang, the others wait for it.
+FUZZ_TIMEOUT_S = 1200
 
 # How the results of a suite are told: by lines `ok NAME`, `FAIL NAME`, `skip NAME: reason`; by
 # GoogleTest's JSON file; or by the exit status alone, as one result.
@@ -68,6 +70,10 @@ SUITES = [
             timeout_s=VM_TIMEOUT_S, kernel=kernel)
       for kernel in KERNELS
       for name, script in (("api", "kernel_test.py"), ("adoption", "adoption_test.py"))),
+    *(Suite(f"fuzz/{target}", ("scripts/fuzz", target, "--seconds", "20"), results=STATUS,
+            needs=("clang++",), timeout_s=FUZZ_TIMEOUT_S) for target in FUZZ_TARGETS),
+    Suite("constant-time/valgrind", ("tests/constant_time/valgrind_test.py",),
+          needs=("valgrind",), timeout_s=600),
     Suite("docs/man", ("tests/docs/man_test.py",), needs=("groff", "mandoc"), timeout_s=60),
     Suite("docs/readme", ("tests/docs/readme_test.py",), timeout_s=60),
     Suite("docs/demo", ("tests/docs/demo_test.py",), needs=("curl", "openssl"), timeout_s=120),
