@@ -255,6 +255,23 @@ class States(Case):
         self.assertEqual(other.release(READ).sequence, 1)
         self.refused("wrong_state", Layer(version=0x0303).release, WRITE)
 
+    def test_are_not_handed_out_once_their_last_number_was_used(self):
+        last = 2**64 - 1
+        layers = []
+        for client in (True, False):
+            layer = Layer(version=0x0303, is_client=client)
+            layer.calc(GCM12, bytes(48), bytes(32), bytes(32))
+            for which in (PENDING_WRITE, PENDING_READ):
+                layer.set_sequence(which, last)
+            layer.change_write()
+            layer.change_read()
+            layers.append(layer)
+        self.assertEqual(opened(layers[1], layers[0].seal(DATA, b"last")), [(DATA, b"last")])
+        self.refused("out_of_range", layers[0].release, WRITE)
+        self.refused("out_of_range", layers[1].release, READ)
+        self.refused("out_of_range", layers[0].seal, DATA, b"one more")
+        self.assertEqual(layers[0].release(READ).sequence, last)
+
     def test_are_changed_once_each(self):
         layer, _ = pair(0x0303, GCM12)
         for change in (layer.change_write, layer.change_read):

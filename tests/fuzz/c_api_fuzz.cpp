@@ -228,7 +228,9 @@ class Pair {
     const bool is_reading = input_.flag();
     ktlsb_layer* const layer = is_reading ? reader_ : writer_;
     const ktlsb_which which = is_reading ? KTLSB_READ : KTLSB_WRITE;
+    const bool is_spent = !is_reading && uses_last_number();
     if (answered(ktlsb_release(layer, which, &released)) != KTLSB_OK) return;
+    require(!is_spent, "a state without a number left is not handed out");
     require(ktlsb_release(layer, which, &released) != KTLSB_OK, "a state is handed out once");
     ktlsb_record record{};
     std::array<std::uint8_t, 100> wire{};
@@ -241,6 +243,19 @@ class Pair {
       require(ktlsb_sealed_size(layer, 1) == 0, "a released direction has no size");
     }
     restart();
+  }
+
+  // Whether the writer has no number left: one more record tells, which the reader then misses.
+  [[nodiscard]] bool uses_last_number() {
+    is_clean_ = false;
+    ktlsb_state before{};
+    if (ktlsb_describe_state(writer_, KTLSB_WRITE, &before) != KTLSB_OK) return false;
+    const std::uint8_t content = 1;
+    Bytes wire(ktlsb_sealed_record_size(writer_, 1, 0));
+    std::size_t size = 0;
+    const int sealed =
+        answered(ktlsb_seal_record(writer_, 23, &content, 1, 0, wire.data(), wire.size(), &size));
+    return sealed == KTLSB_OUT_OF_RANGE || (sealed == KTLSB_OK && before.sequence == UINT64_MAX);
   }
 
   void shut() {

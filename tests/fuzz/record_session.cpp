@@ -90,6 +90,12 @@ void require_same_error(const ktls::Result<T>& result, const Error& error) {
   require(!result && same_error(result.error(), error), "a dead direction answers its error");
 }
 
+// `is_early`: there is nothing to release, or not yet. Else no number is left.
+void check_release_error(const Error& error, bool is_early) {
+  require(error.code == (is_early ? ErrorCode::kProtocolViolation : ErrorCode::kLimitReached),
+          "and says why not", error.detail);
+}
+
 template <class T>
 void require_refused(const ktls::Result<T>& result) {
   require(!result && result.error().code == ErrorCode::kProtocolViolation,
@@ -236,11 +242,13 @@ void RecordSession::set_writing() {
 void RecordSession::release_read() {
   const bool is_null = reader_.read_state()->is_null();
   const bool is_buffered = !reader_.unread().empty();
+  const bool is_spent = reader_.read_state()->records_left() == 0;
   const std::uint64_t sequence = reader_.read_state()->sequence();
   auto released = reader_.release_read();
-  require(released.has_value() == (!is_null && !is_buffered), "release_read() gives what it may");
+  require(released.has_value() == (!is_null && !is_buffered && !is_spent),
+          "release_read() gives what it may");
   if (!released) {
-    require(released.error().code == ErrorCode::kProtocolViolation, "and says why not");
+    check_release_error(released.error(), is_null || is_buffered);
     return;
   }
   require(released->sequence() == sequence, "a released state goes on where it was");
@@ -255,10 +263,11 @@ void RecordSession::release_read() {
 
 void RecordSession::release_write() {
   const bool is_null = peer_.write_state()->is_null();
+  const bool is_spent = peer_.write_state()->records_left() == 0;
   auto released = peer_.release_write();
-  require(released.has_value() == !is_null, "release_write() gives what it may");
+  require(released.has_value() == (!is_null && !is_spent), "release_write() gives what it may");
   if (!released) {
-    require(released.error().code == ErrorCode::kProtocolViolation, "and says why not");
+    check_release_error(released.error(), is_null);
     return;
   }
   Bytes wire(64);

@@ -38,10 +38,6 @@ Result<Reason> install_into_kernel(int fd, tls::RecordLayer& layer, Direction di
     if (const Reason objection = objection_to(*current); objection != Reason::kNone) {
       return objection;
     }
-    if (current->records_left() == 0) {
-      return ktls::fail(ktls::Error::of(ktls::ErrorCode::kLimitReached,
-                                        "no sequence number is left for another record"));
-    }
   }
   KTLS_TRY(ConnectionState state, reads ? layer.release_read() : layer.release_write());
   const tls::ProtocolVersion version = state.version();

@@ -161,7 +161,7 @@ typedef enum ktlsb_which {
 
 /* Sizes in bytes, 0 where there is no such thing. */
 typedef struct ktlsb_state {
-  uint64_t sequence; /* number of the next record */
+  uint64_t sequence; /* number of the next record; the last one, when it has been used */
   int has_mac;
   int has_cipher;
   int is_cbc;
@@ -210,7 +210,8 @@ typedef struct ktlsb_released {
 
 /* Hands the current state of a direction out for good: the layer refuses the direction from then
  * on, so that its keys and numbers have one holder, who wipes them. KTLSB_WRONG_STATE: no keys,
- * bytes that were fed are unread, or released before. */
+ * bytes that were fed are unread, or released before. KTLSB_OUT_OF_RANGE: no number is left for
+ * another record. */
 KTLSB_API int ktlsb_release(ktlsb_layer* layer, ktlsb_which which, ktlsb_released* released);
 
 /* ---- sealing ------------------------------------------------------------------------------ */
@@ -320,8 +321,8 @@ typedef enum ktlsb_direction { KTLSB_TRANSMIT = 0, KTLSB_RECEIVE = 1 } ktlsb_dir
  * sendfile() and splice() on the socket speak TLS. TLS 1.2 and 1.3 with AES-GCM and
  * ChaCha20-Poly1305. Keys in the kernel are not changed by this library: a KeyUpdate of the peer
  * ends a connection whose receiving is there. KTLSB_NOT_IN_KERNEL: nothing has changed, the layer
- * goes on in userspace, and `*reason` says why: see the three functions below. KTLSB_WRONG_STATE:
- * no keys, bytes that were fed are unread, or the direction was released before. */
+ * goes on in userspace, and `*reason` says why: see the three functions below. KTLSB_WRONG_STATE
+ * and KTLSB_OUT_OF_RANGE: as of ktlsb_release(). */
 KTLSB_API int ktlsb_install(int fd, ktlsb_layer* layer, ktlsb_direction direction, int* reason);
 
 /* A stable code ("ulp_unavailable"), one sentence, and what would change it. Static. */

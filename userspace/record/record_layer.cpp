@@ -51,7 +51,9 @@ void RecordLayer::set_version(std::uint16_t wire_version, bool is_13) {
   is_13_ = is_13;
   for (Half* half : {&read_, &write_}) {
     if (half->current && half->current->is_null()) {
-      half->current = ConnectionState::null(wire_version, half->current->sequence());
+      ConnectionState fresh = ConnectionState::null(wire_version);
+      fresh.continue_from(*half->current);
+      half->current = std::move(fresh);
     }
   }
 }
@@ -368,10 +370,8 @@ Result<void> RecordLayer::change(Half& half) {
   if (rules_.changes_to_clear_unsafely && !half.pending) {
     half.pending = ConnectionState::null(wire_version_);
   }
-  const std::uint64_t sequence = half.current ? half.current->sequence() : 0;
-  auto changed = half.change();
-  if (changed && is_ssl2_version(wire_version_)) half.current->continue_at(sequence);
-  return changed;
+  if (half.pending && is_ssl2_version(wire_version_)) half.pending->continue_from(*half.current);
+  return half.change();
 }
 
 void RecordLayer::reset_states() {
@@ -416,6 +416,11 @@ Result<void> RecordLayer::Half::change() {
 Result<ConnectionState> RecordLayer::Half::release() {
   if (auto checked = usable(); !checked) return ktls::fail(std::move(checked).error());
   if (current->is_null()) return violation("the null state is not handed out");
+  // Whoever went on with it would take the last number again, and with it a nonce.
+  if (current->records_left() == 0) {
+    return refuse(ErrorCode::kLimitReached, AlertDescription::kInternalError,
+                  "no sequence number is left for another record");
+  }
   ConnectionState released = *std::exchange(current, std::nullopt);
   return released;
 }

@@ -131,7 +131,8 @@ class RecordLayer {
 
   // Hands the current state out for good: this layer refuses the direction from then on.
   // release_read fails with kProtocolViolation while ciphertext is buffered (unread() not empty),
-  // both fail with it while the state is null, and a dead direction answers its error.
+  // both fail with it while the state is null, with kLimitReached when no sequence number is left
+  // for the next holder, and a dead direction answers its error.
   [[nodiscard]] ktls::Result<ConnectionState> release_read();
   [[nodiscard]] ktls::Result<ConnectionState> release_write();
 
