@@ -15,7 +15,7 @@ sys.path.insert(0, str(TESTS / "support"))
 
 import ktls_bridge as bridge  # noqa: E402
 import report  # noqa: E402
-from ktls_bridge import PENDING_READ, PENDING_WRITE, READ, TRANSMIT, WRITE  # noqa: E402
+from ktls_bridge import PENDING_READ, PENDING_WRITE, READ, RECEIVE, TRANSMIT, WRITE  # noqa: E402
 from ktls_bridge import Layer, Refused  # noqa: E402
 
 ALERT, HANDSHAKE, DATA = 21, 22, 23
@@ -403,6 +403,15 @@ class OverSockets(Case):
 
     def test_the_kernel_takes_no_unix_socket_and_nothing_is_lost(self):
         near, far = self.sockets()
+        self.assertEqual(near.layer.install(near.sock, TRANSMIT), "not_tcp")
+        near.send(DATA, b"in userspace then")
+        self.assertEqual(far.receive()[1], b"in userspace then")
+
+    def test_the_kernel_is_not_asked_for_smaller_records_than_it_makes(self):
+        near, far = self.sockets(send_limit=16383)
+        self.assertEqual(near.layer.install(near.sock, TRANSMIT), "record_size_limited")
+        self.assertEqual(near.layer.install(near.sock, RECEIVE), "not_tcp")
+        near.layer.send_limit = 16384
         self.assertEqual(near.layer.install(near.sock, TRANSMIT), "not_tcp")
         near.send(DATA, b"in userspace then")
         self.assertEqual(far.receive()[1], b"in userspace then")

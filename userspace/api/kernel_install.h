@@ -4,7 +4,7 @@
 #include "ktls/base/result.h"
 #include "ktls/core/crypto_info.h"
 #include "ktls/core/reason.h"
-#include "userspace/record/record_layer.h"
+#include "userspace/api/layer.h"
 
 namespace api {
 
@@ -12,7 +12,7 @@ namespace api {
 // Errors: kProtocolViolation for a direction that cannot be released, kLimitReached when no
 // sequence number is left; kCrypto when a state that came back could not be made again: the
 // direction is gone then.
-[[nodiscard]] ktls::Result<ktls::Reason> install_into_kernel(int fd, tls::RecordLayer& layer,
+[[nodiscard]] ktls::Result<ktls::Reason> install_into_kernel(int fd, Layer& layer,
                                                              ktls::Direction direction);
 
 }  // namespace api
