@@ -425,6 +425,13 @@ class Framer:
         return record.header, record.content
 
 
+def mac(version, hash_name, key, sequence, content_type, data):
+    out, size = ctypes.create_string_buffer(48), c_size_t()
+    check(LIBRARY.ktlsb_mac(version, HASHES[hash_name], key, len(key), sequence, content_type, data,
+                            len(data), out, len(out), byref(size)))
+    return out.raw[:size.value]
+
+
 def decode_header(data):
     """(header, its size), or None while more is wanted."""
     header, size = Header(), c_size_t()

@@ -2,6 +2,7 @@
 """The C interface as a caller uses it: records of every age sealed and opened, many at once, over
 sockets, and whatever a caller may do wrong."""
 
+import hmac
 import os
 import socket
 import sys
@@ -315,6 +316,18 @@ class States(Case):
                             ("receive_limit", 65536), ("wire_version", 1)):
             with self.subTest(name):
                 self.refused("out_of_range", setattr, layer, name, value)
+
+
+class Pieces(Case):
+    def test_a_mac_covers_what_its_length_can_say_and_no_more(self):
+        content = bytes(65535)
+        covered = (5).to_bytes(8, "big") + b"\x17\3\3" + b"\xff\xff" + content
+        self.assertEqual(bridge.mac(0x0303, "sha1", bytes(20), 5, DATA, content),
+                         hmac.digest(bytes(20), covered, "sha1"))
+        for version in (0x0300, 0x0301, 0x0303):
+            self.refused("out_of_range", bridge.mac, version, "sha1", bytes(20), 5, DATA,
+                         bytes(65536))
+        self.refused("out_of_range", bridge.mac, 0x0303, "sha1", bytes(19), 5, DATA, b"")
 
 
 class Errors(Case):

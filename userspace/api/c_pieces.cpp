@@ -61,7 +61,8 @@ int ktlsb_mac(uint16_t version, ktlsb_hash hash, const uint8_t* key, size_t key_
     *mac_size = 0;
     if (!is_hash(hash) || version < 0x0300 || version > 0x0303) return KTLSB_NOT_USABLE;
     const auto algorithm = static_cast<tls::HashAlgorithm>(hash);
-    if (key_size != tls::size_of(algorithm)) return KTLSB_OUT_OF_RANGE;
+    // The MAC covers the length in two bytes.
+    if (key_size != tls::size_of(algorithm) || data_size > UINT16_MAX) return KTLSB_OUT_OF_RANGE;
     auto made = tls::RecordMac::create(static_cast<tls::ProtocolVersion>(version), algorithm,
                                        tls::MacKey(Bytes(key, key_size)));
     if (!made) return code_of(made.error());

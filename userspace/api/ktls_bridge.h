@@ -393,7 +393,8 @@ typedef enum ktlsb_hash {
   KTLSB_SHA384 = 3
 } ktlsb_hash;
 
-/* The MAC of a record of SSLv3 to TLS 1.2; `mac` has the hash's size. */
+/* The MAC of a record of SSLv3 to TLS 1.2; `mac` has the hash's size. KTLSB_OUT_OF_RANGE: a key of
+ * another size than that, or more than 65535 bytes. */
 KTLSB_API int ktlsb_mac(uint16_t version, ktlsb_hash hash, const uint8_t* key, size_t key_size,
                         uint64_t sequence, uint8_t type, const uint8_t* data, size_t data_size,
                         uint8_t* mac, size_t capacity, size_t* mac_size);
