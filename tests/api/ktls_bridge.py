@@ -432,6 +432,13 @@ def mac(version, hash_name, key, sequence, content_type, data):
     return out.raw[:size.value]
 
 
+def prf(version, hash_name, secret, label, seed, size):
+    out = ctypes.create_string_buffer(max(size, 1))
+    check(LIBRARY.ktlsb_prf(version, HASHES[hash_name], secret, len(secret), label, seed, len(seed),
+                            out, size))
+    return out.raw[:size]
+
+
 def decode_header(data):
     """(header, its size), or None while more is wanted."""
     header, size = Header(), c_size_t()

@@ -330,6 +330,21 @@ class Pieces(Case):
         self.refused("out_of_range", bridge.mac, 0x0303, "sha1", bytes(19), 5, DATA, b"")
 
 
+    def test_a_prf_refuses_sizes_that_it_does_not_have(self):
+        secret, seed = bytes(48), bytes(64)
+        self.assertEqual(len(bridge.prf(0x0300, "md5", secret, None, seed, 416)), 416)
+        for arguments in ((0x0300, "md5", secret, None, seed, 0),
+                          (0x0300, "md5", secret, None, seed, 417),
+                          (0x0301, "md5", secret, None, b"", 16),
+                          (0x0302, "md5", b"", b"label", seed, 16),
+                          (0x0303, "sha256", secret, b"label", seed, 0),
+                          (0x0303, "sha256", secret, b"label", bytes(1020), 16)):
+            with self.subTest(f"{arguments[0]:04x} {arguments[-1]}"):
+                self.refused("out_of_range", bridge.prf, *arguments)
+        for version in (0x0002, 0x0304):
+            self.refused("not_usable", bridge.prf, version, "sha256", secret, b"label", seed, 16)
+
+
 class Errors(Case):
     def test_have_a_name_and_the_alert_that_is_owed(self):
         alerts = {"illegal_parameter": 47, "record_overflow": 22, "bad_record_mac": 20,

@@ -401,7 +401,9 @@ KTLSB_API int ktlsb_mac(uint16_t version, ktlsb_hash hash, const uint8_t* key, s
 /* Bytes of padding that a CBC cipher adds to `size` bytes, into `out`, which has a block of room.
  */
 KTLSB_API int ktlsb_cbc_padding(size_t size, size_t block_size, uint8_t* out, size_t* padding_size);
-/* The PRF of `version` with that hash, which counts in TLS 1.2 alone; SSLv3's has no label. */
+/* The PRF of `version` with that hash, which counts in TLS 1.2 alone; SSLv3's has no label.
+ * KTLSB_OUT_OF_RANGE: no output, or more than SSLv3's 416 bytes; no secret in TLS; label and seed
+ * that have no byte together, or more than 1024. KTLSB_NOT_USABLE: no such version or hash. */
 KTLSB_API int ktlsb_prf(uint16_t version, ktlsb_hash hash, const uint8_t* secret,
                         size_t secret_size, const char* label, const uint8_t* seed,
                         size_t seed_size, uint8_t* out, size_t size);
