@@ -273,6 +273,22 @@ class States(Case):
         self.refused("out_of_range", layers[0].seal, DATA, b"one more")
         self.assertEqual(layers[0].release(READ).sequence, last)
 
+    def test_of_a_key_stream_are_not_handed_out_in_the_middle(self):
+        for version, suite in ((0x0303, 0x0005), (0x0301, CBC), (0x0300, CBC), (0x0002, 0x0700C0),
+                               (0x0002, 0x010080)):
+            with self.subTest(f"{version:04x} {suite:04x}"):
+                writer, reader = pair(version, suite)
+                for content in (b"first of", b"whole blocks"):
+                    reader.feed(writer.seal(HANDSHAKE, content))
+                    self.assertTrue(reader.next()[1].startswith(content))
+                    self.refused("not_usable", writer.release, WRITE)
+                    self.refused("not_usable", reader.release, READ)
+                self.assertEqual(writer.release(READ).sequence, 0)
+                self.assertEqual(reader.release(WRITE).sequence, 0)
+        writer, reader = pair(0x0302, CBC)  # each record brings the block it starts from
+        opened(reader, writer.seal(HANDSHAKE, b"one"))
+        self.assertEqual((writer.release(WRITE).sequence, reader.release(READ).sequence), (1, 1))
+
     def test_are_changed_once_each(self):
         layer, _ = pair(0x0303, GCM12)
         for change in (layer.change_write, layer.change_read):

@@ -211,7 +211,9 @@ typedef struct ktlsb_released {
 /* Hands the current state of a direction out for good: the layer refuses the direction from then
  * on, so that its keys and numbers have one holder, who wipes them. KTLSB_WRONG_STATE: no keys,
  * bytes that were fed are unread, or released before. KTLSB_OUT_OF_RANGE: no number is left for
- * another record. */
+ * another record. KTLSB_NOT_USABLE: a stream cipher, CBC before TLS 1.1, or SSLv2 (which counts
+ * what went in the clear as well) with another number than 0: the keys say where its key stream or
+ * its chain of blocks starts, and nothing says where it is now. */
 KTLSB_API int ktlsb_release(ktlsb_layer* layer, ktlsb_which which, ktlsb_released* released);
 
 /* ---- sealing ------------------------------------------------------------------------------ */

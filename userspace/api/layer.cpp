@@ -278,6 +278,15 @@ Result<void> Layer::change_read_state() {
   return {};
 }
 
+Result<ConnectionState> Layer::release(bool write) {
+  const auto& current = write ? records_.write_state() : records_.read_state();
+  if (current && !current->is_null() && current->sequence() != 0 &&
+      needs_all_before(current->version(), current->suite())) {
+    return not_usable("nobody could go on with a state of this cipher");
+  }
+  return write ? records_.release_write() : records_.release_read();
+}
+
 Result<void> Layer::shutdown() {
   if (!buffer_.empty()) ::explicit_bzero(buffer_.data(), buffer_.size());
   buffer_.clear();
