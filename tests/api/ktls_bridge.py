@@ -262,9 +262,11 @@ class Layer:
         self._call("fixed_iv_block", out, 16, byref(size))
         return out.raw[:size.value]
 
-    def seal_record(self, content_type, content, padding=0):
-        room = LIBRARY.ktlsb_sealed_record_size(self._layer, len(content), padding)
-        room = min(room, RECORD_SIZE_MAX)  # what cannot be one is refused by the call
+    def seal_record(self, content_type, content, padding=0, room=None):
+        """`room`: another capacity than what the library says is needed."""
+        if room is None:
+            room = LIBRARY.ktlsb_sealed_record_size(self._layer, len(content), padding)
+            room = min(room, RECORD_SIZE_MAX)  # what cannot be one is refused by the call
         out = ctypes.create_string_buffer(max(room, 1))
         size = c_size_t()
         self._call("seal_record", content_type, content, len(content), padding, out, room,

@@ -155,6 +155,16 @@ class Records(Case):
         self.assertEqual(len(wire), 5 + 6 + 1 + 250 + 16)
         self.assertEqual(opened(reader, wire), [(DATA, b"secret")])
 
+    def test_that_go_in_the_clear_need_room_for_header_and_content_alone(self):
+        writer, reader = pair(0x0304, GCM13)
+        wire = b"\x14\3\3\0\1\1"
+        self.assertEqual(writer.seal_record(20, b"\1", room=6), wire)
+        self.refused("no_space", lambda: writer.seal_record(20, b"\1", room=5))
+        self.assertEqual(writer.seal_record(20, b"\1", padding=9), wire)
+        self.refused("no_space", lambda: writer.seal_record(DATA, b"\1", room=22))
+        wire = writer.seal_record(DATA, b"\1", room=23)
+        self.assertEqual(opened(reader, wire), [(DATA, b"\1")])
+
     def test_get_the_padding_that_a_policy_asks_for_cut_off_where_the_record_ends(self):
         writer, reader = pair(0x0304, GCM13, send_limit=1000)
         asked = []

@@ -381,9 +381,9 @@ std::optional<RecordSession::Sealed> RecordSession::seal() {
     sealed.padding = input_.flag() ? input_.below(kPaddingMax) : 0;
     const Outgoing outgoing{
         .type = content.type, .content = content.bytes, .padding = sealed.padding};
-    sealed.wire.resize(
-        std::max(peer_.sealed_record_size(outgoing), kRecordHeaderSize + content.bytes.size()));
+    sealed.wire.resize(peer_.sealed_record_size(outgoing));
     size = peer_.seal_record(outgoing, sealed.wire);
+    require(!size || *size == sealed.wire.size(), "sealed_record_size() is exact");
     sealed.contents = {content};
   } else {
     const std::size_t size_max = peer_.sealed_size(content.bytes.size());

@@ -46,7 +46,8 @@ int ktlsb_seal_record(ktlsb_layer* layer, uint8_t type, const uint8_t* content, 
     const tls::Outgoing outgoing{.type = static_cast<tls::ContentType>(type),
                                  .content = {content, content_size},
                                  .padding = padding};
-    const std::size_t size = ktlsb_sealed_record_size(layer, content_size, padding);
+    const bool may_be_one = content_size <= tls::kBodySizeMax && padding <= tls::kBodySizeMax;
+    const std::size_t size = may_be_one ? layer->records().sealed_record_size(outgoing) : SIZE_MAX;
     if (size <= tls::kRecordHeaderSize + tls::kBodySizeMax && capacity < size) {
       return refuse(layer, KTLSB_NO_SPACE, "ktlsb_sealed_record_size() says how much is needed");
     }

@@ -219,7 +219,8 @@ KTLSB_API int ktlsb_release(ktlsb_layer* layer, ktlsb_which which, ktlsb_release
 /* ---- sealing ------------------------------------------------------------------------------ */
 
 /* Bytes that ktlsb_seal_record() would write; 0 when the direction was released, SIZE_MAX where no
- * record can hold so much. */
+ * record can hold so much. A change_cipher_spec (type 20) of TLS 1.3 takes less: it goes in the
+ * clear, so its size, and the room it needs, is that of header and content, 5 + content_size. */
 KTLSB_API size_t ktlsb_sealed_record_size(const ktlsb_layer* layer, size_t content_size,
                                           size_t padding);
 /* One complete record: no fragments, and no limit but what its header can say. `padding`: zero

@@ -342,13 +342,17 @@ Result<std::size_t> RecordLayer::seal(ContentType type, std::span<const std::uin
 
 std::size_t RecordLayer::sealed_record_size(const Outgoing& outgoing) const {
   if (!write_.current) return 0;
+  if (goes_in_clear(outgoing.type)) return kRecordHeaderSize + outgoing.content.size();
   return write_.current->sealed_size(outgoing.content.size(), outgoing.padding);
 }
 
 Result<std::size_t> RecordLayer::seal_record(const Outgoing& outgoing,
                                              std::span<std::uint8_t> wire) {
   if (auto usable = write_.usable(); !usable) return ktls::fail(std::move(usable).error());
-  if (goes_in_clear(outgoing.type)) return ConnectionState::null().seal(outgoing, wire);
+  if (goes_in_clear(outgoing.type)) {
+    // Content is all that such a record has.
+    return ConnectionState::null().seal({.type = outgoing.type, .content = outgoing.content}, wire);
+  }
   if (write_.current->version() == ProtocolVersion::kTls13 &&
       outgoing.type == ContentType::kInvalid) {
     return ktls::fail(

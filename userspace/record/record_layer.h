@@ -114,7 +114,7 @@ class RecordLayer {
                                                std::span<std::uint8_t> wire);
 
   // One record as it is: no fragments, no limit but what a header can say. Errors as of seal(), and
-  // of ConnectionState::seal(); kInvalidArgument for the type 0 in TLS 1.3.
+  // of ConnectionState::seal(); kInvalidArgument for the type 0 in TLS 1.3. The size is exact.
   [[nodiscard]] std::size_t sealed_record_size(const Outgoing& outgoing) const;
   [[nodiscard]] ktls::Result<std::size_t> seal_record(const Outgoing& outgoing,
                                                       std::span<std::uint8_t> wire);
