@@ -336,6 +336,13 @@ class States(Case):
         self.refused("not_usable", Layer(version=0x0304).calc_tls13, CBC, bytes(32), bytes(32))
         self.refused("out_of_range", Layer(version=2).calc_ssl2, 0x999999, bytes(16), b"c", b"i")
 
+    def test_are_made_for_versions_that_a_suite_is_not_registered_for(self):
+        (row,) = (suite for suite in bridge.suites() if suite.id == GCM12)
+        self.assertEqual((row.version_min, row.version_max), (0x0303, 0x0303))
+        writer, reader = pair(0x0301, GCM12)
+        self.assertEqual(opened(reader, writer.seal(DATA, b"all the same")),
+                         [(DATA, b"all the same")])
+
     def test_refuse_a_property_that_cannot_be(self):
         layer = Layer()
         for name, value in (("version", 0x10000), ("send_limit", 0), ("send_limit", 16385),

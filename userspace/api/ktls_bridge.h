@@ -34,7 +34,7 @@ typedef enum ktlsb_error {
   KTLSB_UNEXPECTED_MESSAGE = -5, /* a record of a type that may not come now */
   KTLSB_ABRUPT_CLOSE = -6,       /* the transport ended, within a record or between two */
   KTLSB_OUT_OF_RANGE = -7,       /* a value that cannot be: too long, too many, no number left */
-  KTLSB_NOT_USABLE = -8,         /* a suite that is not known, or not with this version */
+  KTLSB_NOT_USABLE = -8,         /* a suite not known, or that this version has no protection for */
   KTLSB_NOT_IMPLEMENTED = -9,    /* known, but libcrypto does not offer it here */
   KTLSB_WRONG_STATE = -10, /* not in this order: a change without keys, a released direction */
   KTLSB_SYSTEM = -11,      /* a system call failed: errno is set */
@@ -373,8 +373,11 @@ KTLSB_API const char* ktlsb_place_name(ktlsb_place place);
 /* ---- what there is ------------------------------------------------------------------------ */
 
 typedef struct ktlsb_suite {
-  uint32_t id;          /* two bytes, of SSLv2's kinds three */
-  uint16_t version_min; /* 0x0002, 0x0300 to 0x0304 */
+  uint32_t id; /* two bytes, of SSLv2's kinds three */
+  /* 0x0002, 0x0300 to 0x0304: those that the suite is registered for. Nothing here enforces them: a
+   * state is computed for any version that can protect records so, as for AES-GCM in TLS 1.0.
+   * Which suite goes with which version is the handshake's to know. */
+  uint16_t version_min;
   uint16_t version_max;
   const char* name;        /* the IANA registry's. Static, as the rest. */
   const char* cipher;      /* "AES-128-GCM" */

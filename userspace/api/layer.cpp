@@ -136,7 +136,7 @@ Result<void> Layer::derive_pending_states(std::uint16_t id, Bytes master_secret,
   }
   if (suite == nullptr || suite->bulk_cipher->kind == ProtectionKind::kIntegrity ||
       !has_mac_in(version, *suite)) {
-    return not_usable("pending states: no such suite, or not in this version");
+    return not_usable("pending states: no such suite, or none that this version can use");
   }
   if (master_secret.size() != tls::kMasterSecretSize)
     return out_of_range("the master secret's size");
