@@ -324,9 +324,11 @@ class Layer:
 
 
     def install(self, sock, direction):
-        """"" once the kernel has the direction, else the code of the reason why it has not."""
+        """"" once the kernel has the direction, else the code of the reason why it has not. `sock`:
+        a socket, or a descriptor."""
+        descriptor = sock if isinstance(sock, int) else sock.fileno()
         reason = c_int()
-        error = LIBRARY.ktlsb_install(sock.fileno(), self._layer, direction, byref(reason))
+        error = LIBRARY.ktlsb_install(descriptor, self._layer, direction, byref(reason))
         if error == 0:
             return ""
         if ERRORS[error] != "not_in_kernel":

@@ -2,6 +2,8 @@
 """The C interface as a caller uses it: records of every age sealed and opened, many at once, over
 sockets, and whatever a caller may do wrong."""
 
+import ctypes
+import errno
 import hmac
 import os
 import socket
@@ -467,6 +469,17 @@ class OverSockets(Case):
         self.assertEqual(near.layer.install(near.sock, TRANSMIT), "not_tcp")
         near.send(DATA, b"in userspace then")
         self.assertEqual(far.receive()[1], b"in userspace then")
+
+    def test_what_is_no_descriptor_is_an_error_and_no_reason(self):
+        near, far = self.sockets()
+        closed = os.dup(near.sock.fileno())
+        os.close(closed)
+        for descriptor in (-1, closed):
+            with self.assertRaises(Refused) as refused:
+                near.layer.install(descriptor, TRANSMIT)
+            self.assertEqual((refused.exception.name, ctypes.get_errno()), ("system", errno.EBADF))
+        near.send(DATA, b"goes on")
+        self.assertEqual(far.receive()[1], b"goes on")
 
     def test_the_kernel_is_not_asked_for_smaller_records_than_it_makes(self):
         near, far = self.sockets(send_limit=16383)

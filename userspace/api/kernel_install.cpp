@@ -1,7 +1,10 @@
 // Compute first, act last, as in bridge::Connection::adopt(), of which this is one direction.
 #include "userspace/api/kernel_install.h"
 
+#include <cerrno>
 #include <utility>
+
+#include <fcntl.h>
 
 #include "ktls/core/socket.h"
 
@@ -12,6 +15,12 @@ using ktls::Direction;
 using ktls::Reason;
 using ktls::Result;
 using tls::ConnectionState;
+
+// Else it would be told as the kernel's refusal, which it is not.
+Result<void> check_descriptor(int fd) {
+  if (::fcntl(fd, F_GETFD) >= 0) return {};
+  return ktls::fail(ktls::Error::system(errno, "the descriptor"));
+}
 
 // What the kernel cannot have, or would not do as the layer does, whatever it is asked.
 Reason objection_to(const ConnectionState& state, const Layer& layer, Direction direction) {
@@ -37,6 +46,7 @@ Reason offer(int fd, Direction direction, const ktls::CryptoInfo& info) {
 }  // namespace
 
 Result<Reason> install_into_kernel(int fd, Layer& layer, Direction direction) {
+  if (auto checked = check_descriptor(fd); !checked) return ktls::fail(std::move(checked).error());
   const bool reads = direction == Direction::kReceive;
   tls::RecordLayer& records = layer.records();
   const auto& current = reads ? records.read_state() : records.write_state();

@@ -327,7 +327,7 @@ typedef enum ktlsb_direction { KTLSB_TRANSMIT = 0, KTLSB_RECEIVE = 1 } ktlsb_dir
  * padding policy ends with the install. Keys in the kernel are not changed by this library: a
  * KeyUpdate of the peer ends a connection whose receiving is there. KTLSB_NOT_IN_KERNEL: nothing
  * has changed, the layer goes on in userspace, and `*reason` says why: see the three functions
- * below. KTLSB_WRONG_STATE and KTLSB_OUT_OF_RANGE: as of ktlsb_release(). */
+ * below. KTLSB_WRONG_STATE and KTLSB_OUT_OF_RANGE: as of ktlsb_release(). KTLSB_SYSTEM: EBADF. */
 KTLSB_API int ktlsb_install(int fd, ktlsb_layer* layer, ktlsb_direction direction, int* reason);
 
 /* A stable code ("ulp_unavailable"), one sentence, and what would change it. Static. */
