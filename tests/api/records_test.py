@@ -325,6 +325,13 @@ class States(Case):
         self.assertEqual(layer.state(WRITE).cipher, None)
         self.assertEqual(layer.seal_record(HANDSHAKE, b"x").hex(), "160303000178")
 
+    def test_that_were_shut_down_know_nothing_of_the_end_before(self):
+        layer, _ = pair(0x0303, GCM12)
+        layer.feed_end()
+        self.refused("abrupt_close", layer.next)
+        layer.shutdown()
+        self.assertEqual(opened(layer, b"\x16\3\3\0\1x"), [(HANDSHAKE, b"x")])
+
     def test_are_not_made_for_what_cannot_be(self):
         for version, suite, error in ((0x0303, 0x1399, "not_usable"), (0x0002, CBC, "not_usable"),
                                       (0x0304, CBC, "not_usable"), (0x0300, 0x003C, "not_usable"),

@@ -60,7 +60,8 @@ KTLSB_API const char* ktlsb_version(void);
 KTLSB_API ktlsb_layer* ktlsb_new(void);
 /* Wipes all keys. NULL is ignored. */
 KTLSB_API void ktlsb_free(ktlsb_layer* layer);
-/* Empties and wipes all four states; version, role, limits and flags stay. */
+/* Empties and wipes all four states and what was fed, its end as well; version, role, limits and
+ * flags stay. */
 KTLSB_API int ktlsb_shutdown(ktlsb_layer* layer);
 /* What the last call that failed had to say, for people; calls that take a const layer leave it as
  * it was. Valid until the next call. */

@@ -295,6 +295,7 @@ Result<void> Layer::shutdown() {
   pending_write_ = {};
   pending_read_ = {};
   writes_encrypt_then_mac_ = false;
+  has_ended_ = false;
   return {};
 }
 
