@@ -134,6 +134,16 @@ class Records(Case):
         for _ in range(2):
             self.refused("bad_record_mac", reader.open_in_place, bytes(bad))
 
+    def test_are_of_types_of_tls_and_empty_only_where_they_may_be(self):
+        for version, suite in ((0x0303, GCM12), (0x0304, GCM13)):
+            writer, reader = pair(version, suite)
+            for content_type in (0, 19, 24, 255):
+                self.refused("out_of_range", writer.seal, content_type, b"x")
+            for content_type in (20, ALERT, HANDSHAKE):
+                self.refused("out_of_range", writer.seal, content_type, b"")
+            self.assertEqual(opened(reader, writer.seal(DATA, b"")), [(DATA, b"")])
+        self.refused("out_of_range", writer.seal_record, 0, b"x")
+
     def test_of_the_limit_that_was_set(self):
         writer, reader = pair(0x0304, GCM13, send_limit=100)
         wire = writer.seal(DATA, bytes(250))

@@ -234,7 +234,10 @@ KTLSB_API int ktlsb_seal_record(ktlsb_layer* layer, uint8_t type, const uint8_t*
 KTLSB_API size_t ktlsb_sealed_size(const ktlsb_layer* layer, size_t content_size);
 /* Content and wire may not overlap, here and above.
  * As many records as the send limit makes of it, in one call; nothing is written unless all fit.
- * Application data of SSLv2 to TLS 1.0 under CBC starts with a record of one byte. */
+ * Application data of SSLv2 to TLS 1.0 under CBC starts with a record of one byte.
+ * KTLSB_OUT_OF_RANGE: a type that is none of 20 to 23, so heartbeat as well; no content of another
+ * type than application data; or no number left for all records. ktlsb_seal_record() refuses of
+ * these a number that is not there, and type 0 in TLS 1.3. */
 KTLSB_API int ktlsb_seal(ktlsb_layer* layer, uint8_t type, const uint8_t* content,
                          size_t content_size, uint8_t* wire, size_t capacity, size_t* wire_size);
 
@@ -268,6 +271,7 @@ KTLSB_API int ktlsb_feed_end(ktlsb_layer* layer);
 KTLSB_API int ktlsb_next(ktlsb_layer* layer, ktlsb_record* record);
 
 /* Opens what lies in the caller's memory, in place, nothing being copied: up to `max` records.
+ * Under AEADs nothing is allocated; libcrypto allocates for the MAC of each other record.
  * `*count` of them were opened, and `*consumed` bytes are done with. KTLSB_OK, also when nothing is
  * whole; an error once what came before it has been given. Not while fed bytes are unread. */
 KTLSB_API int ktlsb_open_in_place(ktlsb_layer* layer, uint8_t* wire, size_t size,

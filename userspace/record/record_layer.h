@@ -78,7 +78,7 @@ class RecordLayer {
 
   // Records that do not open are skipped, up to that many bytes of them in all, until one does:
   // what a server does that was sent early data which it cannot read (RFC 8446 section 4.2.10).
-  // Setting either begins anew.
+  // set_early_data() begins the count anew, another limit goes on with it.
   void set_early_data(bool is_skipped);
   void set_early_data_max(std::size_t size) { early_data_max_ = size; }
   [[nodiscard]] bool skips_early_data() const { return skips_early_data_; }
