@@ -15,6 +15,11 @@ UNIT_TIMEOUT_S = 300
 # A guest runs on an emulated processor, some thirty times slower than the machine under it.
 VM_TIMEOUT_S = 1200
 VM_BOOT_S = 400  # three attempts to boot
+# The first fuzzer that runs builds all that it needs with clang, the others wait for it.
+FUZZ_TIMEOUT_S = 1200
+
+# A kernel that is here for its TLS and has none is a failure, no reason to skip or to do without.
+REQUIRE_KTLS = {"KTLS_BRIDGE_REQUIRE_KTLS": "1"}
 
 # How the results of a suite are told: by lines `ok NAME`, `FAIL NAME`, `skip NAME: reason`; by
 # GoogleTest's JSON file; or by the exit status alone, as one result.
@@ -65,9 +70,13 @@ SUITES = [
     Suite("api/install", ("tests/api/install_test.py",), needs=("cc", "pkg-config"),
           timeout_s=120),
     *(Suite(f"kernel/{kernel}/{name}", (f"tests/api/{script}",), needs=("vm", "openssl"),
-            timeout_s=VM_TIMEOUT_S, kernel=kernel)
+            timeout_s=VM_TIMEOUT_S, kernel=kernel, environment=REQUIRE_KTLS)
       for kernel in KERNELS
       for name, script in (("api", "kernel_test.py"), ("adoption", "adoption_test.py"))),
+    *(Suite(f"fuzz/{target}", ("scripts/fuzz", target, "--seconds", "20"), results=STATUS,
+            needs=("clang++",), timeout_s=FUZZ_TIMEOUT_S) for target in FUZZ_TARGETS),
+    Suite("constant-time/valgrind", ("tests/constant_time/valgrind_test.py",),
+          needs=("valgrind",), timeout_s=600),
     Suite("docs/man", ("tests/docs/man_test.py",), needs=("groff", "mandoc"), timeout_s=60),
     Suite("docs/readme", ("tests/docs/readme_test.py",), timeout_s=60),
     Suite("docs/demo", ("tests/docs/demo_test.py",), needs=("curl", "openssl"), timeout_s=120),
@@ -94,10 +103,8 @@ def unit_suites(targets):
 
 def kernel_suites(targets):
     """One suite for each kernel and each program that meson builds under tests/kernel."""
-    # A kernel that is here for its TLS and has none is a failure, not a reason to skip.
     return [Suite(f"kernel/{kernel}/{name}", (program,), results=GTEST, needs=("vm",),
-                  timeout_s=VM_TIMEOUT_S, kernel=kernel,
-                  environment={"KTLS_BRIDGE_REQUIRE_KTLS": "1"})
+                  timeout_s=VM_TIMEOUT_S, kernel=kernel, environment=REQUIRE_KTLS)
             for name, program in programs_under(targets, "tests/kernel")
             for kernel in KERNELS]
 

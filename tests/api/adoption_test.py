@@ -1,9 +1,10 @@
 #!/usr/bin/env python3
 """A connection that Python's ssl module established is taken over by the C interface, from its key
-log and its counts: into the kernel where there is kernel TLS, in userspace elsewhere. Its peer goes
-on with libssl and notices nothing."""
+log and its counts: into the kernel where there is kernel TLS, in userspace elsewhere (nowhere else,
+with KTLS_BRIDGE_REQUIRE_KTLS=1). Its peer goes on with libssl and notices nothing."""
 
 import os
+import platform
 import re
 import socket
 import ssl
@@ -29,6 +30,7 @@ SUITES_13 = {"TLS_AES_128_GCM_SHA256": 0x1301, "TLS_AES_256_GCM_SHA384": 0x1302,
              "TLS_CHACHA20_POLY1305_SHA256": 0x1303}
 SUITES_12 = {"ECDHE-RSA-AES128-GCM-SHA256": 0xC02F, "ECDHE-ECDSA-AES128-GCM-SHA256": 0xC02B,
              "ECDHE-RSA-CHACHA20-POLY1305": 0xCCA8, "ECDHE-ECDSA-CHACHA20-POLY1305": 0xCCA9}
+REQUIRES_KERNEL = "KTLS_BRIDGE_REQUIRE_KTLS" in os.environ
 TICKETS = 2  # that libssl's server sends by default, in a record each
 
 
@@ -147,6 +149,8 @@ class Adopted(unittest.TestCase):
         places = {layer.install(sock, direction) for direction in (RECEIVE, TRANSMIT)}
         self.assertEqual(len(places), 1)
         (reason,) = places
+        if REQUIRES_KERNEL:
+            self.assertEqual(reason, "", f"on Linux {platform.release()}")
         print(f"    {'in the kernel' if not reason else 'in userspace: ' + reason}")
         if reason:
             records = bridge.RecordSocket(sock, layer)

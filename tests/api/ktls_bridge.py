@@ -262,9 +262,11 @@ class Layer:
         self._call("fixed_iv_block", out, 16, byref(size))
         return out.raw[:size.value]
 
-    def seal_record(self, content_type, content, padding=0):
-        room = LIBRARY.ktlsb_sealed_record_size(self._layer, len(content), padding)
-        room = min(room, RECORD_SIZE_MAX)  # what cannot be one is refused by the call
+    def seal_record(self, content_type, content, padding=0, room=None):
+        """`room`: another capacity than what the library says is needed."""
+        if room is None:
+            room = LIBRARY.ktlsb_sealed_record_size(self._layer, len(content), padding)
+            room = min(room, RECORD_SIZE_MAX)  # what cannot be one is refused by the call
         out = ctypes.create_string_buffer(max(room, 1))
         size = c_size_t()
         self._call("seal_record", content_type, content, len(content), padding, out, room,
@@ -322,9 +324,11 @@ class Layer:
 
 
     def install(self, sock, direction):
-        """"" once the kernel has the direction, else the code of the reason why it has not."""
+        """"" once the kernel has the direction, else the code of the reason why it has not. `sock`:
+        a socket, or a descriptor."""
+        descriptor = sock if isinstance(sock, int) else sock.fileno()
         reason = c_int()
-        error = LIBRARY.ktlsb_install(sock.fileno(), self._layer, direction, byref(reason))
+        error = LIBRARY.ktlsb_install(descriptor, self._layer, direction, byref(reason))
         if error == 0:
             return ""
         if ERRORS[error] != "not_in_kernel":
@@ -423,6 +427,20 @@ class Framer:
         if check(LIBRARY.ktlsb_framer_next(self._framer, byref(record))) == WANT_MORE:
             return None
         return record.header, record.content
+
+
+def mac(version, hash_name, key, sequence, content_type, data):
+    out, size = ctypes.create_string_buffer(48), c_size_t()
+    check(LIBRARY.ktlsb_mac(version, HASHES[hash_name], key, len(key), sequence, content_type, data,
+                            len(data), out, len(out), byref(size)))
+    return out.raw[:size.value]
+
+
+def prf(version, hash_name, secret, label, seed, size):
+    out = ctypes.create_string_buffer(max(size, 1))
+    check(LIBRARY.ktlsb_prf(version, HASHES[hash_name], secret, len(secret), label, seed, len(seed),
+                            out, size))
+    return out.raw[:size]
 
 
 def decode_header(data):

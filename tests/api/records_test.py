@@ -2,6 +2,9 @@
 """The C interface as a caller uses it: records of every age sealed and opened, many at once, over
 sockets, and whatever a caller may do wrong."""
 
+import ctypes
+import errno
+import hmac
 import os
 import socket
 import sys
@@ -15,7 +18,7 @@ sys.path.insert(0, str(TESTS / "support"))
 
 import ktls_bridge as bridge  # noqa: E402
 import report  # noqa: E402
-from ktls_bridge import PENDING_READ, PENDING_WRITE, READ, TRANSMIT, WRITE  # noqa: E402
+from ktls_bridge import PENDING_READ, PENDING_WRITE, READ, RECEIVE, TRANSMIT, WRITE  # noqa: E402
 from ktls_bridge import Layer, Refused  # noqa: E402
 
 ALERT, HANDSHAKE, DATA = 21, 22, 23
@@ -131,6 +134,16 @@ class Records(Case):
         for _ in range(2):
             self.refused("bad_record_mac", reader.open_in_place, bytes(bad))
 
+    def test_are_of_types_of_tls_and_empty_only_where_they_may_be(self):
+        for version, suite in ((0x0303, GCM12), (0x0304, GCM13)):
+            writer, reader = pair(version, suite)
+            for content_type in (0, 19, 24, 255):
+                self.refused("out_of_range", writer.seal, content_type, b"x")
+            for content_type in (20, ALERT, HANDSHAKE):
+                self.refused("out_of_range", writer.seal, content_type, b"")
+            self.assertEqual(opened(reader, writer.seal(DATA, b"")), [(DATA, b"")])
+        self.refused("out_of_range", writer.seal_record, 0, b"x")
+
     def test_of_the_limit_that_was_set(self):
         writer, reader = pair(0x0304, GCM13, send_limit=100)
         wire = writer.seal(DATA, bytes(250))
@@ -153,6 +166,16 @@ class Records(Case):
         wire = writer.seal_record(DATA, b"secret", 250)
         self.assertEqual(len(wire), 5 + 6 + 1 + 250 + 16)
         self.assertEqual(opened(reader, wire), [(DATA, b"secret")])
+
+    def test_that_go_in_the_clear_need_room_for_header_and_content_alone(self):
+        writer, reader = pair(0x0304, GCM13)
+        wire = b"\x14\3\3\0\1\1"
+        self.assertEqual(writer.seal_record(20, b"\1", room=6), wire)
+        self.refused("no_space", lambda: writer.seal_record(20, b"\1", room=5))
+        self.assertEqual(writer.seal_record(20, b"\1", padding=9), wire)
+        self.refused("no_space", lambda: writer.seal_record(DATA, b"\1", room=22))
+        wire = writer.seal_record(DATA, b"\1", room=23)
+        self.assertEqual(opened(reader, wire), [(DATA, b"\1")])
 
     def test_get_the_padding_that_a_policy_asks_for_cut_off_where_the_record_ends(self):
         writer, reader = pair(0x0304, GCM13, send_limit=1000)
@@ -255,6 +278,39 @@ class States(Case):
         self.assertEqual(other.release(READ).sequence, 1)
         self.refused("wrong_state", Layer(version=0x0303).release, WRITE)
 
+    def test_are_not_handed_out_once_their_last_number_was_used(self):
+        last = 2**64 - 1
+        layers = []
+        for client in (True, False):
+            layer = Layer(version=0x0303, is_client=client)
+            layer.calc(GCM12, bytes(48), bytes(32), bytes(32))
+            for which in (PENDING_WRITE, PENDING_READ):
+                layer.set_sequence(which, last)
+            layer.change_write()
+            layer.change_read()
+            layers.append(layer)
+        self.assertEqual(opened(layers[1], layers[0].seal(DATA, b"last")), [(DATA, b"last")])
+        self.refused("out_of_range", layers[0].release, WRITE)
+        self.refused("out_of_range", layers[1].release, READ)
+        self.refused("out_of_range", layers[0].seal, DATA, b"one more")
+        self.assertEqual(layers[0].release(READ).sequence, last)
+
+    def test_of_a_key_stream_are_not_handed_out_in_the_middle(self):
+        for version, suite in ((0x0303, 0x0005), (0x0301, CBC), (0x0300, CBC), (0x0002, 0x0700C0),
+                               (0x0002, 0x010080)):
+            with self.subTest(f"{version:04x} {suite:04x}"):
+                writer, reader = pair(version, suite)
+                for content in (b"first of", b"whole blocks"):
+                    reader.feed(writer.seal(HANDSHAKE, content))
+                    self.assertTrue(reader.next()[1].startswith(content))
+                    self.refused("not_usable", writer.release, WRITE)
+                    self.refused("not_usable", reader.release, READ)
+                self.assertEqual(writer.release(READ).sequence, 0)
+                self.assertEqual(reader.release(WRITE).sequence, 0)
+        writer, reader = pair(0x0302, CBC)  # each record brings the block it starts from
+        opened(reader, writer.seal(HANDSHAKE, b"one"))
+        self.assertEqual((writer.release(WRITE).sequence, reader.release(READ).sequence), (1, 1))
+
     def test_are_changed_once_each(self):
         layer, _ = pair(0x0303, GCM12)
         for change in (layer.change_write, layer.change_read):
@@ -279,6 +335,13 @@ class States(Case):
         self.assertEqual(layer.state(WRITE).cipher, None)
         self.assertEqual(layer.seal_record(HANDSHAKE, b"x").hex(), "160303000178")
 
+    def test_that_were_shut_down_know_nothing_of_the_end_before(self):
+        layer, _ = pair(0x0303, GCM12)
+        layer.feed_end()
+        self.refused("abrupt_close", layer.next)
+        layer.shutdown()
+        self.assertEqual(opened(layer, b"\x16\3\3\0\1x"), [(HANDSHAKE, b"x")])
+
     def test_are_not_made_for_what_cannot_be(self):
         for version, suite, error in ((0x0303, 0x1399, "not_usable"), (0x0002, CBC, "not_usable"),
                                       (0x0304, CBC, "not_usable"), (0x0300, 0x003C, "not_usable"),
@@ -292,12 +355,46 @@ class States(Case):
         self.refused("not_usable", Layer(version=0x0304).calc_tls13, CBC, bytes(32), bytes(32))
         self.refused("out_of_range", Layer(version=2).calc_ssl2, 0x999999, bytes(16), b"c", b"i")
 
+    def test_are_made_for_versions_that_a_suite_is_not_registered_for(self):
+        (row,) = (suite for suite in bridge.suites() if suite.id == GCM12)
+        self.assertEqual((row.version_min, row.version_max), (0x0303, 0x0303))
+        writer, reader = pair(0x0301, GCM12)
+        self.assertEqual(opened(reader, writer.seal(DATA, b"all the same")),
+                         [(DATA, b"all the same")])
+
     def test_refuse_a_property_that_cannot_be(self):
         layer = Layer()
         for name, value in (("version", 0x10000), ("send_limit", 0), ("send_limit", 16385),
                             ("receive_limit", 65536), ("wire_version", 1)):
             with self.subTest(name):
                 self.refused("out_of_range", setattr, layer, name, value)
+
+
+class Pieces(Case):
+    def test_a_mac_covers_what_its_length_can_say_and_no_more(self):
+        content = bytes(65535)
+        covered = (5).to_bytes(8, "big") + b"\x17\3\3" + b"\xff\xff" + content
+        self.assertEqual(bridge.mac(0x0303, "sha1", bytes(20), 5, DATA, content),
+                         hmac.digest(bytes(20), covered, "sha1"))
+        for version in (0x0300, 0x0301, 0x0303):
+            self.refused("out_of_range", bridge.mac, version, "sha1", bytes(20), 5, DATA,
+                         bytes(65536))
+        self.refused("out_of_range", bridge.mac, 0x0303, "sha1", bytes(19), 5, DATA, b"")
+
+
+    def test_a_prf_refuses_sizes_that_it_does_not_have(self):
+        secret, seed = bytes(48), bytes(64)
+        self.assertEqual(len(bridge.prf(0x0300, "md5", secret, None, seed, 416)), 416)
+        for arguments in ((0x0300, "md5", secret, None, seed, 0),
+                          (0x0300, "md5", secret, None, seed, 417),
+                          (0x0301, "md5", secret, None, b"", 16),
+                          (0x0302, "md5", b"", b"label", seed, 16),
+                          (0x0303, "sha256", secret, b"label", seed, 0),
+                          (0x0303, "sha256", secret, b"label", bytes(1020), 16)):
+            with self.subTest(f"{arguments[0]:04x} {arguments[-1]}"):
+                self.refused("out_of_range", bridge.prf, *arguments)
+        for version in (0x0002, 0x0304):
+            self.refused("not_usable", bridge.prf, version, "sha256", secret, b"label", seed, 16)
 
 
 class Errors(Case):
@@ -386,6 +483,26 @@ class OverSockets(Case):
 
     def test_the_kernel_takes_no_unix_socket_and_nothing_is_lost(self):
         near, far = self.sockets()
+        self.assertEqual(near.layer.install(near.sock, TRANSMIT), "not_tcp")
+        near.send(DATA, b"in userspace then")
+        self.assertEqual(far.receive()[1], b"in userspace then")
+
+    def test_what_is_no_descriptor_is_an_error_and_no_reason(self):
+        near, far = self.sockets()
+        closed = os.dup(near.sock.fileno())
+        os.close(closed)
+        for descriptor in (-1, closed):
+            with self.assertRaises(Refused) as refused:
+                near.layer.install(descriptor, TRANSMIT)
+            self.assertEqual((refused.exception.name, ctypes.get_errno()), ("system", errno.EBADF))
+        near.send(DATA, b"goes on")
+        self.assertEqual(far.receive()[1], b"goes on")
+
+    def test_the_kernel_is_not_asked_for_smaller_records_than_it_makes(self):
+        near, far = self.sockets(send_limit=16383)
+        self.assertEqual(near.layer.install(near.sock, TRANSMIT), "record_size_limited")
+        self.assertEqual(near.layer.install(near.sock, RECEIVE), "not_tcp")
+        near.layer.send_limit = 16384
         self.assertEqual(near.layer.install(near.sock, TRANSMIT), "not_tcp")
         near.send(DATA, b"in userspace then")
         self.assertEqual(far.receive()[1], b"in userspace then")

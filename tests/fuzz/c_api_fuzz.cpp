@@ -7,6 +7,10 @@
 #include <span>
 #include <vector>
 
+#include <sys/socket.h>
+#include <unistd.h>
+
+#include "tests/fuzz/c_api_pieces.h"
 #include "tests/fuzz/input.h"
 #include "tests/fuzz/require.h"
 #include "userspace/api/ktls_bridge.h"
@@ -14,9 +18,8 @@
 namespace tls::fuzz {
 namespace {
 
-using Bytes = std::vector<std::uint8_t>;
-
 constexpr std::size_t kActsMax = 120;
+constexpr std::uint8_t kRareFrom = 0xe0;  // of the byte that draws an act
 constexpr std::size_t kContentMax = 1 << 14;
 constexpr std::size_t kRecordsMax = 8;
 constexpr std::uint64_t kSsl2 = 0x0002;
@@ -36,28 +39,15 @@ constexpr std::array kSettable = {KTLSB_VERSION,
                                   KTLSB_EARLY_DATA_SKIPPED,
                                   KTLSB_UNSAFE_STATE_ACCESS};
 
-Bytes pattern(std::size_t size, std::uint8_t seed) {
-  Bytes bytes(size);
-  for (std::size_t i = 0; i < size; ++i) {
-    bytes[i] = static_cast<std::uint8_t>(seed + 7 * i + (i >> 8U) * 3);
-  }
-  return bytes;
-}
-
 int fill(void* context, std::uint8_t* out, std::size_t size) {
   auto& next = *static_cast<std::uint8_t*>(context);
   for (std::size_t i = 0; i < size; ++i) out[i] = next++;
   return 0;
 }
 
-// Every answer is one that the header names.
-int answered(int error) {
-  require(error <= KTLSB_WANT_MORE && error >= KTLSB_NOT_IN_KERNEL, "an answer has a name",
-          ktlsb_error_name(error));
-  require(error != KTLSB_CRYPTO && error != KTLSB_NO_MEMORY, "no input makes libcrypto fail");
-  const int alert = ktlsb_error_alert(error);
-  require(alert >= -1 && alert <= 255, "an alert is a byte");
-  return error;
+std::size_t pad(void* context, std::size_t content_size, std::uint8_t /*type*/, std::size_t max) {
+  require(content_size + max <= kContentMax, "padding fits a record");
+  return *static_cast<const std::size_t*>(context);
 }
 
 class Pair {
@@ -75,8 +65,12 @@ class Pair {
         &Pair::send,        &Pair::update_key,   &Pair::look,   &Pair::release,
         &Pair::open_header, &Pair::start_at,     &Pair::frame,  &Pair::shut,
     };
+    static constexpr std::array<Act, 3> kRareActs = {&Pair::set_padding, &Pair::use_pieces,
+                                                     &Pair::send_by_socket};
     for (std::size_t act = 0; act < kActsMax && !input_.empty(); ++act) {
-      (this->*kActs[input_.below(kActs.size())])();
+      const std::uint8_t drawn = input_.byte();
+      const bool is_rare = drawn >= kRareFrom;
+      (this->*(is_rare ? kRareActs[drawn % kRareActs.size()] : kActs[drawn % kActs.size()]))();
     }
   }
 
@@ -212,6 +206,11 @@ class Pair {
     }
   }
 
+  void set_padding() {
+    padding_ = input_.below(0x200);
+    answered(ktlsb_set_padding(writer_, input_.flag() ? pad : nullptr, &padding_));
+  }
+
   void look() {
     ktlsb_state state{};
     ktlsb_keys keys{};
@@ -228,7 +227,9 @@ class Pair {
     const bool is_reading = input_.flag();
     ktlsb_layer* const layer = is_reading ? reader_ : writer_;
     const ktlsb_which which = is_reading ? KTLSB_READ : KTLSB_WRITE;
+    const bool is_spent = !is_reading && uses_last_number();
     if (answered(ktlsb_release(layer, which, &released)) != KTLSB_OK) return;
+    require(!is_spent, "a state without a number left is not handed out");
     require(ktlsb_release(layer, which, &released) != KTLSB_OK, "a state is handed out once");
     ktlsb_record record{};
     std::array<std::uint8_t, 100> wire{};
@@ -241,6 +242,19 @@ class Pair {
       require(ktlsb_sealed_size(layer, 1) == 0, "a released direction has no size");
     }
     restart();
+  }
+
+  // Whether the writer has no number left: one more record tells, which the reader then misses.
+  [[nodiscard]] bool uses_last_number() {
+    is_clean_ = false;
+    ktlsb_state before{};
+    if (ktlsb_describe_state(writer_, KTLSB_WRITE, &before) != KTLSB_OK) return false;
+    const std::uint8_t content = 1;
+    Bytes wire(ktlsb_sealed_record_size(writer_, 1, 0));
+    std::size_t size = 0;
+    const int sealed =
+        answered(ktlsb_seal_record(writer_, 23, &content, 1, 0, wire.data(), wire.size(), &size));
+    return sealed == KTLSB_OUT_OF_RANGE || (sealed == KTLSB_OK && before.sequence == UINT64_MAX);
   }
 
   void shut() {
@@ -380,29 +394,48 @@ class Pair {
     }
   }
 
-  void frame() {
-    ktlsb_framer* const framer = ktlsb_framer_new();
-    answered(ktlsb_framer_set_limit(framer, input_.below(0x5000), input_.byte() % 2));
-    for (std::size_t i = 1 + input_.below(4); i > 0; --i) {
-      const auto bytes = input_.bytes(input_.below(0x40));
-      answered(ktlsb_framer_feed(framer, bytes.data(), bytes.size()));
-      ktlsb_record record{};
-      int error = KTLSB_OK;
-      while ((error = answered(ktlsb_framer_next(framer, &record))) == KTLSB_OK) {
-        last_.assign(record.content, record.content + record.content_size);
-        require(record.header.length == record.content_size, "a body is as long as announced");
+  // The writer's record goes to the reader by a pair of sockets, neither of which waits.
+  void send_by_socket() {
+    std::array<int, 2> ends{};
+    require(::socketpair(AF_UNIX, SOCK_STREAM | SOCK_NONBLOCK, 0, ends.data()) == 0, "a pair");
+    ktlsb_record_socket* const near = ktlsb_record_socket_new(ends[0], writer_);
+    ktlsb_record_socket* const far = ktlsb_record_socket_new(ends[1], reader_);
+    const Bytes content = pattern(1 + input_.below(kContentMax), input_.byte());
+    is_clean_ = false;
+    int sent = answered(ktlsb_record_socket_send(near, 23, content.data(), content.size()));
+    ktlsb_record record{};
+    int received = KTLSB_OK;
+    while (sent >= 0 && received >= 0) {
+      while ((received = answered(ktlsb_record_socket_receive(far, &record))) == KTLSB_OK) {
+        check(record);
       }
-      require(error != KTLSB_WANT_MORE || ktlsb_framer_want(framer) > 0,
-              "who wants more says how much");
+      if (sent == KTLSB_OK) break;
+      require(ktlsb_record_socket_send(near, 23, content.data(), 1) == KTLSB_WRONG_STATE,
+              "nothing overtakes what is not out");
+      sent = answered(ktlsb_record_socket_flush(near));
     }
-    answered(ktlsb_framer_feed_end(framer));
-    ktlsb_framer_free(framer);
+    ktlsb_record_socket_free(near);
+    ktlsb_record_socket_free(far);
+    for (const int end : ends) ::close(end);
+  }
+
+  void frame() { frame_anything(input_); }
+
+  void use_pieces() {
+    std::array<std::uint8_t, 16> block{};
+    std::size_t size = 0;
+    if (answered(ktlsb_fixed_iv_block(writer_, block.data(), input_.below(17), &size)) ==
+        KTLSB_OK) {
+      require(size <= block.size(), "a fixed IV block is a block at most");
+    }
+    use_any_piece(input_);
   }
 
   Input& input_;
   ktlsb_layer* writer_ = nullptr;
   ktlsb_layer* reader_ = nullptr;
   std::uint8_t random_ = 0;
+  std::size_t padding_ = 0;
   std::uint64_t version_ = 0;
   std::uint64_t receive_limit_ = kContentMax;
   bool is_clean_ = true;  // nothing but whole records of the writer reached the reader, in order

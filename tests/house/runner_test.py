@@ -7,6 +7,7 @@ import importlib.util
 import io
 import json
 import os
+import subprocess
 import sys
 import tempfile
 import time
@@ -141,14 +142,33 @@ class Needs(RunnerCase):
             if os.sep in suite.command[0]:
                 self.assertTrue(os.access(REPOSITORY / suite.command[0], os.X_OK), suite.name)
 
+    def test_every_fuzzer_has_a_row(self):
+        listed = subprocess.run([REPOSITORY / "scripts" / "fuzz", "--list"], check=True,
+                                capture_output=True, text=True).stdout.split()
+        self.assertEqual(listed, list(test_suites.FUZZ_TARGETS))
+        names = [suite.name for suite in test_suites.SUITES if suite.name.startswith("fuzz/")]
+        self.assertEqual(names, [f"fuzz/{target}" for target in listed])
+
+
+def program_of_runner():
+    """scripts/test as a module, whose name has no ending to import it by."""
+    loader = importlib.machinery.SourceFileLoader("test_program",
+                                                  str(REPOSITORY / "scripts" / "test"))
+    program = importlib.util.module_from_spec(
+        importlib.util.spec_from_loader("test_program", loader))
+    loader.exec_module(program)
+    return program
+
 
 class Program(RunnerCase):
+    def test_what_is_left_out_under_a_sanitizer_is_there_to_be_left_out(self):
+        program = program_of_runner()
+        for pattern in program.UNSANITIZED:
+            self.assertTrue(any(program.matches(suite, [pattern]) for suite in test_suites.SUITES),
+                            pattern)
+
     def last_line(self, suites):
-        loader = importlib.machinery.SourceFileLoader("test_program",
-                                                      str(REPOSITORY / "scripts" / "test"))
-        program = importlib.util.module_from_spec(
-            importlib.util.spec_from_loader("test_program", loader))
-        loader.exec_module(program)
+        program = program_of_runner()
         options = types.SimpleNamespace(build=Path(self.folder.name), jobs=2)
         printed = io.StringIO()
         with contextlib.redirect_stdout(printed), mock.patch("signal.signal"):

@@ -46,6 +46,17 @@ int guarded(Function function) noexcept {
   }
 }
 
+// The same where the answer is a size. 0 has the caller ask the function that can say what is
+// wrong.
+template <class Function>
+std::size_t guarded_size(Function function) noexcept {
+  try {
+    return function();
+  } catch (const std::bad_alloc&) {
+    return 0;
+  }
+}
+
 [[nodiscard]] ktlsb_header header_of(const tls::RecordHeader& header);
 [[nodiscard]] tls::RecordHeader header_of(const ktlsb_header& header);
 [[nodiscard]] ktlsb_record record_of(const tls::Record& record);

@@ -46,7 +46,7 @@ int ktlsb_install(int fd, ktlsb_layer* layer, ktlsb_direction direction, int* re
       return refuse(layer, KTLSB_OUT_OF_RANGE, "no such direction");
     }
     const auto refusal = api::install_into_kernel(
-        fd, layer->records(),
+        fd, *layer,
         direction == KTLSB_RECEIVE ? ktls::Direction::kReceive : ktls::Direction::kTransmit);
     if (!refusal) return answer(layer, refusal.error());
     if (*refusal == ktls::Reason::kNone) return KTLSB_OK;

@@ -408,9 +408,8 @@ int ktlsb_release(ktlsb_layer* layer, ktlsb_which which, ktlsb_released* release
     if (!is_which(which) || !is_current(which)) {
       return refuse(layer, KTLSB_OUT_OF_RANGE, "KTLSB_WRITE or KTLSB_READ");
     }
-    const auto state =
-        is_write(which) ? layer->records().release_write() : layer->records().release_read();
-    if (!state) return answer(layer, state.error());
+    const auto state = layer->release(is_write(which));
+    if (!state) return answer(layer, state.error(), KTLSB_NOT_USABLE);
     released->version = static_cast<std::uint16_t>(state->version());
     released->suite = state->suite().id;
     released->encrypt_then_mac = state->encrypt_then_mac();

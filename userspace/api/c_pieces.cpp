@@ -9,8 +9,6 @@ namespace {
 
 using api::code_of;
 using api::guarded;
-using ktls::Error;
-using ktls::ErrorCode;
 using ktls::Result;
 using Bytes = std::span<const std::uint8_t>;
 
@@ -61,7 +59,8 @@ int ktlsb_mac(uint16_t version, ktlsb_hash hash, const uint8_t* key, size_t key_
     *mac_size = 0;
     if (!is_hash(hash) || version < 0x0300 || version > 0x0303) return KTLSB_NOT_USABLE;
     const auto algorithm = static_cast<tls::HashAlgorithm>(hash);
-    if (key_size != tls::size_of(algorithm)) return KTLSB_OUT_OF_RANGE;
+    // The MAC covers the length in two bytes.
+    if (key_size != tls::size_of(algorithm) || data_size > UINT16_MAX) return KTLSB_OUT_OF_RANGE;
     auto made = tls::RecordMac::create(static_cast<tls::ProtocolVersion>(version), algorithm,
                                        tls::MacKey(Bytes(key, key_size)));
     if (!made) return code_of(made.error());
@@ -84,18 +83,22 @@ int ktlsb_cbc_padding(size_t size, size_t block_size, uint8_t* out, size_t* padd
 int ktlsb_prf(uint16_t version, ktlsb_hash hash, const uint8_t* secret, size_t secret_size,
               const char* label, const uint8_t* seed, size_t seed_size, uint8_t* out, size_t size) {
   return guarded([&]() -> int {
+    if (version < 0x0300 || version > 0x0303 || (version == 0x0303 && !is_hash(hash))) {
+      return KTLSB_NOT_USABLE;
+    }
+    if (size == 0) return KTLSB_OUT_OF_RANGE;
     const std::string_view text = label == nullptr ? "" : label;
     const Bytes key(secret, secret_size);
     const Bytes seed_bytes(seed, seed_size);
     const std::span<std::uint8_t> result(out, size);
-    Result<void> done = ktls::fail(Error::of(ErrorCode::kInvalidArgument, ""));
+    Result<void> done;
     if (version == 0x0300) {
       done = tls::ssl3_prf(key, seed_bytes, result);
-    } else if (version == 0x0301 || version == 0x0302) {
-      done = tls::tls10_prf(key, text, seed_bytes, result);
-    } else if (version == 0x0303 && is_hash(hash)) {
+    } else if (version == 0x0303) {
       done = tls::tls12_prf(static_cast<tls::HashAlgorithm>(hash), key, text, seed_bytes, result);
+    } else {
+      done = tls::tls10_prf(key, text, seed_bytes, result);
     }
-    return done ? int{KTLSB_OK} : code_of(done.error(), KTLSB_NOT_USABLE);
+    return done ? int{KTLSB_OK} : code_of(done.error());
   });
 }

@@ -11,6 +11,7 @@ namespace {
 using api::answer;
 using api::code_of;
 using api::guarded;
+using api::guarded_size;
 using api::header_of;
 using api::record_of;
 using api::refuse;
@@ -45,7 +46,8 @@ int ktlsb_seal_record(ktlsb_layer* layer, uint8_t type, const uint8_t* content, 
     const tls::Outgoing outgoing{.type = static_cast<tls::ContentType>(type),
                                  .content = {content, content_size},
                                  .padding = padding};
-    const std::size_t size = ktlsb_sealed_record_size(layer, content_size, padding);
+    const bool may_be_one = content_size <= tls::kBodySizeMax && padding <= tls::kBodySizeMax;
+    const std::size_t size = may_be_one ? layer->records().sealed_record_size(outgoing) : SIZE_MAX;
     if (size <= tls::kRecordHeaderSize + tls::kBodySizeMax && capacity < size) {
       return refuse(layer, KTLSB_NO_SPACE, "ktlsb_sealed_record_size() says how much is needed");
     }
@@ -79,7 +81,7 @@ int ktlsb_seal(ktlsb_layer* layer, uint8_t type, const uint8_t* content, size_t 
 // --- opening -----------------------------------------------------------------------------------
 
 size_t ktlsb_want(const ktlsb_layer* layer) {
-  return layer->want();
+  return guarded_size([&] { return layer->want(); });
 }
 
 int ktlsb_feed(ktlsb_layer* layer, const uint8_t* bytes, size_t size) {
@@ -199,7 +201,7 @@ int ktlsb_framer_set_limit(ktlsb_framer* framer, size_t limit, int tls13_records
 }
 
 size_t ktlsb_framer_want(const ktlsb_framer* framer) {
-  return framer->want();
+  return guarded_size([&] { return framer->want(); });
 }
 
 int ktlsb_framer_feed(ktlsb_framer* framer, const uint8_t* bytes, size_t size) {

@@ -34,7 +34,7 @@ typedef enum ktlsb_error {
   KTLSB_UNEXPECTED_MESSAGE = -5, /* a record of a type that may not come now */
   KTLSB_ABRUPT_CLOSE = -6,       /* the transport ended, within a record or between two */
   KTLSB_OUT_OF_RANGE = -7,       /* a value that cannot be: too long, too many, no number left */
-  KTLSB_NOT_USABLE = -8,         /* a suite that is not known, or not with this version */
+  KTLSB_NOT_USABLE = -8,         /* a suite not known, or that this version has no protection for */
   KTLSB_NOT_IMPLEMENTED = -9,    /* known, but libcrypto does not offer it here */
   KTLSB_WRONG_STATE = -10, /* not in this order: a change without keys, a released direction */
   KTLSB_SYSTEM = -11,      /* a system call failed: errno is set */
@@ -60,7 +60,8 @@ KTLSB_API const char* ktlsb_version(void);
 KTLSB_API ktlsb_layer* ktlsb_new(void);
 /* Wipes all keys. NULL is ignored. */
 KTLSB_API void ktlsb_free(ktlsb_layer* layer);
-/* Empties and wipes all four states; version, role, limits and flags stay. */
+/* Empties and wipes all four states and what was fed, its end as well; version, role, limits and
+ * flags stay. */
 KTLSB_API int ktlsb_shutdown(ktlsb_layer* layer);
 /* What the last call that failed had to say, for people; calls that take a const layer leave it as
  * it was. Valid until the next call. */
@@ -161,7 +162,7 @@ typedef enum ktlsb_which {
 
 /* Sizes in bytes, 0 where there is no such thing. */
 typedef struct ktlsb_state {
-  uint64_t sequence; /* number of the next record */
+  uint64_t sequence; /* number of the next record; the last one, when it has been used */
   int has_mac;
   int has_cipher;
   int is_cbc;
@@ -210,13 +211,17 @@ typedef struct ktlsb_released {
 
 /* Hands the current state of a direction out for good: the layer refuses the direction from then
  * on, so that its keys and numbers have one holder, who wipes them. KTLSB_WRONG_STATE: no keys,
- * bytes that were fed are unread, or released before. */
+ * bytes that were fed are unread, or released before. KTLSB_OUT_OF_RANGE: no number is left for
+ * another record. KTLSB_NOT_USABLE: a stream cipher, CBC before TLS 1.1, or SSLv2 (which counts
+ * what went in the clear as well) with another number than 0: the keys say where its key stream or
+ * its chain of blocks starts, and nothing says where it is now. */
 KTLSB_API int ktlsb_release(ktlsb_layer* layer, ktlsb_which which, ktlsb_released* released);
 
 /* ---- sealing ------------------------------------------------------------------------------ */
 
 /* Bytes that ktlsb_seal_record() would write; 0 when the direction was released, SIZE_MAX where no
- * record can hold so much. */
+ * record can hold so much. A change_cipher_spec (type 20) of TLS 1.3 takes less: it goes in the
+ * clear, so its size, and the room it needs, is that of header and content, 5 + content_size. */
 KTLSB_API size_t ktlsb_sealed_record_size(const ktlsb_layer* layer, size_t content_size,
                                           size_t padding);
 /* One complete record: no fragments, and no limit but what its header can say. `padding`: zero
@@ -229,7 +234,10 @@ KTLSB_API int ktlsb_seal_record(ktlsb_layer* layer, uint8_t type, const uint8_t*
 KTLSB_API size_t ktlsb_sealed_size(const ktlsb_layer* layer, size_t content_size);
 /* Content and wire may not overlap, here and above.
  * As many records as the send limit makes of it, in one call; nothing is written unless all fit.
- * Application data of SSLv2 to TLS 1.0 under CBC starts with a record of one byte. */
+ * Application data of SSLv2 to TLS 1.0 under CBC starts with a record of one byte.
+ * KTLSB_OUT_OF_RANGE: a type that is none of 20 to 23, so heartbeat as well; no content of another
+ * type than application data; or no number left for all records. ktlsb_seal_record() refuses of
+ * these a number that is not there, and type 0 in TLS 1.3. */
 KTLSB_API int ktlsb_seal(ktlsb_layer* layer, uint8_t type, const uint8_t* content,
                          size_t content_size, uint8_t* wire, size_t capacity, size_t* wire_size);
 
@@ -263,6 +271,7 @@ KTLSB_API int ktlsb_feed_end(ktlsb_layer* layer);
 KTLSB_API int ktlsb_next(ktlsb_layer* layer, ktlsb_record* record);
 
 /* Opens what lies in the caller's memory, in place, nothing being copied: up to `max` records.
+ * Under AEADs nothing is allocated; libcrypto allocates for the MAC of each other record.
  * `*count` of them were opened, and `*consumed` bytes are done with. KTLSB_OK, also when nothing is
  * whole; an error once what came before it has been given. Not while fed bytes are unread. */
 KTLSB_API int ktlsb_open_in_place(ktlsb_layer* layer, uint8_t* wire, size_t size,
@@ -318,10 +327,12 @@ typedef enum ktlsb_direction { KTLSB_TRANSMIT = 0, KTLSB_RECEIVE = 1 } ktlsb_dir
  * connected TCP socket with nothing in flight: all that was sealed is written, and reading stands
  * between two records. From then on the layer refuses the direction, and read(), write(),
  * sendfile() and splice() on the socket speak TLS. TLS 1.2 and 1.3 with AES-GCM and
- * ChaCha20-Poly1305. Keys in the kernel are not changed by this library: a KeyUpdate of the peer
- * ends a connection whose receiving is there. KTLSB_NOT_IN_KERNEL: nothing has changed, the layer
- * goes on in userspace, and `*reason` says why: see the three functions below. KTLSB_WRONG_STATE:
- * no keys, bytes that were fed are unread, or the direction was released before. */
+ * ChaCha20-Poly1305. The kernel's records have 16384 bytes and no padding: under a smaller
+ * KTLSB_SEND_LIMIT it is not given the transmitting direction ("record_size_limited"), and a
+ * padding policy ends with the install. Keys in the kernel are not changed by this library: a
+ * KeyUpdate of the peer ends a connection whose receiving is there. KTLSB_NOT_IN_KERNEL: nothing
+ * has changed, the layer goes on in userspace, and `*reason` says why: see the three functions
+ * below. KTLSB_WRONG_STATE and KTLSB_OUT_OF_RANGE: as of ktlsb_release(). KTLSB_SYSTEM: EBADF. */
 KTLSB_API int ktlsb_install(int fd, ktlsb_layer* layer, ktlsb_direction direction, int* reason);
 
 /* A stable code ("ulp_unavailable"), one sentence, and what would change it. Static. */
@@ -367,8 +378,11 @@ KTLSB_API const char* ktlsb_place_name(ktlsb_place place);
 /* ---- what there is ------------------------------------------------------------------------ */
 
 typedef struct ktlsb_suite {
-  uint32_t id;          /* two bytes, of SSLv2's kinds three */
-  uint16_t version_min; /* 0x0002, 0x0300 to 0x0304 */
+  uint32_t id; /* two bytes, of SSLv2's kinds three */
+  /* 0x0002, 0x0300 to 0x0304: those that the suite is registered for. Nothing here enforces them: a
+   * state is computed for any version that can protect records so, as for AES-GCM in TLS 1.0.
+   * Which suite goes with which version is the handshake's to know. */
+  uint16_t version_min;
   uint16_t version_max;
   const char* name;        /* the IANA registry's. Static, as the rest. */
   const char* cipher;      /* "AES-128-GCM" */
@@ -390,14 +404,17 @@ typedef enum ktlsb_hash {
   KTLSB_SHA384 = 3
 } ktlsb_hash;
 
-/* The MAC of a record of SSLv3 to TLS 1.2; `mac` has the hash's size. */
+/* The MAC of a record of SSLv3 to TLS 1.2; `mac` has the hash's size. KTLSB_OUT_OF_RANGE: a key of
+ * another size than that, or more than 65535 bytes. */
 KTLSB_API int ktlsb_mac(uint16_t version, ktlsb_hash hash, const uint8_t* key, size_t key_size,
                         uint64_t sequence, uint8_t type, const uint8_t* data, size_t data_size,
                         uint8_t* mac, size_t capacity, size_t* mac_size);
 /* Bytes of padding that a CBC cipher adds to `size` bytes, into `out`, which has a block of room.
  */
 KTLSB_API int ktlsb_cbc_padding(size_t size, size_t block_size, uint8_t* out, size_t* padding_size);
-/* The PRF of `version` with that hash, which counts in TLS 1.2 alone; SSLv3's has no label. */
+/* The PRF of `version` with that hash, which counts in TLS 1.2 alone; SSLv3's has no label.
+ * KTLSB_OUT_OF_RANGE: no output, or more than SSLv3's 416 bytes; no secret in TLS; label and seed
+ * that have no byte together, or more than 1024. KTLSB_NOT_USABLE: no such version or hash. */
 KTLSB_API int ktlsb_prf(uint16_t version, ktlsb_hash hash, const uint8_t* secret,
                         size_t secret_size, const char* label, const uint8_t* seed,
                         size_t seed_size, uint8_t* out, size_t size);

@@ -136,7 +136,7 @@ Result<void> Layer::derive_pending_states(std::uint16_t id, Bytes master_secret,
   }
   if (suite == nullptr || suite->bulk_cipher->kind == ProtectionKind::kIntegrity ||
       !has_mac_in(version, *suite)) {
-    return not_usable("pending states: no such suite, or not in this version");
+    return not_usable("pending states: no such suite, or none that this version can use");
   }
   if (master_secret.size() != tls::kMasterSecretSize)
     return out_of_range("the master secret's size");
@@ -278,6 +278,15 @@ Result<void> Layer::change_read_state() {
   return {};
 }
 
+Result<ConnectionState> Layer::release(bool write) {
+  const auto& current = write ? records_.write_state() : records_.read_state();
+  if (current && !current->is_null() && current->sequence() != 0 &&
+      needs_all_before(current->version(), current->suite())) {
+    return not_usable("nobody could go on with a state of this cipher");
+  }
+  return write ? records_.release_write() : records_.release_read();
+}
+
 Result<void> Layer::shutdown() {
   if (!buffer_.empty()) ::explicit_bzero(buffer_.data(), buffer_.size());
   buffer_.clear();
@@ -286,6 +295,7 @@ Result<void> Layer::shutdown() {
   pending_write_ = {};
   pending_read_ = {};
   writes_encrypt_then_mac_ = false;
+  has_ended_ = false;
   return {};
 }
 

@@ -87,6 +87,9 @@ class Layer {
                                                             Bytes secret);
   [[nodiscard]] ktls::Result<void> change_write_state();
   [[nodiscard]] ktls::Result<void> change_read_state();
+  // Errors as of RecordLayer::release_read and release_write; kInvalidArgument for a state that has
+  // gone on from its keys in a way that they and a number do not tell.
+  [[nodiscard]] ktls::Result<tls::ConnectionState> release(bool write);
   [[nodiscard]] ktls::Result<void> shutdown();
 
   [[nodiscard]] ktls::Result<void> set_fixed_iv_block(Bytes block);

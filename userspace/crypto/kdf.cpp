@@ -35,6 +35,10 @@ EVP_KDF* prf() {
   return fetched;
 }
 
+// libcrypto's own bound (providers/implementations/kdfs/tls1_prf.c: TLS1_PRF_MAXBUF), said before
+// it.
+constexpr std::size_t kPrfSeedSizeMax = 1024;
+
 // Where no bytes are. The KDFs refuse a null pointer, which is what an empty span may hold.
 constexpr std::uint8_t kNowhere = 0;
 
@@ -43,6 +47,10 @@ OSSL_PARAM octets(const char* name, Bytes bytes) {
   if (bytes.empty()) bytes = Bytes(&kNowhere, 0);
   return OSSL_PARAM_construct_octet_string(name, const_cast<std::uint8_t*>(bytes.data()),
                                            bytes.size());
+}
+
+tl::unexpected<ktls::Error> invalid(std::string_view detail) {
+  return ktls::fail(ktls::Error::of(ktls::ErrorCode::kInvalidArgument, detail));
 }
 
 Bytes bytes_of(std::string_view text) {
@@ -57,9 +65,7 @@ OSSL_PARAM digest(std::string_view name) {
 ktls::Result<void> derive(EVP_KDF* kdf, std::string_view name, Bytes secret,
                           const OSSL_PARAM* params, std::span<std::uint8_t> out) {
   // libcrypto would derive from no secret as from any other.
-  if (secret.empty()) {
-    return ktls::fail(ktls::Error::of(ktls::ErrorCode::kInvalidArgument, "KDF: empty secret"));
-  }
+  if (secret.empty()) return invalid("KDF: empty secret");
   if (kdf == nullptr) return ktls::fail(crypto_error(name));
   // Freeing the context cleanses the secret that it copied.
   const std::unique_ptr<EVP_KDF_CTX, FreeKdf> context(EVP_KDF_CTX_new(kdf));
@@ -71,6 +77,8 @@ ktls::Result<void> derive(EVP_KDF* kdf, std::string_view name, Bytes secret,
 
 ktls::Result<void> tls1_prf(std::string_view digests, Bytes secret, std::string_view label,
                             Bytes seed, std::span<std::uint8_t> out) {
+  const std::size_t seed_size = label.size() + seed.size();
+  if (seed_size == 0 || seed_size > kPrfSeedSizeMax) return invalid("PRF: size of label and seed");
   const ErrorMark mark;
   // PRF(secret, label, seed) = P_<hash>(secret, label + seed): the KDF joins its seeds in order.
   const std::array params = {
@@ -116,7 +124,7 @@ ktls::Result<void> tls10_prf(Bytes secret, std::string_view label, Bytes seed,
 ktls::Result<void> ssl3_prf(Bytes secret, Bytes seed, std::span<std::uint8_t> out) {
   constexpr std::size_t kRounds = 26;  // there is no letter after Z
   if (out.empty() || out.size() > kRounds * size_of(HashAlgorithm::kMd5)) {
-    return ktls::fail(crypto_error("ssl3_prf: output size"));
+    return invalid("ssl3_prf: output size");
   }
   KTLS_TRY(Hash md5, Hash::create(HashAlgorithm::kMd5));
   KTLS_TRY(Hash sha1, Hash::create(HashAlgorithm::kSha1));
@@ -144,7 +152,7 @@ ktls::Result<void> ssl2_key_material(Bytes master_key, Bytes challenge, Bytes co
                                      std::span<std::uint8_t> out) {
   constexpr std::size_t kRounds = 10;
   if (out.empty() || out.size() > kRounds * size_of(HashAlgorithm::kMd5)) {
-    return ktls::fail(crypto_error("ssl2_key_material: output size"));
+    return invalid("ssl2_key_material: output size");
   }
   KTLS_TRY(Hash md5, Hash::create(HashAlgorithm::kMd5));
   std::array<std::uint8_t, 16> block{};

@@ -20,8 +20,8 @@ namespace tls {
                                                    std::span<const std::uint8_t> context,
                                                    std::span<std::uint8_t> out);
 
-// PRF(secret, label, seed) into `out`. Errors: kInvalidArgument for an empty secret, kCrypto for an
-// empty output, or label and seed of more than libcrypto's 1,024 bytes.
+// PRF(secret, label, seed) into `out`. Errors: kInvalidArgument for an empty secret, and for label
+// and seed that have no byte together, or more than libcrypto's 1,024; kCrypto for an empty output.
 [[nodiscard]] ktls::Result<void> tls12_prf(HashAlgorithm hash, std::span<const std::uint8_t> secret,
                                            std::string_view label,
                                            std::span<const std::uint8_t> seed,
@@ -34,14 +34,13 @@ namespace tls {
                                            std::span<const std::uint8_t> seed,
                                            std::span<std::uint8_t> out);
 
-// What SSLv3 has for a PRF (RFC 6101 section 6.2.2): no label, at most 416 bytes, else kCrypto.
-// kUnsupported where libcrypto offers no MD5.
+// What SSLv3 has for a PRF (RFC 6101 section 6.2.2): no label, 1 to 416 bytes. Errors:
+// kInvalidArgument for another size, kUnsupported where libcrypto offers no MD5; kCrypto.
 [[nodiscard]] ktls::Result<void> ssl3_prf(std::span<const std::uint8_t> secret,
                                           std::span<const std::uint8_t> seed,
                                           std::span<std::uint8_t> out);
 
-// SSLv2's KEY-MATERIAL: at most 160 bytes, else kCrypto. kUnsupported where libcrypto offers no
-// MD5.
+// SSLv2's KEY-MATERIAL: 1 to 160 bytes. Errors as of ssl3_prf.
 [[nodiscard]] ktls::Result<void> ssl2_key_material(std::span<const std::uint8_t> master_key,
                                                    std::span<const std::uint8_t> challenge,
                                                    std::span<const std::uint8_t> connection_id,

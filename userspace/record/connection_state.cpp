@@ -183,6 +183,11 @@ void ConnectionState::set_fixed_iv_block(std::span<const std::uint8_t> block) {
   if (protection_) protection_->set_fixed_iv_block(block);
 }
 
+void ConnectionState::continue_from(const ConnectionState& before) {
+  sequence_ = before.sequence_;
+  sequence_exhausted_ = before.sequence_exhausted_;
+}
+
 void ConnectionState::set_sequence_unsafely(std::uint64_t sequence) {
   sequence_ = sequence;
   sequence_exhausted_ = false;

@@ -56,7 +56,7 @@ class ConnectionState {
   // Of a null state: TLS 1.2, whatever its headers say.
   [[nodiscard]] ProtocolVersion version() const { return version_; }
   [[nodiscard]] bool encrypt_then_mac() const { return encrypt_then_mac_; }
-  // Number of the next record.
+  // Number of the next record; the last one that was used, when records_left() is 0.
   [[nodiscard]] std::uint64_t sequence() const { return sequence_; }
   [[nodiscard]] bool is_null() const { return suite_ == &null_cipher_suite(); }
 
@@ -96,8 +96,9 @@ class ConnectionState {
   // size.
   void set_fixed_iv_block(std::span<const std::uint8_t> block);
 
-  // SSLv2 counts records, not records under a key: a new state goes on where the old one was.
-  void continue_at(std::uint64_t sequence) { sequence_ = sequence; }
+  // SSLv2 counts records, not records under a key: a new state goes on where the old one was, and
+  // has no number left if that one had none.
+  void continue_from(const ConnectionState& before);
 
   // For comparison with known answers alone: a number that is set back is a nonce used twice.
   void set_sequence_unsafely(std::uint64_t sequence);

@@ -51,7 +51,9 @@ void RecordLayer::set_version(std::uint16_t wire_version, bool is_13) {
   is_13_ = is_13;
   for (Half* half : {&read_, &write_}) {
     if (half->current && half->current->is_null()) {
-      half->current = ConnectionState::null(wire_version, half->current->sequence());
+      ConnectionState fresh = ConnectionState::null(wire_version);
+      fresh.continue_from(*half->current);
+      half->current = std::move(fresh);
     }
   }
 }
@@ -340,13 +342,17 @@ Result<std::size_t> RecordLayer::seal(ContentType type, std::span<const std::uin
 
 std::size_t RecordLayer::sealed_record_size(const Outgoing& outgoing) const {
   if (!write_.current) return 0;
+  if (goes_in_clear(outgoing.type)) return kRecordHeaderSize + outgoing.content.size();
   return write_.current->sealed_size(outgoing.content.size(), outgoing.padding);
 }
 
 Result<std::size_t> RecordLayer::seal_record(const Outgoing& outgoing,
                                              std::span<std::uint8_t> wire) {
   if (auto usable = write_.usable(); !usable) return ktls::fail(std::move(usable).error());
-  if (goes_in_clear(outgoing.type)) return ConnectionState::null().seal(outgoing, wire);
+  if (goes_in_clear(outgoing.type)) {
+    // Content is all that such a record has.
+    return ConnectionState::null().seal({.type = outgoing.type, .content = outgoing.content}, wire);
+  }
   if (write_.current->version() == ProtocolVersion::kTls13 &&
       outgoing.type == ContentType::kInvalid) {
     return ktls::fail(
@@ -368,10 +374,8 @@ Result<void> RecordLayer::change(Half& half) {
   if (rules_.changes_to_clear_unsafely && !half.pending) {
     half.pending = ConnectionState::null(wire_version_);
   }
-  const std::uint64_t sequence = half.current ? half.current->sequence() : 0;
-  auto changed = half.change();
-  if (changed && is_ssl2_version(wire_version_)) half.current->continue_at(sequence);
-  return changed;
+  if (half.pending && is_ssl2_version(wire_version_)) half.pending->continue_from(*half.current);
+  return half.change();
 }
 
 void RecordLayer::reset_states() {
@@ -416,6 +420,11 @@ Result<void> RecordLayer::Half::change() {
 Result<ConnectionState> RecordLayer::Half::release() {
   if (auto checked = usable(); !checked) return ktls::fail(std::move(checked).error());
   if (current->is_null()) return violation("the null state is not handed out");
+  // Whoever went on with it would take the last number again, and with it a nonce.
+  if (current->records_left() == 0) {
+    return refuse(ErrorCode::kLimitReached, AlertDescription::kInternalError,
+                  "no sequence number is left for another record");
+  }
   ConnectionState released = *std::exchange(current, std::nullopt);
   return released;
 }

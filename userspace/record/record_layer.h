@@ -78,7 +78,7 @@ class RecordLayer {
 
   // Records that do not open are skipped, up to that many bytes of them in all, until one does:
   // what a server does that was sent early data which it cannot read (RFC 8446 section 4.2.10).
-  // Setting either begins anew.
+  // set_early_data() begins the count anew, another limit goes on with it.
   void set_early_data(bool is_skipped);
   void set_early_data_max(std::size_t size) { early_data_max_ = size; }
   [[nodiscard]] bool skips_early_data() const { return skips_early_data_; }
@@ -114,7 +114,7 @@ class RecordLayer {
                                                std::span<std::uint8_t> wire);
 
   // One record as it is: no fragments, no limit but what a header can say. Errors as of seal(), and
-  // of ConnectionState::seal(); kInvalidArgument for the type 0 in TLS 1.3.
+  // of ConnectionState::seal(); kInvalidArgument for the type 0 in TLS 1.3. The size is exact.
   [[nodiscard]] std::size_t sealed_record_size(const Outgoing& outgoing) const;
   [[nodiscard]] ktls::Result<std::size_t> seal_record(const Outgoing& outgoing,
                                                       std::span<std::uint8_t> wire);
@@ -131,7 +131,8 @@ class RecordLayer {
 
   // Hands the current state out for good: this layer refuses the direction from then on.
   // release_read fails with kProtocolViolation while ciphertext is buffered (unread() not empty),
-  // both fail with it while the state is null, and a dead direction answers its error.
+  // both fail with it while the state is null, with kLimitReached when no sequence number is left
+  // for the next holder, and a dead direction answers its error.
   [[nodiscard]] ktls::Result<ConnectionState> release_read();
   [[nodiscard]] ktls::Result<ConnectionState> release_write();
 

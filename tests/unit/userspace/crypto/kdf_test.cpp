@@ -70,10 +70,25 @@ TEST(Kdf, RefusesAnEmptySecret) {
   EXPECT_EQ(out, Bytes(32));
 }
 
+void expect_invalid(const ktls::Result<void>& derived) {
+  ASSERT_FALSE(derived);
+  EXPECT_EQ(derived.error().code, ktls::ErrorCode::kInvalidArgument);
+}
+
 TEST(Tls12Prf, RefusesALongerSeedThanLibcryptoTakes) {
   Bytes out(32);
   EXPECT_TRUE(tls12_prf(HashAlgorithm::kSha256, Bytes(48), "", Bytes(1024), out));
-  EXPECT_FALSE(tls12_prf(HashAlgorithm::kSha256, Bytes(48), "", Bytes(1025), out));
+  expect_invalid(tls12_prf(HashAlgorithm::kSha256, Bytes(48), "", Bytes(1025), out));
+  EXPECT_TRUE(tls10_prf(Bytes(48), "key", Bytes(1021), out));
+  expect_invalid(tls10_prf(Bytes(48), "key", Bytes(1022), out));
+}
+
+TEST(Kdf, SaysThatASizeIsTheCallersMistake) {
+  Bytes out(32);
+  expect_invalid(tls12_prf(HashAlgorithm::kSha256, Bytes(48), "", {}, out));
+  expect_invalid(tls10_prf(Bytes(48), "", {}, out));
+  expect_invalid(ssl3_prf(Bytes(48), Bytes(64), {}));
+  expect_invalid(ssl2_key_material(Bytes(16), Bytes(16), Bytes(16), {}));
 }
 
 // RFC 5246 section 5, read anew: A(0) = seed, A(i) = HMAC(secret, A(i-1)), and the output is
@@ -146,10 +161,7 @@ TEST(Ssl3Prf, IsMd5OverSha1WithOneLetterMoreEachRound) {
     EXPECT_TRUE(std::ranges::equal(out, std::span(expected).first(size))) << size;
   }
   Bytes out(417);
-  const auto derived = ssl3_prf(secret, seed, out);
-  ASSERT_FALSE(derived);
-  EXPECT_EQ(derived.error().code, ktls::ErrorCode::kCrypto);
-  EXPECT_FALSE(ssl3_prf(secret, seed, {}));
+  expect_invalid(ssl3_prf(secret, seed, out));
 }
 
 TEST(Ssl2KeyMaterial, IsMd5WithADigitThatCounts) {
@@ -168,10 +180,7 @@ TEST(Ssl2KeyMaterial, IsMd5WithADigitThatCounts) {
     EXPECT_TRUE(std::ranges::equal(out, std::span(expected).first(size))) << size;
   }
   Bytes out(161);
-  const auto derived = ssl2_key_material(master, challenge, connection_id, out);
-  ASSERT_FALSE(derived);
-  EXPECT_EQ(derived.error().code, ktls::ErrorCode::kCrypto);
-  EXPECT_FALSE(ssl2_key_material(master, challenge, connection_id, {}));
+  expect_invalid(ssl2_key_material(master, challenge, connection_id, out));
 }
 
 TEST(HkdfExpandLabel, RefusesMoreOutputThanHkdfHas) {

@@ -248,6 +248,30 @@ TEST(RecordLayer, RefusesToReleaseReadWhileCiphertextIsBuffered) {
   EXPECT_EQ(state->sequence(), 1U);
 }
 
+TEST(RecordLayer, RefusesToReleaseAStateWhoseLastNumberWasUsed) {
+  RecordLayer layer = protected_layer(UINT64_MAX);
+  Bytes wire = seal(layer, ContentType::kApplicationData, {1});
+  EXPECT_EQ(code_of_error(layer.release_write()), ErrorCode::kLimitReached);
+  EXPECT_TRUE(layer.write_state()) << "and keeps it";
+  layer.feed(wire);
+  ASSERT_TRUE(layer.next_record());
+  EXPECT_EQ(code_of_error(layer.release_read()), ErrorCode::kLimitReached);
+  EXPECT_EQ(protected_layer(UINT64_MAX).release_write()->sequence(), UINT64_MAX);
+}
+
+TEST(RecordLayer, HasNoNumberLeftInSslv2WhateverChanges) {
+  const CipherSuite& rc4 = *find_ssl2_cipher_kind(0x010080)->suite;
+  RecordLayer layer(kOpenRules);
+  layer.set_version(0x0002);
+  layer.write_state()->set_sequence_unsafely(UINT64_MAX);
+  ASSERT_FALSE(seal(layer, ContentType::kHandshake, {1}).empty());
+  layer.set_version(0x0200);
+  EXPECT_EQ(layer.write_state()->records_left(), 0U);
+  layer.set_pending_write(test::state_of(test::Use{&rc4, ProtocolVersion::kSsl2}));
+  ASSERT_TRUE(layer.change_write_state());
+  EXPECT_EQ(layer.write_state()->records_left(), 0U);
+}
+
 TEST(RecordLayer, RefusesEverythingOnAReleasedDirection) {
   RecordLayer layer = protected_layer();
   ASSERT_TRUE(layer.release_write());

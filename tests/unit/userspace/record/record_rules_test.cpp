@@ -313,6 +313,8 @@ TEST(EarlyData, EndsAtItsLimitAndBeginsAnewWhenSet) {
   layer.set_early_data(true);
   EXPECT_TRUE(read_all(layer, early(150)).empty());
   EXPECT_EQ(layer.early_data_skipped(), 150U);
+  layer.set_early_data_max(180);
+  EXPECT_EQ(layer.early_data_skipped(), 150U) << "another limit goes on with the count";
   layer.set_early_data(true);
   EXPECT_EQ(layer.early_data_skipped(), 0U);
   EXPECT_TRUE(read_all(layer, early(150)).empty());

@@ -150,7 +150,7 @@ inline RecordLayer reader_of(const Use& use, std::uint64_t sequence = 0) {
   EXPECT_TRUE(layer.change_read_state());
   if (use.is_ssl2()) {
     // A change of keys goes on counting, so there the number comes after it.
-    layer.read_state()->continue_at(sequence);
+    layer.read_state()->set_sequence_unsafely(sequence);
     layer.set_handshake_finished(true);
   }
   return layer;
