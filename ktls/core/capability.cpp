@@ -111,6 +111,14 @@ bool try_rekey(Syscalls& syscalls, const CipherLayout& layout) {
   return pair.socket(0).install(Direction::kTransmit, *second).has_value();
 }
 
+// The largest value, which is the default: the option is asked for, nothing is changed.
+int try_payload_max(Syscalls& syscalls) {
+  TrialPair pair(syscalls);
+  const int attach_errno = pair.attach(0);
+  if (attach_errno != 0) return attach_errno;
+  return errno_of(pair.socket(0).set_payload_max(kPayloadMaxMost));
+}
+
 int try_attach(Syscalls& syscalls) {
   TrialPair pair(syscalls);
   return pair.attach(0);
@@ -140,7 +148,9 @@ Capability probe(std::span<const Cipher> ciphers, Syscalls& syscalls) {
   for (CipherTrials& trials : capability.install_errno) {
     for (DirectionTrials& directions : trials) directions.fill(untried_errno);
   }
+  capability.payload_max_errno = capability.attach_errno;
   if (capability.attach_errno != 0) return capability;
+  capability.payload_max_errno = try_payload_max(syscalls);
   for (const Cipher cipher : ciphers) {
     capability.install_errno[index_of(cipher)] = try_cipher(syscalls, layout_of(cipher));
   }

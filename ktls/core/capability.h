@@ -18,6 +18,7 @@ namespace ktls {
 // of them; a version that a cipher does not serve holds EINVAL untried.
 struct Capability {
   int attach_errno = 0;
+  int payload_max_errno = 0;  // of TLS_TX_MAX_PAYLOAD_LEN: ENOPROTOOPT before 6.19
   bool rekey = false;  // a second TLS_TX on a TLS 1.3 socket is taken (kernel 6.14 and later)
   // [index in cipher_layouts()][0 = TLS 1.2, 1 = TLS 1.3][0 = receive, 1 = transmit]
   std::array<std::array<std::array<int, 2>, 2>, kCipherCount> install_errno{};

@@ -54,6 +54,7 @@ class RunningKernel final : public KernelUnderTest {
     return "this kernel does no TLS: " + std::string(text_of(reason_of_attach(sys_errno)).sentence);
   }
   bool rekeys() override { return capability().rekey; }
+  bool limits_payload() override { return capability().payload_max_errno == 0; }
   // Debian's kernels have four of the eight; SM4 and ARIA are numbers there, and where a kernel has
   // them they are held to the contract, too.
   bool has_aead(Cipher cipher) override {

@@ -16,9 +16,9 @@ namespace {
 
 constexpr int kErrnoMax = 133;  // EHWPOISON, the last of asm-generic/errno.h
 
-// Every trial's errno in one list, attach first.
+// Every trial's errno in one list, attach and the payload limit first.
 std::vector<int> errnos_of(const Capability& capability) {
-  std::vector<int> errnos{capability.attach_errno};
+  std::vector<int> errnos{capability.attach_errno, capability.payload_max_errno};
   for (const auto& versions : capability.install_errno) {
     for (const auto& directions : versions) {
       errnos.insert(errnos.end(), directions.begin(), directions.end());
@@ -27,8 +27,8 @@ std::vector<int> errnos_of(const Capability& capability) {
   return errnos;
 }
 
-// attach, and each cipher with each version in each direction.
-constexpr std::size_t kTrialCount = 1 + kCipherCount * 2 * 2;
+// attach, the payload limit, and each cipher with each version in each direction.
+constexpr std::size_t kTrialCount = 2 + kCipherCount * 2 * 2;
 // What no kernel takes: two ciphers, with TLS 1.3, each way.
 constexpr std::ptrdiff_t kRefusedTrialCount = 2 * 2;
 
@@ -85,6 +85,11 @@ TEST(Probe, FindsThatAnOlderKernelCannotRekey) {
   const Capability capability = probe(kernel);
   EXPECT_FALSE(capability.rekey);
   EXPECT_EQ(capability.install_error(Cipher::kAes128Gcm, Version::kTls13, Direction::kReceive), 0);
+}
+
+TEST(Probe, FindsThatAnOlderKernelDoesNotLimitThePayload) {
+  FakeKernel kernel(FakeTraits::without_rekey());
+  EXPECT_EQ(probe(kernel).payload_max_errno, ENOPROTOOPT);
 }
 
 TEST(Probe, StopsAtAKernelWithoutTls) {

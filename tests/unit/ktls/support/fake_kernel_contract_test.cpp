@@ -16,6 +16,7 @@ class FakeUnderTest final : public KernelUnderTest {
 
   Syscalls& syscalls() override { return kernel_; }
   bool rekeys() override { return traits_.rekey; }
+  bool limits_payload() override { return traits_.payload_max; }
   bool has_aead(Cipher cipher) override {
     return !traits_.missing_aeads.contains(static_cast<std::uint16_t>(cipher));
   }
