@@ -133,6 +133,7 @@ std::string LibsslPeer::read(const Bytes& wire) {
 Connection::Connection(Handshake::Finished finished)
     : negotiated_(std::move(finished.negotiated)),
       post_handshake_(std::move(finished.post_handshake)) {
+  layer_.set_fragment_size_max(negotiated_.fragment_size_max);
   layer_.set_pending_read(std::move(negotiated_.read));
   layer_.set_pending_write(std::move(negotiated_.write));
   EXPECT_TRUE(layer_.change_read_state());
