@@ -18,37 +18,6 @@ using ktls::ErrorCode;
 
 constexpr std::size_t kAeadTagSize = 16;
 
-Bytes wire_of(unsigned limit) {
-  return {static_cast<std::uint8_t>(limit >> 8), static_cast<std::uint8_t>(limit)};
-}
-
-// The extension of libssl's side: what it sends, if anything, and what it got.
-struct Extension {
-  std::optional<Bytes> sent;
-  std::optional<Bytes> received;
-
-  void add_to(SSL_CTX* context) {
-    const unsigned messages =
-        SSL_EXT_CLIENT_HELLO | SSL_EXT_TLS1_2_SERVER_HELLO | SSL_EXT_TLS1_3_ENCRYPTED_EXTENSIONS;
-    EXPECT_EQ(SSL_CTX_add_custom_ext(context, 28, messages, add, nullptr, this, parse, this), 1);
-  }
-
- private:
-  static int add(SSL*, unsigned, unsigned, const unsigned char** bytes, std::size_t* size, X509*,
-                 std::size_t, int*, void* self) {
-    const auto& sent = static_cast<Extension*>(self)->sent;
-    if (!sent) return 0;
-    *bytes = sent->data();
-    *size = sent->size();
-    return 1;
-  }
-  static int parse(SSL*, unsigned, unsigned, const unsigned char* bytes, std::size_t size, X509*,
-                   std::size_t, int*, void* self) {
-    static_cast<Extension*>(self)->received = Bytes(bytes, bytes + size);
-    return 1;
-  }
-};
-
 // Keeps what our end wrote.
 class RecordedPeer : public OurPeer {
  public:
@@ -130,7 +99,7 @@ class RecordSizeLimit : public testing::TestWithParam<Case> {
   std::shared_ptr<Context> our_context_ =
       is_server() ? make_server(pki().serve({})) : make_client(pki().trust());
   SslCtxPtr libssl_context_ = is_server() ? libssl_client() : libssl_server(pki().serve({}));
-  Extension extension_;
+  RecordSizeExtension extension_;
 };
 
 std::string name_of_case(const testing::TestParamInfo<Case>& info) {
@@ -146,10 +115,10 @@ INSTANTIATE_TEST_SUITE_P(EveryRoleAndVersion, RecordSizeLimit,
                          name_of_case);
 
 TEST_P(RecordSizeLimit, OursIsTheLargestRecordOfTheVersion) {
-  extension_.sent = wire_of(16384);
+  extension_.sent = wire_of_limit(16384);
   static_cast<void>(connect());
   // A client offers both versions here, so it names the larger size.
-  EXPECT_EQ(extension_.received, wire_of(is_13() || !is_server() ? 16385 : 16384));
+  EXPECT_EQ(extension_.received, wire_of_limit(is_13() || !is_server() ? 16385 : 16384));
 }
 
 TEST_P(RecordSizeLimit, IsNotAnsweredUnlessItWasOffered) {
@@ -161,7 +130,7 @@ TEST_P(RecordSizeLimit, IsNotAnsweredUnlessItWasOffered) {
 TEST_P(RecordSizeLimit, OfThePeerBoundsWhatIsSent) {
   for (const unsigned limit : {64, 65, 100, 512, 513, 514, 1024, 16383, 16384, 16385, 65535}) {
     SCOPED_TRACE(limit);
-    extension_.sent = wire_of(limit);
+    extension_.sent = wire_of_limit(limit);
     Ends ends = meet();
     Connection ours = connected(ends);
     EXPECT_EQ(ours.negotiated().fragment_size_max,
@@ -182,7 +151,7 @@ TEST_P(RecordSizeLimit, OfThePeerBoundsWhatIsSent) {
 
 TEST_P(RecordSizeLimit, BelowSixtyFourIsAnIllegalParameter) {
   for (const unsigned limit : {0, 1, 63}) {
-    extension_.sent = wire_of(limit);
+    extension_.sent = wire_of_limit(limit);
     Ends ends = meet();
     ASSERT_TRUE(ends.ours.failed()) << limit;
     EXPECT_EQ(ends.ours.error().code, ErrorCode::kHandshakeFailed);
@@ -205,7 +174,7 @@ TEST_P(RecordSizeLimit, IsNegotiatedAnewWhenASessionIsResumed) {
   using Limit = std::optional<unsigned>;
   for (const Limit limit : {Limit(1000), Limit(2000), Limit()}) {
     extension_ = {};
-    if (limit) extension_.sent = wire_of(*limit);
+    if (limit) extension_.sent = wire_of_limit(*limit);
     Ends ends = meet(session.get());
     Connection ours = connected(ends);
     EXPECT_EQ(ours.negotiated().resumed, resumed);
@@ -221,12 +190,12 @@ TEST_P(RecordSizeLimit, IsNegotiatedAnewWhenASessionIsResumed) {
 
 // --- what each role must not do --------------------------------------------------------------
 
-Extension limit_of(unsigned limit) {
-  return {.sent = wire_of(limit), .received = {}};
+RecordSizeExtension limit_of(unsigned limit) {
+  return {.sent = wire_of_limit(limit), .received = {}};
 }
 
 // A libssl client of one version that offers `extension`.
-SslCtxPtr client_with(Extension& extension, ProtocolVersion version) {
+SslCtxPtr client_with(RecordSizeExtension& extension, ProtocolVersion version) {
   SslCtxPtr context = libssl_client();
   restrict_to(context.get(), version);
   extension.add_to(context.get());
@@ -243,12 +212,12 @@ TEST(RecordSizeLimitOfAServer, BoundsItsHandshakeAndTicketsInTls13) {
   const auto server = make_server(server_with_a_long_certificate());
   for (const unsigned limit : {513, 700, 1200}) {
     SCOPED_TRACE(limit);
-    Extension extension = limit_of(limit);
+    RecordSizeExtension extension = limit_of(limit);
     const auto client = client_with(extension, ProtocolVersion::kTls13);
     LibsslPeer libssl(client.get(), Role::kClient, "server.test");
     RecordedPeer ours(server, Role::kServer);
     converse(libssl, ours);
-    EXPECT_EQ(extension.received, wire_of(16385));
+    EXPECT_EQ(extension.received, wire_of_limit(16385));
     const auto sizes = protected_sizes(ours.written());
     EXPECT_GT(sizes.size(), 5U);
     EXPECT_EQ(largest(sizes), limit + kAeadTagSize);
@@ -259,7 +228,7 @@ TEST(RecordSizeLimitOfAServer, BoundsItsHandshakeAndTicketsInTls13) {
 TEST(RecordSizeLimitOfAServer, IsNotPromisedWhereLibsslWouldBreakIt) {
   const auto server = make_server(server_with_a_long_certificate());
   for (const unsigned limit : {64, 512}) {
-    Extension extension = limit_of(limit);
+    RecordSizeExtension extension = limit_of(limit);
     const auto client = client_with(extension, ProtocolVersion::kTls13);
     LibsslPeer libssl(client.get(), Role::kClient, "server.test");
     RecordedPeer ours(server, Role::kServer);
@@ -274,19 +243,19 @@ TEST(RecordSizeLimitOfAServer, IsNotPromisedWhereLibsslWouldBreakIt) {
 }
 
 TEST(RecordSizeLimitOfAServer, IsPromisedInTls12WhereOnlyFinishedIsProtected) {
-  Extension extension = limit_of(64);
+  RecordSizeExtension extension = limit_of(64);
   const auto client = client_with(extension, ProtocolVersion::kTls12);
   LibsslPeer libssl(client.get(), Role::kClient, "server.test");
   OurPeer ours(make_server(server_with_a_long_certificate()), Role::kServer);
   converse(libssl, ours);
-  EXPECT_EQ(extension.received, wire_of(16384));
+  EXPECT_EQ(extension.received, wire_of_limit(16384));
   EXPECT_EQ(finish(ours).negotiated().fragment_size_max, 64U);
 }
 
 TEST(RecordSizeLimitOfAServer, YieldsToMaxFragmentLength) {
   for (const auto version : {ProtocolVersion::kTls12, ProtocolVersion::kTls13}) {
     const auto server = make_server(pki().serve({}));
-    Extension extension = limit_of(4000);
+    RecordSizeExtension extension = limit_of(4000);
     const auto client = client_with(extension, version);
     SSL_CTX_set_tlsext_max_fragment_length(client.get(), TLSEXT_max_fragment_length_1024);
     LibsslPeer first(client.get(), Role::kClient, "server.test");
@@ -310,7 +279,7 @@ TEST(RecordSizeLimitOfAServer, YieldsToMaxFragmentLength) {
 }
 
 TEST(RecordSizeLimitOfAClient, NamesTheSizeOfTls12WhereItOffersNoOther) {
-  Extension extension;
+  RecordSizeExtension extension;
   const auto server = libssl_server(pki().serve({}));
   extension.add_to(server.get());
   OurPeer ours(make_client(only_version(pki().trust(), ProtocolVersion::kTls12)), Role::kClient,
@@ -318,18 +287,18 @@ TEST(RecordSizeLimitOfAClient, NamesTheSizeOfTls12WhereItOffersNoOther) {
   LibsslPeer libssl(server.get(), Role::kServer);
   converse(ours, libssl);
   EXPECT_TRUE(ours.done());
-  EXPECT_EQ(extension.received, wire_of(16384));
+  EXPECT_EQ(extension.received, wire_of_limit(16384));
 }
 
 TEST(RecordSizeLimitOfAClient, IsOfferedAgainAfterAHelloRetryRequest) {
-  Extension extension = limit_of(700);
+  RecordSizeExtension extension = limit_of(700);
   const auto server = libssl_server(pki().serve({}));
   SSL_CTX_set1_groups_list(server.get(), "P-384");  // our key share is of another group
   extension.add_to(server.get());
   OurPeer ours(make_client(pki().trust()), Role::kClient, "server.test");
   LibsslPeer libssl(server.get(), Role::kServer);
   converse(ours, libssl);
-  EXPECT_EQ(extension.received, wire_of(16385));
+  EXPECT_EQ(extension.received, wire_of_limit(16385));
   EXPECT_EQ(finish(ours).negotiated().fragment_size_max, 699U);
 }
 
@@ -353,7 +322,7 @@ Bytes with_extension(Bytes flight, const Bytes& extension) {
 }
 
 TEST(RecordSizeLimitOfAClient, EndsAHandshakeWhoseServerAnswersMaxFragmentLengthAsWell) {
-  Extension extension = limit_of(1024);
+  RecordSizeExtension extension = limit_of(1024);
   const auto server = libssl_server(pki().serve({}));
   restrict_to(server.get(), ProtocolVersion::kTls12);
   extension.add_to(server.get());
