@@ -57,7 +57,7 @@ constexpr std::array<ReasonText, kReasonCount> kTexts{{
      "raise /proc/sys/fs/pipe-user-pages-soft, or the limit of open files"},
     {Reason::kRecordSizeLimited, "record_size_limited",
      "the peer asked for smaller records than the kernel makes",
-     "nothing on this side: the peer's max_fragment_length extension asks for it"},
+     "nothing on this side: the peer's record_size_limit or max_fragment_length asks for it"},
 }};
 
 constexpr std::array<std::string_view, 3> kPlacementNames{"userspace", "kernel", "nic"};
