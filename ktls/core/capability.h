@@ -4,6 +4,7 @@
 
 #include <array>
 #include <cstddef>
+#include <span>
 
 #include "ktls/base/result.h"
 #include "ktls/core/crypto_info.h"
@@ -13,9 +14,11 @@
 namespace ktls {
 
 // Errno of each trial, 0 where it succeeded. When attach failed nothing else could be tried, and
-// every trial holds attach_errno.
+// every trial holds attach_errno. ENOENT for one direction and version of a cipher stands for all
+// of them; a version that a cipher does not serve holds EINVAL untried.
 struct Capability {
   int attach_errno = 0;
+  int payload_max_errno = 0;  // of TLS_TX_MAX_PAYLOAD_LEN: ENOPROTOOPT before 6.19
   bool rekey = false;  // a second TLS_TX on a TLS 1.3 socket is taken (kernel 6.14 and later)
   // [index in cipher_layouts()][0 = TLS 1.2, 1 = TLS 1.3][0 = receive, 1 = transmit]
   std::array<std::array<std::array<int, 2>, 2>, kCipherCount> install_errno{};
@@ -26,7 +29,11 @@ struct Capability {
 };
 
 // Tries everything on throw-away pairs. Never fails: what cannot even be tried (no sockets left)
-// is recorded as the errno of attach. Takes some milliseconds; callers keep the answer.
+// is recorded as the errno of attach. Callers keep the answer: it takes some milliseconds, and ten
+// times as many for each cipher that the kernel looks for in vain (modprobe, several times).
 [[nodiscard]] Capability probe(Syscalls& syscalls = system_calls());
+// The same for the ciphers that the caller will use, and so without looking for others.
+[[nodiscard]] Capability probe(std::span<const Cipher> ciphers,
+                               Syscalls& syscalls = system_calls());
 
 }  // namespace ktls

@@ -75,10 +75,41 @@ Result<void> TlsSocket::install(Direction direction, const CryptoInfo& info) {
       errno, direction == Direction::kTransmit ? "setsockopt(TLS_TX)" : "setsockopt(TLS_RX)"));
 }
 
-Result<std::size_t> TlsSocket::send(std::uint8_t type, std::span<const std::uint8_t> plaintext) {
-  if (plaintext.empty()) {
-    return fail(Error::of(ErrorCode::kInvalidArgument, "send: no record is made of no bytes"));
+Result<void> TlsSocket::set_option(int name, std::span<const std::byte> value,
+                                   std::string_view call) {
+  if (syscalls_->setsockopt(fd_, SOL_TLS, name, value.data(),
+                            static_cast<socklen_t>(value.size())) == 0) {
+    return {};
   }
+  return fail(Error::system(errno, call));
+}
+
+Result<void> TlsSocket::set_zerocopy_transmit(bool on) {
+  const std::uint32_t value = on ? 1 : 0;
+  return set_option(TLS_TX_ZEROCOPY_RO, std::as_bytes(std::span(&value, 1)),
+                    "setsockopt(TLS_TX_ZEROCOPY_RO)");
+}
+
+Result<void> TlsSocket::set_expect_no_padding(bool on) {
+  const std::uint32_t value = on ? 1 : 0;
+  return set_option(TLS_RX_EXPECT_NO_PAD, std::as_bytes(std::span(&value, 1)),
+                    "setsockopt(TLS_RX_EXPECT_NO_PAD)");
+}
+
+Result<void> TlsSocket::set_payload_max(std::uint16_t size) {
+  return set_option(TLS_TX_MAX_PAYLOAD_LEN, std::as_bytes(std::span(&size, 1)),
+                    "setsockopt(TLS_TX_MAX_PAYLOAD_LEN)");
+}
+
+Result<std::size_t> TlsSocket::send(std::uint8_t type, std::span<const std::uint8_t> plaintext,
+                                    More more) {
+  const auto refuse = [](std::string_view detail) {
+    return fail(Error::of(ErrorCode::kInvalidArgument, detail));
+  };
+  if (plaintext.empty()) return refuse("send: no record is made of no bytes");
+  // net/tls/tls_main.c, tls_process_cmsg: a record type with MSG_MORE is EINVAL.
+  const bool leaves_open = more == More::kYes;
+  if (leaves_open && type != kApplicationData) return refuse("send: only data is left open");
   iovec part{const_cast<std::uint8_t*>(plaintext.data()), plaintext.size()};
   msghdr message{};
   message.msg_iov = &part;
@@ -86,9 +117,10 @@ Result<std::size_t> TlsSocket::send(std::uint8_t type, std::span<const std::uint
   TypeBuffer type_buffer;
   // Without the control message consecutive sends may share a path that copies nothing.
   if (type != kApplicationData) set_record_type(message, type_buffer, type);
+  const int flags = MSG_DONTWAIT | MSG_NOSIGNAL | (leaves_open ? MSG_MORE : 0);
   ssize_t sent = 0;
   do {
-    sent = syscalls_->sendmsg(fd_, &message, MSG_DONTWAIT | MSG_NOSIGNAL);
+    sent = syscalls_->sendmsg(fd_, &message, flags);
   } while (sent < 0 && errno == EINTR);
   if (sent < 0) return fail(Error::system(errno, "sendmsg"));
   return static_cast<std::size_t>(sent);
@@ -138,7 +170,7 @@ Result<int> TlsSocket::take_error() {
 }
 
 Result<std::uint64_t> TlsSocket::sequence(Direction direction, Cipher cipher) {
-  CryptoInfo info = CryptoInfo::with_size(layout_of(cipher).structure_size);
+  CryptoInfo info = CryptoInfo::with_size(layout_of(cipher).structure_size());
   const auto bytes = info.mutable_bytes();
   auto size = static_cast<socklen_t>(bytes.size());
   if (syscalls_->getsockopt(fd_, SOL_TLS, option_of(direction), bytes.data(), &size) != 0) {

@@ -106,6 +106,14 @@ FakeTraits FakeTraits::without_tls() {
 FakeTraits FakeTraits::without_rekey() {
   FakeTraits traits;
   traits.rekey = false;
+  traits.payload_max = false;
+  traits.end_of_record = false;
+  return traits;
+}
+
+FakeTraits FakeTraits::with_every_cipher() {
+  FakeTraits traits;
+  traits.missing_aeads.clear();
   return traits;
 }
 
@@ -220,7 +228,7 @@ int FakeKernel::setsockopt(int fd, int level, int name, const void* value, sockl
     case FakeCall::kInstallTransmit:
       return answer(install(*socket, Direction::kTransmit, value, size));
     default:
-      return failed(ENOPROTOOPT);
+      return answer(level == SOL_TLS ? set_option(*socket, name, value, size) : ENOPROTOOPT);
   }
 }
 
@@ -240,7 +248,7 @@ int FakeKernel::getsockopt(int fd, int level, int name, void* value, socklen_t* 
       return answer(read_keys(*socket, name == TLS_TX ? Direction::kTransmit : Direction::kReceive,
                               value, size));
     default:
-      return failed(ENOPROTOOPT);
+      return answer(level == SOL_TLS ? read_option(*socket, name, value, size) : ENOPROTOOPT);
   }
 }
 
@@ -326,7 +334,8 @@ ssize_t FakeKernel::sendmsg(int fd, const msghdr* message, int flags) {
   // net/tls counts what it encrypts after a shutdown of its own as sent.
   const bool drops = socket->write_is_shut && socket->tx.has_value();
   if (find(socket->peer) == nullptr || (socket->write_is_shut && !drops)) return failed(EPIPE);
-  if ((flags & ~(MSG_DONTWAIT | MSG_NOSIGNAL | MSG_MORE)) != 0) return failed(EOPNOTSUPP);
+  const int known = MSG_DONTWAIT | MSG_NOSIGNAL | MSG_MORE | (traits_.end_of_record ? MSG_EOR : 0);
+  if ((flags & ~known) != 0) return failed(EOPNOTSUPP);
   if (!socket->tx) return send_raw(*socket, gather(*message));
   return send_records(*socket, *message, flags);
 }
@@ -361,6 +370,7 @@ int FakeKernel::flush(Socket& socket) {
 }
 
 ssize_t FakeKernel::send_records(Socket& socket, const msghdr& message, int flags) {
+  if ((flags & MSG_MORE) != 0 && (flags & MSG_EOR) != 0) return failed(EINVAL);
   std::optional<std::uint8_t> type;
   if (const int sys_errno = read_record_type(message, flags, type)) return failed(sys_errno);
   if (type) {
@@ -369,7 +379,7 @@ ssize_t FakeKernel::send_records(Socket& socket, const msghdr& message, int flag
   const std::vector<std::uint8_t> plaintext = gather(message);
   std::span<const std::uint8_t> rest(plaintext);
   while (!rest.empty()) {
-    const std::size_t room = kFakePlaintextMax - socket.open_record.size();
+    const std::size_t room = socket.payload_max - socket.open_record.size();
     const auto piece = rest.first(std::min(rest.size(), room));
     const std::size_t before = socket.open_record.size();
     socket.open_record.insert(socket.open_record.end(), piece.begin(), piece.end());

@@ -1,9 +1,9 @@
 // FakeKernel: a Syscalls that models the kernel's TLS sockets in memory, with its errnos, so that
 // what is built on ktls/core is tested on any machine and at every failure.
 //
-// It never blocks: what would wait answers EAGAIN. It knows the operations that ktls/core makes;
-// flags and options beyond them answer EOPNOTSUPP and ENOPROTOOPT. The same typed tests run
-// against it and against real kernels (tests/support/kernel_contract_test.h).
+// It never blocks: what would wait answers EAGAIN. It knows all options of SOL_TLS and flags of
+// send, and of receiving what ktls/core does: other flags there answer EOPNOTSUPP. The same typed
+// tests run against it and against real kernels (tests/support/kernel_contract_test.h).
 #pragma once
 
 #include <cstddef>
@@ -25,12 +25,15 @@ namespace ktls {
 struct FakeTraits {
   bool tls_module = true;                                 // TCP_ULP knows "tls"
   bool rekey = true;                                      // Linux 6.14 and later
+  bool payload_max = true;                                // TLS_TX_MAX_PAYLOAD_LEN, 6.19
+  bool end_of_record = true;                              // MSG_EOR in send, 6.6
   std::set<std::uint16_t> missing_aeads{55, 56, 57, 58};  // SM4 and ARIA are not built
   // Bytes under way to one socket before its peer's send answers EAGAIN; a record is taken whole.
   std::size_t wire_capacity = 262144;
 
   [[nodiscard]] static FakeTraits without_tls();
   [[nodiscard]] static FakeTraits without_rekey();  // 6.1, 6.12
+  [[nodiscard]] static FakeTraits with_every_cipher();
 };
 
 // Calls by what they are for. kAny counts all of them.
@@ -100,6 +103,9 @@ class FakeKernel final : public Syscalls {
     bool rekey_pending = false;   // after a KeyUpdate, until TLS_RX
     int peer = -1;
     std::string ulp;
+    bool zerocopy_transmit = false;
+    bool expects_no_padding = false;
+    std::uint16_t payload_max = kFakePlaintextMax;
     std::optional<FakeKeys> tx;
     std::optional<FakeKeys> rx;
     std::optional<FakeKeys> queue_keys;  // rx as queue_record() moves it on
@@ -120,6 +126,12 @@ class FakeKernel final : public Syscalls {
                     std::span<const std::uint8_t> structure, const FakeCipher*& cipher) const;
   static int read_ulp(const Socket& socket, void* value, socklen_t* size);
   static int read_keys(const Socket& socket, Direction direction, void* value, socklen_t* size);
+
+  // fake_kernel_options.cpp: the options that are not keys. 0 or errno.
+  int set_option(Socket& socket, int name, const void* value, socklen_t size) const;
+  int read_option(const Socket& socket, int name, void* value, socklen_t* size) const;
+  static int set_expect_no_padding(Socket& socket, std::span<const std::uint8_t> value);
+  int set_payload_max(Socket& socket, std::span<const std::uint8_t> value) const;
 
   ssize_t send_raw(Socket& socket, std::span<const std::uint8_t> bytes);
   ssize_t send_records(Socket& socket, const msghdr& message, int flags);

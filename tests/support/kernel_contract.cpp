@@ -28,7 +28,7 @@ std::vector<Suite> all_suites() {
   std::vector<Suite> suites;
   for (const CipherLayout& layout : cipher_layouts()) {
     for (const Version version : {Version::kTls12, Version::kTls13}) {
-      suites.push_back({layout.cipher, version});
+      if (layout.serves(version)) suites.push_back({layout.cipher, version});
     }
   }
   return suites;
@@ -83,6 +83,12 @@ void KernelContract::SetUp() {
 
 void KernelContract::TearDown() {
   for (const int fd : owned_) EXPECT_EQ(syscalls().close(fd), 0);
+}
+
+std::vector<Suite> KernelContract::suites() {
+  std::vector<Suite> suites = all_suites();
+  std::erase_if(suites, [this](const Suite& suite) { return !kernel().has_aead(suite.cipher); });
+  return suites;
 }
 
 int KernelContract::own(int fd) {
@@ -160,6 +166,18 @@ void KernelContract::send_all(int fd, std::uint8_t type, const Bytes& payload) {
   }
 }
 
+void KernelContract::send_open(int fd, const Bytes& payload) {
+  const auto sent = socket(fd).send(kTypeApplicationData, payload, More::kYes);
+  ASSERT_TRUE(sent.has_value()) << sent.error().message();
+  ASSERT_EQ(*sent, payload.size());
+}
+
+std::uint64_t KernelContract::sequence_of(int fd, Direction direction, Cipher cipher) {
+  const auto sequence = socket(fd).sequence(direction, cipher);
+  EXPECT_TRUE(sequence.has_value());
+  return sequence.value_or(UINT64_MAX);
+}
+
 void KernelContract::write_raw(int fd, const Bytes& bytes) {
   Bytes copy(bytes);
   iovec part{copy.data(), copy.size()};
@@ -210,6 +228,10 @@ Bytes KernelContract::sealed(const CryptoInfo& keys, std::uint8_t type, const By
 int KernelContract::install_errno(int fd, Direction direction, const void* value,
                                   std::size_t size) {
   const int name = direction == Direction::kTransmit ? TLS_TX : TLS_RX;
+  return option_errno(fd, name, value, size);
+}
+
+int KernelContract::option_errno(int fd, int name, const void* value, std::size_t size) {
   return syscalls().setsockopt(fd, SOL_TLS, name, value, static_cast<socklen_t>(size)) == 0 ? 0
                                                                                             : errno;
 }

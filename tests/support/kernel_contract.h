@@ -36,6 +36,10 @@ class KernelUnderTest {
   virtual std::string unavailable() { return {}; }
   // Whether a second install of TLS 1.3 keys is expected to be taken.
   virtual bool rekeys() = 0;
+  // Whether TLS_TX_MAX_PAYLOAD_LEN is expected to be taken.
+  virtual bool limits_payload() = 0;
+  // Whether the kernel is expected to have the cipher itself, and not just its number.
+  virtual bool has_aead(Cipher cipher) = 0;
 
   virtual int tcp_socket() = 0;
   virtual int listening_socket() = 0;
@@ -58,7 +62,7 @@ struct Suite {
   Cipher cipher;
   Version version;
 };
-// Every cipher with every version.
+// Every cipher with every version that it serves.
 std::vector<Suite> all_suites();
 std::string name_of(const Suite& suite);
 
@@ -86,6 +90,8 @@ class KernelContract : public ::testing::TestWithParam<KernelCase> {
   Syscalls& syscalls() { return kernel_->syscalls(); }
   KernelUnderTest& kernel() { return *kernel_; }
   TlsSocket socket(int fd) { return TlsSocket(fd, syscalls()); }
+  // all_suites() whose cipher this kernel has.
+  std::vector<Suite> suites();
 
   // Closed in TearDown unless close_now() did.
   int own(int fd);
@@ -102,6 +108,9 @@ class KernelContract : public ::testing::TestWithParam<KernelCase> {
   void expect_record(int fd, std::uint8_t type, const Bytes& payload);
   void expect_receive_error(int fd, int sys_errno);
   void send_all(int fd, std::uint8_t type, const Bytes& payload);
+  // Application data, with the record left open.
+  void send_open(int fd, const Bytes& payload);
+  std::uint64_t sequence_of(int fd, Direction direction, Cipher cipher);
 
   // Past TLS: the bytes as they are.
   void write_raw(int fd, const Bytes& bytes);
@@ -111,6 +120,8 @@ class KernelContract : public ::testing::TestWithParam<KernelCase> {
   // One record as a peer with these keys sends it.
   Bytes sealed(const CryptoInfo& keys, std::uint8_t type, const Bytes& payload);
   int install_errno(int fd, Direction direction, const void* value, std::size_t size);
+  // Past TlsSocket: errno of an option of SOL_TLS that is set to these bytes.
+  int option_errno(int fd, int name, const void* value, std::size_t size);
 
  private:
   std::unique_ptr<KernelUnderTest> kernel_;

@@ -101,6 +101,15 @@ TEST_F(TlsSocketTest, NamesTheFailingCallInEveryError) {
   expect_named(
       FakeCall::kTakeError, [&] { return socket().take_error().error(); }, "getsockopt(SO_ERROR)");
   expect_named(
+      FakeCall::kOtherOption, [&] { return socket().set_zerocopy_transmit(true).error(); },
+      "setsockopt(TLS_TX_ZEROCOPY_RO)");
+  expect_named(
+      FakeCall::kOtherOption, [&] { return socket().set_expect_no_padding(true).error(); },
+      "setsockopt(TLS_RX_EXPECT_NO_PAD)");
+  expect_named(
+      FakeCall::kOtherOption, [&] { return socket().set_payload_max(512).error(); },
+      "setsockopt(TLS_TX_MAX_PAYLOAD_LEN)");
+  expect_named(
       FakeCall::kSend, [&] { return socket().send(23, buffer).error(); }, "sendmsg");
   expect_named(
       FakeCall::kReceive, [&] { return socket().receive(buffer).error(); }, "recvmsg");
@@ -120,6 +129,15 @@ TEST_F(TlsSocketTest, RetriesSendAndReceiveThatASignalInterrupted) {
   ASSERT_TRUE(received.has_value());
   EXPECT_EQ(received->type, 22);
   EXPECT_EQ(received->size, 3U);
+}
+
+TEST_F(TlsSocketTest, LeavesNoRecordOpenButOneOfApplicationData) {
+  attach_and_install();
+  const Bytes payload{1, 0};
+  EXPECT_EQ(socket().send(21, payload, More::kYes).error().code, ErrorCode::kInvalidArgument);
+  EXPECT_EQ(kernel_.calls(FakeCall::kSend), 0U);
+  EXPECT_EQ(socket().send(23, payload, More::kYes).value_or(0), 2U);
+  EXPECT_TRUE(kernel_.sent_records(fds_[0]).empty());
 }
 
 TEST_F(TlsSocketTest, RefusesEmptyBuffersWithoutACall) {
