@@ -132,6 +132,18 @@ class Peers(ClientRoleCase):
         self.assert_serves(wrap)
         self.assertEqual(wrap.connection()["alpn"], "http/1.1")
 
+    def test_the_version_can_be_capped(self):
+        for newest, version in (("1.2", "TLSv1.2"), ("1.3", "TLSv1.3")):
+            wrap = self.wrap("--ca", certificates.ca, "--max-version", newest,
+                             to=self.backend().address)
+            self.assert_serves(wrap)
+            self.assertEqual(wrap.connection()["version"], version)
+        context = certificates.server_context()
+        context.minimum_version = ssl.TLSVersion.TLSv1_3
+        wrap = self.wrap("--ca", certificates.ca, "--max-version", "1.2",
+                         to=self.backend(context=context).address)
+        self.assert_refuses(wrap, "alert", "protocol_version")
+
     def test_sessions_are_resumed(self):
         for version in (ssl.TLSVersion.TLSv1_2, ssl.TLSVersion.TLSv1_3):
             context = certificates.server_context()

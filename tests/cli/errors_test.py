@@ -112,6 +112,7 @@ class Usage(ErrorCase):
                 (("--max-connections", "0"), "--max-connections"),
                 (("--loop", "kqueue"), "--loop"), (("--offload", "maybe"), "--offload"),
                 (("--log-format", "xml"), "--log-format"),
+                (("--max-version", "1.1"), "--max-version"),
                 (("--idle-timeout", "soon"), "'soon' is not a duration"),
                 (("--idle-timeout", "-1s"), "'-1s' is not a duration"),
                 (("--idle-timeout", "1.5s"), "'1.5s' is not a duration"),
@@ -140,8 +141,8 @@ class Usage(ErrorCase):
         self.assertEqual((code, errors), (0, ""))
         self.assertIn("Examples:\n", output)
         for flag in ("--listen", "--to", "--client", "--cert", "--key", "--ca", "--name",
-                     "--insecure", "--alpn", "--keylog", "--offload", "--loop", "--threads",
-                     "--max-connections", "--handshake-timeout", "--connect-timeout",
+                     "--insecure", "--alpn", "--max-version", "--keylog", "--offload", "--loop",
+                     "--threads", "--max-connections", "--handshake-timeout", "--connect-timeout",
                      "--idle-timeout", "--drain-timeout", "--log-format", "--quiet", "--verbose",
                      "--check"):
             self.assertIn(flag, output)

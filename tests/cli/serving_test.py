@@ -524,6 +524,16 @@ class Endings(ServingCase):
             self.assertEqual(wrap.connection(4)["ended"], "handshake")
             self.assert_serves(wrap.endpoint)
 
+    def test_the_version_can_be_capped(self):
+        for newest, version in (("1.2", "TLSv1.2"), ("1.3", "TLSv1.3")):
+            wrap = self.wrap("--max-version", newest, to=self.backend().address)
+            self.assert_serves(wrap.endpoint)
+            self.assertEqual(wrap.connection()["version"], version)
+        wrap = self.wrap("--max-version", "1.2", to=self.backend().address)
+        with self.assertRaisesRegex(ssl.SSLError, "protocol version"):
+            self.client(wrap.endpoint, version=ssl.TLSVersion.TLSv1_3)
+        self.assertEqual(wrap.connection()["ended"], "handshake")
+
     def test_alpn_is_agreed_on_or_refused(self):
         wrap = self.wrap("--alpn", "h2,http/1.1", to=self.backend().address)
         for offered, agreed in ((("http/1.1", "h2"), "h2"), (("http/1.1",), "http/1.1"),

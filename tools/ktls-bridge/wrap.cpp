@@ -94,12 +94,14 @@ int make_context(Wrap& wrap) {
       options.client ? tls::Context::client({.ca_file = options.ca_file,
                                              .verify = !options.insecure,
                                              .alpn = options.alpn,
+                                             .version_max = options.version_max,
                                              .ciphers = {},
                                              .ciphersuites = {},
                                              .keylog = sink})
                      : tls::Context::server({.certificate_file = options.certificate_file,
                                              .key_file = options.key_file,
                                              .alpn = options.alpn,
+                                             .version_max = options.version_max,
                                              .ciphers = {},
                                              .ciphersuites = {},
                                              .keylog = sink});

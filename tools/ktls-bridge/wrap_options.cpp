@@ -98,6 +98,8 @@ void add_addresses(CLI::App& app, WrapOptions& options) {
 }
 
 void add_tls(CLI::App& app, WrapOptions& options) {
+  static const std::map<std::string, tls::ProtocolVersion> kVersions = {
+      {"1.2", tls::ProtocolVersion::kTls12}, {"1.3", tls::ProtocolVersion::kTls13}};
   app.add_option("--cert", options.certificate_file,
                  "Certificate chain, PEM, leaf first; without --cert and --key a self-signed "
                  "certificate is made")
@@ -121,6 +123,14 @@ void add_tls(CLI::App& app, WrapOptions& options) {
       ->delimiter(',')
       ->allow_extra_args(false)
       ->type_name("LIST")
+      ->group("TLS");
+  app.add_option_function<std::string>(
+         "--max-version",
+         [&options](const std::string& text) { options.version_max = kVersions.at(text); },
+         "The newest version of TLS to agree on")
+      ->check(CLI::IsMember({"1.2", "1.3"}).description(""))
+      ->type_name("1.2|1.3")
+      ->default_str("1.3")
       ->group("TLS");
   app.add_option("--keylog", options.keylog_file,
                  "Append the secrets of every connection (NSS key log format) to FILE, for "

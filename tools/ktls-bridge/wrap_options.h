@@ -11,6 +11,7 @@
 #include "tools/common/log.h"
 #include "userspace/bridge/plan.h"
 #include "userspace/io/loop.h"
+#include "userspace/suite/version.h"
 
 namespace CLI {
 class App;
@@ -29,6 +30,7 @@ struct WrapOptions {
   std::string name;  // client role: what the peer's certificate must be for; default: host of `to`
   bool insecure = false;
   std::vector<std::string> alpn;
+  tls::ProtocolVersion version_max = tls::ProtocolVersion::kTls13;
 
   bridge::OffloadPolicy offload = bridge::OffloadPolicy::kAuto;
   std::optional<bridge::LoopKind> loop;  // none: io_uring if it is not refused

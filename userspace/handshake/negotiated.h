@@ -20,8 +20,8 @@ namespace tls {
 //   write_secret       empty in TLS 1.2
 //   peer_name          client role: the name that was verified; server role: the SNI name or empty
 //   alpn               the protocol agreed on, or empty
-//   fragment_size_max  content bytes that a record of either side may have: 2^14, or less if a
-//                      client asked for it (RFC 6066 section 4); the kernel knows 2^14 only
+//   fragment_size_max  content bytes, padding included, that a record of ours may have: 2^14, or
+//                      less if the peer takes less (RFC 8449, RFC 6066 section 4)
 struct Negotiated {
   ProtocolVersion version;
   const CipherSuite* suite;

@@ -9,6 +9,7 @@
 
 #include "userspace/handshake/openssl/failure.h"
 #include "userspace/handshake/openssl/handover.h"
+#include "userspace/handshake/openssl/record_size_limit.h"
 #include "userspace/handshake/openssl/ssl_handshake.h"
 #include "userspace/handshake/openssl/ssl_ticket_sink.h"
 #include "userspace/handshake/record_header.h"
@@ -27,14 +28,6 @@ using ktls::Result;
 // ever. The longest honest handshake is a certificate chain (libssl: 100 KiB) in small records.
 constexpr std::size_t kHandshakeRecordsMax = 1024;
 constexpr std::size_t kHandshakeBytesMax = std::size_t{1} << 20;
-
-// RFC 6066 section 4: enum { 2^9(1), 2^10(2), 2^11(3), 2^12(4), (255) } MaxFragmentLength. A
-// resumed session keeps its value.
-std::size_t fragment_size_max(SSL* ssl) {
-  const unsigned code = SSL_SESSION_get_max_fragment_length(SSL_get_session(ssl));
-  if (code == TLSEXT_max_fragment_length_DISABLED) return kPlaintextSizeMax;
-  return std::size_t{1} << (8 + code);
-}
 
 tl::unexpected<Error> violation(std::string_view detail) {
   return fail(Error::of(ErrorCode::kProtocolViolation, detail));
@@ -206,7 +199,7 @@ Result<Negotiated> SslHandshake::negotiate(ProtocolVersion version, const Cipher
       .resumed = SSL_session_reused(ssl()) != 0,
       .peer_name = std::move(peer_name),
       .alpn = std::move(alpn),
-      .fragment_size_max = fragment_size_max(ssl()),
+      .fragment_size_max = fragment_size_max(*connection_),
       .read = std::move(states.read),
       .write = std::move(states.write),
       .read_secret = std::move(keys.read_secret),

@@ -5,6 +5,7 @@
 #include <cstddef>
 #include <cstdint>
 #include <memory>
+#include <optional>
 #include <span>
 #include <string>
 #include <string_view>
@@ -52,8 +53,16 @@ class SslConnection {
   // What libssl wrote since the last call.
   [[nodiscard]] std::vector<std::uint8_t> drain();
 
+  // The record_size_limit that the peer sent (RFC 8449 section 4).
+  [[nodiscard]] std::optional<std::uint16_t> peer_record_size_limit() const {
+    return peer_record_size_limit_;
+  }
+  void set_peer_record_size_limit(std::uint16_t limit) { peer_record_size_limit_ = limit; }
+
   // Installs the callbacks that lead here.
   static void install_callbacks(SSL_CTX* context);
+  // Whose `ssl` is; nullptr while it is being made.
+  static SslConnection* of(const SSL* ssl);
 
  private:
   SslConnection(std::shared_ptr<SslContext> context, SslPtr ssl)
@@ -62,7 +71,6 @@ class SslConnection {
   [[nodiscard]] ktls::Result<void> expect_peer(std::string server_name);
   void offer_session();
 
-  static SslConnection* of(const SSL* ssl);
   static void on_keylog(const SSL* ssl, const char* line) noexcept;
   static int on_new_session(SSL* ssl, SSL_SESSION* session) noexcept;
   static void on_message(int written, int version, int type, const void* bytes, std::size_t size,
@@ -72,6 +80,7 @@ class SslConnection {
   SslPtr ssl_;
   std::string server_name_;
   std::string session_key_;
+  std::optional<std::uint16_t> peer_record_size_limit_;
   SslObserver* observer_ = nullptr;
 };
 

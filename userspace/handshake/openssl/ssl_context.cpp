@@ -11,6 +11,7 @@
 #include "userspace/handshake/openssl/credentials.h"
 #include "userspace/handshake/openssl/error_queue.h"
 #include "userspace/handshake/openssl/libssl_name.h"
+#include "userspace/handshake/openssl/record_size_limit.h"
 #include "userspace/handshake/openssl/ssl_connection.h"
 #include "userspace/suite/cipher_suite.h"
 
@@ -106,6 +107,7 @@ Result<void> SslContext::configure(const Options& options) {
   }
   keep_counts_true(handle());
   SslConnection::install_callbacks(handle());
+  if (auto added = add_record_size_limit(handle()); !added) return added;
   keylog_ = options.keylog;
   if (auto set = set_ciphers(handle(), options.ciphers, options.ciphersuites); !set) return set;
   return use_alpn(options.alpn);

@@ -47,6 +47,7 @@ TEST(WrapOptions, HaveTheDefaultsThatTheManualNames) {
   EXPECT_EQ(objection, "");
   EXPECT_TRUE(validate(options));
   EXPECT_FALSE(options.client);
+  EXPECT_EQ(options.version_max, tls::ProtocolVersion::kTls13);
   EXPECT_EQ(options.offload, bridge::OffloadPolicy::kAuto);
   EXPECT_EQ(options.loop, std::nullopt);
   EXPECT_GE(options.threads, 1U);
@@ -108,6 +109,8 @@ TEST(WrapOptions, TakeChoicesByNameOnly) {
   EXPECT_EQ(parse({"--loop", "epoll"}).options.loop, bridge::LoopKind::kEpoll);
   EXPECT_EQ(parse({"--loop", "io_uring"}).options.loop, bridge::LoopKind::kIoUring);
   EXPECT_EQ(parse({"--loop", "auto"}).options.loop, std::nullopt);
+  EXPECT_EQ(parse({"--max-version", "1.2"}).options.version_max, tls::ProtocolVersion::kTls12);
+  EXPECT_EQ(parse({"--max-version", "1.3"}).options.version_max, tls::ProtocolVersion::kTls13);
   EXPECT_EQ(parse({"--log-format", "json"}).options.log_format, LogFormat::kJson);
   EXPECT_EQ(parse({"--quiet"}).options.log_level, LogLevel::kWarning);
   EXPECT_EQ(parse({"--verbose"}).options.log_level, LogLevel::kDebug);
@@ -115,6 +118,7 @@ TEST(WrapOptions, TakeChoicesByNameOnly) {
   for (const Words& wrong :
        {Words{"--offload", "always"}, Words{"--loop", "uring"}, Words{"--log-format", "xml"},
         Words{"--quiet", "--verbose"}, Words{"--threads", "0"}, Words{"--threads", "257"},
+        Words{"--max-version", "1.1"}, Words{"--max-version", "TLSv1.2"},
         Words{"--max-connections", "0"}, Words{"--no-such-flag"}}) {
     EXPECT_NE(parse(wrong).objection, "") << wrong.front();
   }

@@ -130,9 +130,34 @@ std::string LibsslPeer::read(const Bytes& wire) {
   }
 }
 
+Bytes wire_of_limit(unsigned limit) {
+  return {static_cast<std::uint8_t>(limit >> 8), static_cast<std::uint8_t>(limit)};
+}
+
+void RecordSizeExtension::add_to(SSL_CTX* context) {
+  const auto add = [](SSL*, unsigned, unsigned, const unsigned char** bytes, std::size_t* size,
+                      X509*, std::size_t, int*, void* self) {
+    const auto& limit = static_cast<RecordSizeExtension*>(self)->sent;
+    if (!limit) return 0;
+    *bytes = limit->data();
+    *size = limit->size();
+    return 1;
+  };
+  const auto parse = [](SSL*, unsigned, unsigned, const unsigned char* bytes, std::size_t size,
+                        X509*, std::size_t, int*, void* self) {
+    static_cast<RecordSizeExtension*>(self)->received = Bytes(bytes, bytes + size);
+    return 1;
+  };
+  constexpr unsigned kType = 28;
+  constexpr unsigned kMessages =
+      SSL_EXT_CLIENT_HELLO | SSL_EXT_TLS1_2_SERVER_HELLO | SSL_EXT_TLS1_3_ENCRYPTED_EXTENSIONS;
+  EXPECT_EQ(SSL_CTX_add_custom_ext(context, kType, kMessages, add, nullptr, this, parse, this), 1);
+}
+
 Connection::Connection(Handshake::Finished finished)
     : negotiated_(std::move(finished.negotiated)),
       post_handshake_(std::move(finished.post_handshake)) {
+  layer_.set_fragment_size_max(negotiated_.fragment_size_max);
   layer_.set_pending_read(std::move(negotiated_.read));
   layer_.set_pending_write(std::move(negotiated_.write));
   EXPECT_TRUE(layer_.change_read_state());

@@ -80,6 +80,16 @@ class LibsslPeer : public Peer {
   SslPtr ssl_;
 };
 
+// record_size_limit (RFC 8449) for a libssl peer: what it sends, if anything, and what it got.
+struct RecordSizeExtension {
+  std::optional<Bytes> sent;
+  std::optional<Bytes> received;
+
+  // Outlives the connections of `context`.
+  void add_to(SSL_CTX* context);
+};
+[[nodiscard]] Bytes wire_of_limit(unsigned limit);
+
 // A finished connection of ours: the states in a record layer.
 class Connection {
  public:
