@@ -6,6 +6,8 @@
 #include <cstdint>
 #include <utility>
 
+#include <poll.h>
+
 #include "ktls/core/socket.h"
 
 namespace ktls {
@@ -14,6 +16,15 @@ namespace {
 constexpr std::array kVersions{Version::kTls12, Version::kTls13};
 constexpr std::size_t kReceiveIndex = 0;
 constexpr std::size_t kTransmitIndex = 1;
+
+// The record that the trials send: close_notify (RFC 8446 section 6), to ourselves.
+constexpr std::uint8_t kTrialAlertType = 21;
+constexpr std::array<std::uint8_t, 2> kTrialAlert{1, 0};
+// No byte of the alert, and not what a buffer that was never written holds.
+constexpr std::uint8_t kCanary = 0xa5;
+// Loopback delivers within microseconds, and a probe must end where it does not.
+constexpr int kRecordTimeoutMs = 200;
+constexpr int kRecordAttemptsMax = 5;
 
 std::size_t index_of(Cipher cipher) {
   return static_cast<std::size_t>(&layout_of(cipher) - cipher_layouts().data());
@@ -54,8 +65,8 @@ class TrialPair {
   int errno_ = 0;
 };
 
-// Keys that protect nothing: the sockets are closed before a byte is sent. `fill` tells the keys
-// of a rekey from the first ones.
+// Keys that protect nothing: the one record that is ever sent under them is known to all. `fill`
+// tells the keys of a rekey from the first ones.
 Result<CryptoInfo> trial_info(const CipherLayout& layout, Version version, std::uint8_t fill) {
   std::array<std::uint8_t, RecordKey::kCapacity> bytes{};
   bytes.fill(fill);
@@ -119,6 +130,48 @@ int try_payload_max(Syscalls& syscalls) {
   return errno_of(pair.socket(0).set_payload_max(kPayloadMaxMost));
 }
 
+bool try_zerocopy_transmit(Syscalls& syscalls) {
+  TrialPair pair(syscalls);
+  return pair.attach(0) == 0 && pair.socket(0).set_zerocopy_transmit(true).has_value();
+}
+
+// The next record, waited for a bounded number of times: readiness comes early on some kernels.
+Result<ReceivedBytes> await_record(Syscalls& syscalls, TlsSocket socket,
+                                   std::span<std::uint8_t> buffer) {
+  auto received = socket.receive(buffer);
+  for (int attempt = 0; attempt < kRecordAttemptsMax; ++attempt) {
+    if (received || received.error().sys_errno != EAGAIN) return received;
+    if (syscalls.poll(socket.fd(), POLLIN, kRecordTimeoutMs) < 0 && errno != EINTR) {
+      return fail(Error::system(errno, "poll"));
+    }
+    received = socket.receive(buffer);
+  }
+  return received;
+}
+
+// Where no padding is expected, a record that is not application data is decrypted twice: first
+// into the receiver's buffer, then aside. A kernel that does not go back in the buffer in between
+// writes the second result behind the first (net/tls/tls_sw.c, tls_decrypt_sw).
+bool try_expect_no_padding(Syscalls& syscalls, const CipherLayout& layout) {
+  const auto info = trial_info(layout, Version::kTls13, 0x11);
+  if (!info) return false;
+  TrialPair pair(syscalls);
+  if (try_install(pair, 0, Direction::kReceive, *info) != 0) return false;
+  if (try_install(pair, 1, Direction::kTransmit, *info) != 0) return false;
+  if (!pair.socket(0).set_expect_no_padding(true)) return false;
+  if (!pair.socket(1).send(kTrialAlertType, kTrialAlert)) return false;
+
+  std::array<std::uint8_t, 64> buffer{};
+  buffer.fill(kCanary);
+  const auto received = await_record(syscalls, pair.socket(0), buffer);
+  if (!received || received->type != kTrialAlertType || received->size != kTrialAlert.size()) {
+    return false;
+  }
+  const auto behind = std::span(buffer).subspan(kTrialAlert.size());
+  return std::ranges::equal(std::span(buffer).first(kTrialAlert.size()), kTrialAlert) &&
+         std::ranges::all_of(behind, [](std::uint8_t byte) { return byte == kCanary; });
+}
+
 int try_attach(Syscalls& syscalls) {
   TrialPair pair(syscalls);
   return pair.attach(0);
@@ -154,12 +207,16 @@ Capability probe(std::span<const Cipher> ciphers, Syscalls& syscalls) {
   for (const Cipher cipher : ciphers) {
     capability.install_errno[index_of(cipher)] = try_cipher(syscalls, layout_of(cipher));
   }
-  // Any cipher will do: the kernel rekeys all of them or none (net/tls/tls_main.c,
-  // do_tls_setsockopt_conf).
+  capability.zerocopy_transmit = try_zerocopy_transmit(syscalls);
+  // Any cipher will do: rekeying (net/tls/tls_main.c, do_tls_setsockopt_conf) and padding
+  // (tls_sw.c, tls_decrypt_sw) are the same for all.
   const auto usable = std::ranges::find_if(ciphers, [&](Cipher cipher) {
     return capability.install_error(cipher, Version::kTls13, Direction::kTransmit) == 0;
   });
-  capability.rekey = usable != ciphers.end() && try_rekey(syscalls, layout_of(*usable));
+  if (usable != ciphers.end()) {
+    capability.rekey = try_rekey(syscalls, layout_of(*usable));
+    capability.expect_no_padding = try_expect_no_padding(syscalls, layout_of(*usable));
+  }
   return capability;
 }
 

@@ -69,7 +69,8 @@ class TlsSocket {
   // Decrypts straight into the receiver's buffer, as though TLS 1.3 records had no padding and were
   // application data; others are decrypted twice (TLS_RX_EXPECT_NO_PAD). EINVAL before
   // install(kReceive) and in TLS 1.2. Only where Capability::expect_no_padding says that it is
-  // safe.
+  // safe: elsewhere bytes are returned that the peer did not send. A record's padding may be
+  // written behind the bytes that are returned.
   [[nodiscard]] Result<void> set_expect_no_padding(bool on);
 
   // The most plaintext of one record from now on (TLS_TX_MAX_PAYLOAD_LEN), of every type. In

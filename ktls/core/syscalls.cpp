@@ -138,6 +138,10 @@ class SystemCalls final : public Syscalls {
   ssize_t recvmsg(int fd, msghdr* message, int flags) override {
     return ::recvmsg(fd, message, flags);
   }
+  int poll(int fd, short events, int timeout_ms) override {
+    pollfd entry{fd, events, 0};
+    return ::poll(&entry, 1, timeout_ms);
+  }
   int tcp_pair(int fds[2]) override {
     auto pair = loopback_pair(AF_INET);
     if (!pair) {

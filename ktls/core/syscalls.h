@@ -17,6 +17,8 @@ class Syscalls {
   virtual int getsockopt(int fd, int level, int name, void* value, socklen_t* size) = 0;
   virtual ssize_t sendmsg(int fd, const msghdr* message, int flags) = 0;
   virtual ssize_t recvmsg(int fd, msghdr* message, int flags) = 0;
+  // Of one descriptor: 1 when it is ready, 0 after `timeout_ms`.
+  virtual int poll(int fd, short events, int timeout_ms) = 0;
   // A connected pair of non-blocking TCP sockets over loopback in this network namespace, for
   // probe(). IPv4 is tried, then IPv6.
   virtual int tcp_pair(int fds[2]) = 0;

@@ -54,6 +54,7 @@ class RunningKernel final : public KernelUnderTest {
     return "this kernel does no TLS: " + std::string(text_of(reason_of_attach(sys_errno)).sentence);
   }
   bool rekeys() override { return capability().rekey; }
+  bool rewinds_retry() override { return capability().expect_no_padding; }
   bool limits_payload() override { return capability().payload_max_errno == 0; }
   // Debian's kernels have four of the eight; SM4 and ARIA are numbers there, and where a kernel has
   // them they are held to the contract, too.
@@ -169,6 +170,36 @@ TEST_P(RunningKernelFloor, SealsAndOpensTheRecordsOfOpensslForEveryCipherAndVers
     ASSERT_TRUE(socket(pair.receiver).install(Direction::kReceive, info).has_value());
     write_raw(pair.sender, from_hex(known.hex));
     expect_record(pair.receiver, kTypeApplicationData, bytes_of("kernel floor"));
+  }
+}
+
+// "padded" as application data number 0 under contract_keys(), and 20 bytes of padding; computed
+// with OpenSSL 3.0 by RFC 8446 section 5.4. probe() has only the kernel to seal for it, which never
+// pads, and tries a control record.
+constexpr std::string_view kPaddedRecord =
+    "170303002b77e8c41c0afb65cd935fb14089763bf30cd71f517eb9015755b41d4c55a82b67e3925b73960f57a48e0"
+    "ead";
+
+TEST_P(RunningKernelFloor, ExpectsNoPaddingOnlyWhereWhatFollowsAPaddedRecordIsReadInItsPlace) {
+  const Pair pair = attached_pair();
+  const CryptoInfo info = contract_info(Cipher::kAes128Gcm, Version::kTls13);
+  Bytes records = from_hex(kPaddedRecord);
+  const Bytes next = sealed(contract_info(Cipher::kAes128Gcm, Version::kTls13, 1),
+                            kTypeApplicationData, bytes_of(" next"));
+  records.insert(records.end(), next.begin(), next.end());
+  write_raw(pair.sender, records);
+  ASSERT_TRUE(socket(pair.receiver).install(Direction::kReceive, info).has_value());
+  ASSERT_TRUE(socket(pair.receiver).set_expect_no_padding(true).has_value());
+  Bytes buffer(64, '#');
+  const auto received = receive(pair.receiver, buffer);
+  ASSERT_TRUE(received.has_value()) << received.error().message();
+  ASSERT_EQ(received->size, 11U);
+  const Bytes told(buffer.begin(), buffer.begin() + 11);
+  EXPECT_EQ(told == bytes_of("padded next"), kernel().rewinds_retry())
+      << ::testing::PrintToString(buffer);
+  // Padding is decrypted into the buffer, too; behind the record's own length nothing is written.
+  if (kernel().rewinds_retry()) {
+    EXPECT_EQ(Bytes(buffer.begin() + 26, buffer.end()), Bytes(38, '#'));
   }
 }
 

@@ -8,6 +8,8 @@
 #include <cstring>
 #include <utility>
 
+#include <poll.h>
+
 #include "ktls/core/linux_tls.h"
 
 namespace ktls {
@@ -108,6 +110,13 @@ FakeTraits FakeTraits::without_rekey() {
   traits.rekey = false;
   traits.payload_max = false;
   traits.end_of_record = false;
+  return traits;
+}
+
+FakeTraits FakeTraits::without_rewind() {
+  FakeTraits traits = without_rekey();
+  traits.end_of_record = true;
+  traits.rewinds_retry = false;
   return traits;
 }
 
@@ -416,6 +425,16 @@ ssize_t FakeKernel::recvmsg(int fd, msghdr* message, int flags) {
   return receive_raw(*socket, buffer);
 }
 
+// There is something to read, or there will not be anything: nobody else acts in between.
+int FakeKernel::poll(int fd, short events, int /*timeout_ms*/) {
+  if (const int sys_errno = injected(FakeCall::kPoll)) return failed(sys_errno);
+  const Socket* socket = find(fd);
+  if (socket == nullptr) return failed(EBADF);
+  const bool is_readable =
+      !socket->wire.empty() || socket->opened || socket->state == State::kCloseWait;
+  return (events & POLLIN) != 0 && is_readable ? 1 : 0;
+}
+
 ssize_t FakeKernel::receive_raw(Socket& socket, std::span<std::uint8_t> buffer) {
   if (socket.wire.empty() && socket.state != State::kCloseWait) return failed(EAGAIN);
   return static_cast<ssize_t>(take_front(socket.wire, buffer));
@@ -457,7 +476,9 @@ ssize_t FakeKernel::report(Socket& socket, int sys_errno) {
   return failed(sys_errno);
 }
 
-// tls_sw_recvmsg: application data is joined, a control record comes alone.
+// tls_sw_recvmsg: application data is joined, a control record comes alone. Where no padding is
+// expected it is decrypted twice, which leaves a second copy behind the first if the buffer is not
+// rewound.
 ssize_t FakeKernel::receive_records(Socket& socket, msghdr& message,
                                     std::span<std::uint8_t> buffer) const {
   const std::size_t control_room = std::exchange(message.msg_controllen, 0);
@@ -474,6 +495,13 @@ ssize_t FakeKernel::receive_records(Socket& socket, msghdr& message,
       type = socket.opened->type;
       const bool told = write_record_type(message, control_room, *type);
       if (!told && *type != kApplicationData) return failed(EIO);
+    }
+    const bool is_copied_twice = !traits_.rewinds_retry && socket.expects_no_padding &&
+                                 *type != kApplicationData &&
+                                 socket.opened->payload.size() <= buffer.size();
+    if (is_copied_twice) {
+      Bytes copy = socket.opened->payload;
+      take_front(copy, buffer.subspan(copy.size()));
     }
     copied += take_front(socket.opened->payload, buffer.subspan(copied));
     if (!socket.opened->payload.empty()) break;

@@ -27,12 +27,14 @@ struct FakeTraits {
   bool rekey = true;                                      // Linux 6.14 and later
   bool payload_max = true;                                // TLS_TX_MAX_PAYLOAD_LEN, 6.19
   bool end_of_record = true;                              // MSG_EOR in send, 6.6
+  bool rewinds_retry = true;                              // not in 6.12.95, see receive_records()
   std::set<std::uint16_t> missing_aeads{55, 56, 57, 58};  // SM4 and ARIA are not built
   // Bytes under way to one socket before its peer's send answers EAGAIN; a record is taken whole.
   std::size_t wire_capacity = 262144;
 
   [[nodiscard]] static FakeTraits without_tls();
-  [[nodiscard]] static FakeTraits without_rekey();  // 6.1, 6.12
+  [[nodiscard]] static FakeTraits without_rekey();   // 6.1, 6.12
+  [[nodiscard]] static FakeTraits without_rewind();  // 6.12.95
   [[nodiscard]] static FakeTraits with_every_cipher();
 };
 
@@ -49,6 +51,7 @@ enum class FakeCall : std::uint8_t {
   kOtherOption,
   kSend,
   kReceive,
+  kPoll,
   kClose,
 };
 
@@ -60,6 +63,7 @@ class FakeKernel final : public Syscalls {
   int getsockopt(int fd, int level, int name, void* value, socklen_t* size) override;
   ssize_t sendmsg(int fd, const msghdr* message, int flags) override;
   ssize_t recvmsg(int fd, msghdr* message, int flags) override;
+  int poll(int fd, short events, int timeout_ms) override;
   int tcp_pair(int fds[2]) override;
   int close(int fd) override;
 

@@ -38,6 +38,8 @@ class KernelUnderTest {
   virtual bool rekeys() = 0;
   // Whether TLS_TX_MAX_PAYLOAD_LEN is expected to be taken.
   virtual bool limits_payload() = 0;
+  // Whether TLS_RX_EXPECT_NO_PAD is expected to leave the bytes behind a control record alone.
+  virtual bool rewinds_retry() = 0;
   // Whether the kernel is expected to have the cipher itself, and not just its number.
   virtual bool has_aead(Cipher cipher) = 0;
 

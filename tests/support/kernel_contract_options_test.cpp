@@ -121,6 +121,22 @@ TEST_P(KernelContract, ReceivesTheSameUnderExpectNoPadding) {
   }
 }
 
+TEST_P(KernelContract, LeavesTheBytesBehindAControlRecordAloneUnlessItForgetsToRewind) {
+  for (const std::uint8_t type : {kTypeAlert, kTypeHandshake}) {
+    const Pair pair = installed_pair(Cipher::kAes128Gcm, Version::kTls13);
+    ASSERT_EQ(errno_of(socket(pair.receiver).set_expect_no_padding(true)), 0);
+    send_all(pair.sender, type, bytes_of("abc"));
+    Bytes buffer(64, '#');
+    const auto received = receive(pair.receiver, buffer);
+    ASSERT_TRUE(received.has_value()) << received.error().message();
+    EXPECT_EQ(received->size, 3U);
+    // net/tls/tls_sw.c, tls_decrypt_sw: the second result behind the first.
+    Bytes expected = bytes_of(kernel().rewinds_retry() ? "abc" : "abcabc");
+    expected.resize(buffer.size(), '#');
+    EXPECT_EQ(buffer, expected) << std::string(buffer.begin(), buffer.end());
+  }
+}
+
 TEST_P(KernelContract, LimitsThePayloadExactlyWhenTheKernelKnowsTheOption) {
   const Pair pair = attached_pair();
   EXPECT_EQ(errno_of(socket(pair.sender).set_payload_max(kPayloadMaxMost)),
@@ -303,9 +319,11 @@ TEST_P(KernelContract, RefusesFlagsThatTlsHasNoUseFor) {
   }
 }
 
-TEST_P(KernelContract, ProbeFindsThePayloadLimit) {
-  EXPECT_EQ(probe(std::array{Cipher::kAes128Gcm}, syscalls()).payload_max_errno,
-            kernel().limits_payload() ? 0 : ENOPROTOOPT);
+TEST_P(KernelContract, ProbeFindsWhichOptionsMayBeUsed) {
+  const Capability capability = probe(std::array{Cipher::kAes128Gcm}, syscalls());
+  EXPECT_EQ(capability.payload_max_errno, kernel().limits_payload() ? 0 : ENOPROTOOPT);
+  EXPECT_TRUE(capability.zerocopy_transmit);
+  EXPECT_EQ(capability.expect_no_padding, kernel().rewinds_retry());
 }
 
 }  // namespace

@@ -53,17 +53,18 @@ TEST(Probe, FindsEverythingOnAKernelThatHasIt) {
 TEST(Probe, TriesEachCipherVersionAndDirectionOnceAndOneRekey) {
   FakeKernel kernel(FakeTraits::with_every_cipher());
   static_cast<void>(probe(kernel));
-  EXPECT_EQ(kernel.calls(FakeCall::kInstallReceive), 14U);
-  EXPECT_EQ(kernel.calls(FakeCall::kInstallTransmit), 14U + 2U);
-  EXPECT_EQ(kernel.calls(FakeCall::kSend), 0U) << "trial keys must not protect a byte";
+  EXPECT_EQ(kernel.calls(FakeCall::kInstallReceive), 14U + 1U);
+  EXPECT_EQ(kernel.calls(FakeCall::kInstallTransmit), 14U + 2U + 1U);
+  EXPECT_EQ(kernel.calls(FakeCall::kSend), 1U) << "trial keys protect one known record";
 }
 
 TEST(Probe, TriesNoCipherThatItWasNotAskedFor) {
   FakeKernel kernel;
   constexpr std::array kAsked{Cipher::kChaCha20Poly1305, Cipher::kAes128Ccm};
   const Capability capability = probe(kAsked, kernel);
-  EXPECT_EQ(kernel.calls(FakeCall::kInstallReceive), 2U * 2U);
+  EXPECT_EQ(kernel.calls(FakeCall::kInstallReceive), 2U * 2U + 1U);
   EXPECT_TRUE(capability.rekey);
+  EXPECT_TRUE(capability.expect_no_padding);
   for (const CipherLayout& layout : cipher_layouts()) {
     const bool asked = std::ranges::find(kAsked, layout.cipher) != kAsked.end();
     EXPECT_EQ(capability.install_error(layout.cipher, Version::kTls12, Direction::kTransmit),
@@ -76,8 +77,8 @@ TEST(Probe, TriesNoCipherThatItWasNotAskedFor) {
 TEST(Probe, LooksForAMissingAeadOnce) {
   FakeKernel kernel;
   static_cast<void>(probe(kernel));
-  EXPECT_EQ(kernel.calls(FakeCall::kInstallReceive), 8U + 4U);
-  EXPECT_EQ(kernel.calls(FakeCall::kInstallTransmit), 8U + 2U);
+  EXPECT_EQ(kernel.calls(FakeCall::kInstallReceive), 8U + 4U + 1U);
+  EXPECT_EQ(kernel.calls(FakeCall::kInstallTransmit), 8U + 2U + 1U);
 }
 
 TEST(Probe, FindsThatAnOlderKernelCannotRekey) {
@@ -92,11 +93,34 @@ TEST(Probe, FindsThatAnOlderKernelDoesNotLimitThePayload) {
   EXPECT_EQ(probe(kernel).payload_max_errno, ENOPROTOOPT);
 }
 
+TEST(Probe, FindsAKernelThatWritesBehindARecordItDidNotExpect) {
+  FakeKernel kernel(FakeTraits::without_rewind());
+  EXPECT_FALSE(probe(kernel).expect_no_padding);
+  FakeKernel other(FakeTraits::without_rekey());
+  EXPECT_TRUE(probe(other).expect_no_padding);
+}
+
+TEST(Probe, WaitsForItsRecordABoundedNumberOfTimes) {
+  FakeKernel late;
+  late.fail(FakeCall::kReceive, 1, EAGAIN);
+  EXPECT_TRUE(probe(late).expect_no_padding);
+  EXPECT_EQ(late.calls(FakeCall::kPoll), 1U);
+  FakeKernel never;
+  never.fail_always(FakeCall::kReceive, EAGAIN);
+  EXPECT_FALSE(probe(never).expect_no_padding);
+  EXPECT_EQ(never.calls(FakeCall::kPoll), 5U);
+  FakeKernel forbidden;
+  forbidden.fail_always(FakeCall::kReceive, EAGAIN);
+  forbidden.fail_always(FakeCall::kPoll, EPERM);
+  EXPECT_FALSE(probe(forbidden).expect_no_padding);
+  EXPECT_EQ(forbidden.calls(FakeCall::kPoll), 1U);
+}
+
 TEST(Probe, StopsAtAKernelWithoutTls) {
   FakeKernel kernel(FakeTraits::without_tls());
   const Capability capability = probe(kernel);
   EXPECT_EQ(errnos_of(capability), std::vector<int>(kTrialCount, ENOENT));
-  EXPECT_FALSE(capability.rekey);
+  EXPECT_FALSE(capability.rekey || capability.zerocopy_transmit || capability.expect_no_padding);
   EXPECT_EQ(kernel.calls(FakeCall::kPair), 1U);
   EXPECT_EQ(capability.reason(Cipher::kAes128Gcm, Version::kTls13, Direction::kTransmit),
             Reason::kUlpUnavailable);
@@ -176,10 +200,14 @@ TEST(Probe, SurvivesEveryErrnoAtEveryCall) {
       for (std::size_t trial = 0; trial < errnos.size(); ++trial) {
         ASSERT_TRUE(errnos[trial] == clean[trial] || errnos[trial] == sys_errno) << errnos[trial];
       }
-      if (errnos == clean && capability.rekey) ++unnoticed;
+      const bool has_all =
+          capability.rekey && capability.zerocopy_transmit && capability.expect_no_padding;
+      if (errnos == clean && has_all) ++unnoticed;
     }
-    // A failing close has closed; every other failure makes the answer worse.
-    ASSERT_EQ(unnoticed, closes) << "errno " << sys_errno;
+    // A failing close has closed; every other failure makes the answer worse, but for a send and a
+    // receive that are made again.
+    const std::size_t repeated = sys_errno == EINTR ? 2 : sys_errno == EAGAIN ? 1 : 0;
+    ASSERT_EQ(unnoticed, closes + repeated) << "errno " << sys_errno;
   }
 }
 

@@ -162,6 +162,7 @@ class ScriptedKernel final : public Syscalls {
  public:
   int setsockopt(int, int, int, const void*, socklen_t) override { return unexpected(); }
   int getsockopt(int, int, int, void*, socklen_t*) override { return unexpected(); }
+  int poll(int, short, int) override { return unexpected(); }
   int tcp_pair(int*) override { return unexpected(); }
   int close(int) override { return unexpected(); }
   ssize_t sendmsg(int, const msghdr* message, int flags) override {

@@ -17,6 +17,7 @@ class FakeUnderTest final : public KernelUnderTest {
   Syscalls& syscalls() override { return kernel_; }
   bool rekeys() override { return traits_.rekey; }
   bool limits_payload() override { return traits_.payload_max; }
+  bool rewinds_retry() override { return traits_.rewinds_retry; }
   bool has_aead(Cipher cipher) override {
     return !traits_.missing_aeads.contains(static_cast<std::uint16_t>(cipher));
   }
@@ -40,6 +41,9 @@ std::unique_ptr<KernelUnderTest> make_without_rekey() {
   return std::make_unique<FakeUnderTest>(FakeTraits::without_rekey());
 }
 
+std::unique_ptr<KernelUnderTest> make_without_rewind() {
+  return std::make_unique<FakeUnderTest>(FakeTraits::without_rewind());
+}
 // No kernel of Debian has SM4 or ARIA. Here they are, and carry records.
 std::unique_ptr<KernelUnderTest> make_with_every_cipher() {
   return std::make_unique<FakeUnderTest>(FakeTraits::with_every_cipher());
@@ -48,6 +52,7 @@ std::unique_ptr<KernelUnderTest> make_with_every_cipher() {
 INSTANTIATE_TEST_SUITE_P(Fake, KernelContract,
                          ::testing::Values(KernelCase{"Current", &make_current},
                                            KernelCase{"WithoutRekey", &make_without_rekey},
+                                           KernelCase{"WithoutRewind", &make_without_rewind},
                                            KernelCase{"WithEveryCipher", &make_with_every_cipher}),
                          [](const auto& test) { return std::string(test.param.name); });
 

@@ -73,6 +73,9 @@ class KernelBehind final : public ktls::Syscalls {
   ssize_t recvmsg(int, msghdr* message, int flags) override {
     return fake_.recvmsg(stand_in(), message, flags);
   }
+  int poll(int, short events, int timeout_ms) override {
+    return fake_.poll(stand_in(), events, timeout_ms);
+  }
   // The state that was installed; none if none was.
   std::optional<tls::ConnectionState> installed(Direction direction,
                                                 const tls::CipherSuite& suite) {
