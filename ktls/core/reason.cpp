@@ -59,7 +59,8 @@ constexpr std::array<ReasonText, kReasonCount> kTexts{{
      "raise /proc/sys/fs/pipe-user-pages-soft, or the limit of open files"},
     {Reason::kRecordSizeLimited, "record_size_limited",
      "the peer asked for smaller records than the kernel makes",
-     "nothing on this side: the peer's record_size_limit or max_fragment_length asks for it"},
+     "update to a kernel of 6.19 or later; older ones know no other size than 16384 bytes, and the "
+     "peer's record_size_limit or max_fragment_length asks for less"},
 }};
 
 constexpr std::array<std::string_view, 3> kPlacementNames{"userspace", "kernel", "nic"};

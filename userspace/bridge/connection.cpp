@@ -123,6 +123,12 @@ Result<void> Connection::place(tls::Negotiated negotiated, const Plan& intended,
                            plan_.receive));
   }
   if (transmit) {
+    // Before the keys, which nothing takes back: without the limit the kernel does not get them.
+    const bool is_limited = negotiated.fragment_size_max < tls::kPlaintextSizeMax;
+    const auto payload_max = static_cast<std::uint16_t>(negotiated.fragment_size_max);
+    if (refusal == Reason::kNone && is_limited && !socket.set_payload_max(payload_max)) {
+      refusal = Reason::kRecordSizeLimited;
+    }
     KTLS_TRY(write, install(socket, Direction::kTransmit, facts_, *std::move(transmit), refusal,
                             plan_.transmit));
   }
