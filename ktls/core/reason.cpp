@@ -59,7 +59,8 @@ constexpr std::array<ReasonText, kReasonCount> kTexts{{
      "raise /proc/sys/fs/pipe-user-pages-soft, or the limit of open files"},
     {Reason::kRecordSizeLimited, "record_size_limited",
      "the peer asked for smaller records than the kernel makes",
-     "nothing on this side: the peer's record_size_limit or max_fragment_length asks for it"},
+     "update to a kernel of 6.19 or later; older ones know no other size than 16384 bytes, and the "
+     "peer's record_size_limit or max_fragment_length asks for less"},
     {Reason::kKeyBudgetSpent, "key_budget_spent",
      "the key sealed as many records as its cipher allows, and this kernel cannot change it",
      "reconnect; to have keys changed in time use Linux 6.14 or later, or --offload never, and "

@@ -90,6 +90,9 @@ SUITES = [
     *(Suite(f"kernel/{kernel}/matrix", ("tests/interop/matrix.py", "--json", "/out/matrix.json"),
             needs=("vm", "openssl", "curl"), timeout_s=VM_TIMEOUT_S, kernel=kernel)
       for kernel in KERNELS),
+    Suite("kernel/newest/record-size", ("tests/interop/record_size_test.py",),
+          needs=("vm", "openssl", "gnutls-cli", "gnutls-serv"), timeout_s=VM_TIMEOUT_S,
+          kernel="newest"),
     *(Suite(f"vm/{kernel}", ("tests/kernel/vm_test.py", kernel), needs=("vm",),
             timeout_s=VM_TIMEOUT_S) for kernel in KERNELS),
     Suite("kernel/newest/splice", ("tests/kernel/splice_proof.py", "--size", "16"),

@@ -329,8 +329,8 @@ typedef enum ktlsb_direction { KTLSB_TRANSMIT = 0, KTLSB_RECEIVE = 1 } ktlsb_dir
  * sendfile() and splice() on the socket speak TLS. TLS 1.2 and 1.3 with AES-GCM,
  * AES-128-CCM, ChaCha20-Poly1305 and SM4, TLS 1.2 with ARIA-GCM, where the kernel has the cipher
  * (Debian's have neither SM4 nor ARIA). The kernel's records have 16384 bytes and no padding: under
- * a smaller KTLSB_SEND_LIMIT it is not given the transmitting direction ("record_size_limited"), and
- * a padding policy ends with the install. Keys in the kernel are not changed by this library: a
+ * a smaller KTLSB_SEND_LIMIT it is not given the transmitting direction ("record_size_limited"),
+ * and a padding policy ends with the install. Keys in the kernel are not changed by this library: a
  * KeyUpdate of the peer ends a connection whose receiving is there. KTLSB_NOT_IN_KERNEL: nothing
  * has changed, the layer goes on in userspace, and `*reason` says why: see the three functions
  * below. KTLSB_WRONG_STATE and KTLSB_OUT_OF_RANGE: as of ktlsb_release(). KTLSB_SYSTEM: EBADF. */

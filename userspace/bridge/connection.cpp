@@ -48,6 +48,12 @@ Result<std::optional<ConnectionState>> install(ktls::TlsSocket& socket, Directio
   return std::optional<ConnectionState>(std::move(state));
 }
 
+// The peer's record size; false: this kernel knows 2^14 bytes only.
+bool limit_records(ktls::TlsSocket& socket, std::size_t record_size) {
+  return record_size >= tls::kPlaintextSizeMax ||
+         socket.set_payload_max(static_cast<std::uint16_t>(record_size));
+}
+
 tl::unexpected<Error> rekey_impossible(std::string_view what) {
   return tls::refuse(ErrorCode::kRekeyImpossible, AlertDescription::kInternalError, what);
 }
@@ -109,6 +115,10 @@ Result<void> Connection::place(tls::Negotiated negotiated, const Plan& intended,
     KTLS_TRY(read, install(socket, Direction::kReceive, facts_, *receive, refusal, plan_.receive));
   }
   if (transmit) {
+    // Before the keys, which nothing takes back: without the limit the kernel does not get them.
+    if (refusal == Reason::kNone && !limit_records(socket, negotiated.fragment_size_max)) {
+      refusal = Reason::kRecordSizeLimited;
+    }
     KTLS_TRY(write,
              install(socket, Direction::kTransmit, facts_, *transmit, refusal, plan_.transmit));
   }
@@ -123,7 +133,8 @@ Result<void> Connection::place(tls::Negotiated negotiated, const Plan& intended,
     return send_in_userspace(*std::move(write), negotiated.fragment_size_max,
                              std::move(write_keys));
   }
-  send_in_kernel(syscalls, transmit->keys.sequence, std::move(write_keys));
+  send_in_kernel(syscalls, negotiated.fragment_size_max, transmit->keys.sequence,
+                 std::move(write_keys));
   return {};
 }
 
@@ -155,12 +166,13 @@ Result<void> Connection::send_in_userspace(ConnectionState state, std::size_t re
   return layer_.change_write_state();
 }
 
-void Connection::send_in_kernel(ktls::Syscalls& syscalls, std::uint64_t sequence, KeyChain keys) {
+void Connection::send_in_kernel(ktls::Syscalls& syscalls, std::size_t record_size,
+                                std::uint64_t sequence, KeyChain keys) {
   if (!plan_.rekeys) keys = KeyChain(*facts_.suite, {});
   layer_.close_write();
   const KernelSendState state{.cipher = *facts_.suite->bulk_cipher->kernel,
                               .rekeys = plan_.rekeys,
-                              .record_size = tls::kPlaintextSizeMax};
+                              .record_size = record_size};
   sender_ = std::make_unique<KernelSender>(*loop_, fd_, syscalls, state, std::move(keys),
                                            budget_from(sequence));
 }

@@ -92,7 +92,8 @@ class Connection {
   [[nodiscard]] ktls::Result<void> receive_in_userspace(tls::ConnectionState state);
   [[nodiscard]] ktls::Result<void> send_in_userspace(tls::ConnectionState state,
                                                      std::size_t record_size, KeyChain keys);
-  void send_in_kernel(ktls::Syscalls& syscalls, std::uint64_t sequence, KeyChain keys);
+  void send_in_kernel(ktls::Syscalls& syscalls, std::size_t record_size, std::uint64_t sequence,
+                      KeyChain keys);
   [[nodiscard]] KeyBudget budget_from(std::uint64_t sequence) const;
 
   [[nodiscard]] ktls::Result<Control> act_on_alert(const ControlRecord& record);

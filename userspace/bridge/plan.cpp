@@ -27,7 +27,8 @@ DirectionPlan plan_direction(const tls::Negotiated& negotiated, const ktls::Capa
   if (needs_rekey && !capability.rekey && policy != OffloadPolicy::kRequireKernel) {
     return {Placement::kUserspace, Reason::kRekeyImpossible};
   }
-  if (direction == Direction::kTransmit && negotiated.fragment_size_max < tls::kPlaintextSizeMax) {
+  const bool is_limited = negotiated.fragment_size_max < tls::kPlaintextSizeMax;
+  if (direction == Direction::kTransmit && is_limited && capability.payload_max_errno != 0) {
     return {Placement::kUserspace, Reason::kRecordSizeLimited};
   }
   return {Placement::kKernel, Reason::kNone};

@@ -39,7 +39,7 @@ struct Plan {
 // TLS 1.3 receiving stays in userspace on a kernel that cannot change keys (a second install
 // answers EBUSY), because one KeyUpdate of the peer would end the connection; kRequireKernel puts
 // it there all the same. A peer that asked for smaller records than 2^14 bytes is sent to from
-// userspace: the kernel knows that one size only.
+// userspace if the kernel knows that one size only (TLS_TX_MAX_PAYLOAD_LEN is newer than 6.18).
 [[nodiscard]] Plan plan(const tls::Negotiated& negotiated, const ktls::Capability& capability,
                         OffloadPolicy policy);
 

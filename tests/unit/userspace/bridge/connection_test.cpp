@@ -366,6 +366,42 @@ TEST_P(Adopt, InstallsBothDirectionsWithTheKeysOfThePeer) {
   EXPECT_EQ(kernel.fake().calls(FakeCall::kInstallTransmit), 1U);
 }
 
+TEST_P(Adopt, SendsFromUserspaceWhenTheKernelRefusesThePeersRecordSize) {
+  tls::test::RecordSizeExtension extension{.sent = tls::test::wire_of_limit(1000), .received = {}};
+  extension.add_to(peer_context());
+  for (const int sys_errno : {ENOPROTOOPT, EINVAL, EPERM}) {
+    SCOPED_TRACE(sys_errno);
+    KernelBehind kernel;
+    kernel.fake().fail(FakeCall::kOtherOption, 1, sys_errno);
+    const auto body = [&](Connection& connection, Scope& scope, int plain_fd) -> Task<void> {
+      EXPECT_EQ(connection.plan().transmit.placement, Placement::kUserspace);
+      EXPECT_EQ(connection.plan().transmit.reason, Reason::kRecordSizeLimited);
+      EXPECT_EQ(connection.plan().receive.placement, Placement::kKernel);
+      EXPECT_FALSE(kernel.installed(Direction::kTransmit, *connection.facts().suite));
+      co_await send_three(connection, scope, plain_fd);
+    };
+    adopt(kernel, body,
+          [](Stage& stage) -> Task<void> { co_await exchange_sending(stage, kText); });
+    EXPECT_EQ(kernel.fake().calls(FakeCall::kInstallTransmit), 0U);
+  }
+}
+
+TEST_P(Adopt, TellsTheKernelThePeersRecordSize) {
+  tls::test::RecordSizeExtension extension{.sent = tls::test::wire_of_limit(1000), .received = {}};
+  extension.add_to(peer_context());
+  KernelBehind kernel;
+  const auto body = [&](Connection& connection, Scope&, int) -> Task<void> {
+    EXPECT_TRUE(connection.plan().satisfies(OffloadPolicy::kRequireKernel));
+    constexpr int kTlsTxMaxPayloadLen = 5;
+    std::uint16_t size = 0;
+    socklen_t size_of_size = sizeof size;
+    EXPECT_EQ(kernel.getsockopt(0, kSolTls, kTlsTxMaxPayloadLen, &size, &size_of_size), 0);
+    EXPECT_EQ(size, cell().is_tls13() ? 999 : 1000);
+    co_return;
+  };
+  adopt(kernel, body, [](Stage&) -> Task<void> { co_return; });
+}
+
 TEST_P(Adopt, AsksTheKernelForNothingThatThePlanKeepsInUserspace) {
   KernelBehind kernel;
   intended_.receive = {Placement::kUserspace, Reason::kRekeyImpossible};

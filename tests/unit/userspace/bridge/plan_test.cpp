@@ -116,10 +116,20 @@ TEST_P(EverySuite, ReceivesInAKernelThatCannotRekeyWhenTheKernelIsRequired) {
   expect_plan(made, kInKernel, kInKernel);
 }
 
-TEST_P(EverySuite, SendsFromUserspaceToAPeerThatWantsSmallRecords) {
+TEST_P(EverySuite, SendsSmallRecordsFromAKernelThatTakesTheirSize) {
+  for (const std::size_t size : {63, 512, 4096, 16383}) {
+    const Plan made =
+        plan(negotiated(suite(), size), everything(kRekeys), OffloadPolicy::kRequireKernel);
+    expect_plan(made, kInKernel, kInKernel);
+  }
+}
+
+TEST_P(EverySuite, SendsSmallRecordsFromUserspaceWhereTheKernelKnowsOneSizeOnly) {
+  Capability one_size = everything(kRekeys);
+  one_size.payload_max_errno = ENOPROTOOPT;
   for (const auto policy : {OffloadPolicy::kAuto, OffloadPolicy::kRequireKernel}) {
     for (const std::size_t size : {512, 4096, 16383}) {
-      const Plan made = plan(negotiated(suite(), size), everything(kRekeys), policy);
+      const Plan made = plan(negotiated(suite(), size), one_size, policy);
       expect_plan(made, kInKernel, userspace(Reason::kRecordSizeLimited));
       EXPECT_FALSE(made.satisfies(OffloadPolicy::kRequireKernel));
     }

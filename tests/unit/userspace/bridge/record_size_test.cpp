@@ -47,7 +47,7 @@ TEST_P(RecordSize, IsWhatThePeerTakesAtMost) {
     extension.add_to(peer_context());
     const std::string text = pattern_text(100'000);
     std::size_t largest = 0;
-    run([&](Stage& stage) -> Task<void> {
+    const BridgeSide bridge = run([&](Stage& stage) -> Task<void> {
       const bool written = co_await stage.plain.write(text);
       EXPECT_TRUE(written);
       const std::string received = co_await stage.tls.read(text.size());
@@ -57,6 +57,9 @@ TEST_P(RecordSize, IsWhatThePeerTakesAtMost) {
     // TLS 1.3 counts the inner type, and adds the tag alone; with AES-GCM, TLS 1.2 adds 8 bytes
     // of nonce and the tag.
     EXPECT_EQ(largest, limit + (cell().is_tls13() ? 16 : 24));
+    ASSERT_TRUE(bridge.plan);
+    EXPECT_EQ(bridge.plan->transmit.in_kernel(),
+              cell().sends_in_kernel() && capability().payload_max_errno == 0);
   }
 }
 
