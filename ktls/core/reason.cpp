@@ -69,7 +69,7 @@ constexpr std::array<ReasonText, kReasonCount> kTexts{{
      "the kernel waits for the peer's next key, and the KeyUpdate that announced it went elsewhere",
      "let nobody else read from the socket: a program that shares it took the record away"},
     {Reason::kKeyUpdateFlood, "key_update_flood", "the peer changed its key too often",
-     "see why the peer sends so many KeyUpdates; 100 a second are allowed"},
+     "see why the peer sends so many KeyUpdates, or allow more of them with --key-updates"},
 }};
 
 constexpr std::array<std::string_view, 3> kPlacementNames{"userspace", "kernel", "nic"};

@@ -534,6 +534,23 @@ class Endings(ServingCase):
             self.client(wrap.endpoint, version=ssl.TLSVersion.TLSv1_3)
         self.assertEqual(wrap.connection()["ended"], "handshake")
 
+    def test_keys_are_changed_when_they_have_sealed_enough(self):
+        data = bytes(range(256)) * 4096
+        for version, updates in ((ssl.TLSVersion.TLSv1_3, 1), (ssl.TLSVersion.TLSv1_2, 0)):
+            backend = self.backend(lambda connection: connection.sendall(data))
+            wrap = self.wrap("--key-records", "40", "--key-interval", "0", to=backend.address)
+            with self.client(wrap.endpoint, version=version) as client:
+                if updates:
+                    self.assertEqual(peers.receive_exactly(client, len(data)), data)
+                    client.unwrap()
+                else:
+                    with self.assertRaisesRegex(ssl.SSLError, "internal error"):
+                        peers.receive_exactly(client, len(data))
+            line = wrap.connection()
+            self.assertEqual(line["ended"], "clean" if updates else "alert")
+            self.assertEqual(line.get("reason"), None if updates else "key_budget_spent")
+            self.assertEqual("tx_key_updates" in line, bool(updates))
+
     def test_alpn_is_agreed_on_or_refused(self):
         wrap = self.wrap("--alpn", "h2,http/1.1", to=self.backend().address)
         for offered, agreed in ((("http/1.1", "h2"), "h2"), (("http/1.1",), "http/1.1"),

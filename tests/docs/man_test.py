@@ -70,7 +70,7 @@ def man_flags():
     """Flag, and the text that explains it, of every section of options."""
     found = {}
     page = sections(WRAP)
-    for heading in ("Addresses and role", "TLS", "Data path", "Limits", "Log", "Other"):
+    for heading in ("Addresses and role", "TLS", "Data path", "Limits", "Keys", "Log", "Other"):
         found.update(entries(page[heading]))
     return found
 

@@ -29,6 +29,11 @@ void add_direction(LogFields& fields, const DirectionKeys& keys,
   }
 }
 
+// Connections that change no key, nearly all of them, say nothing of it.
+void add_count(LogFields& fields, std::string_view key, std::uint64_t count) {
+  if (count != 0) fields.emplace_back(key, count);
+}
+
 }  // namespace
 
 LogFields ConnectionLog::fields() const {
@@ -46,6 +51,9 @@ LogFields ConnectionLog::fields() const {
     add_direction(fields, kTransmitKeys, placement->transmit, transmit_remark);
     add_direction(fields, kReceiveKeys, placement->receive, receive_remark);
   }
+  add_count(fields, "tx_key_updates", key_updates_sent);
+  add_count(fields, "tx_key_waits", key_update_waits);
+  add_count(fields, "rx_key_updates", key_updates_received);
   fields.emplace_back("received", received);
   fields.emplace_back("sent", sent);
   const std::chrono::duration<double> seconds = std::chrono::steady_clock::now() - started;

@@ -20,6 +20,9 @@ struct ConnectionLog {
   std::optional<bridge::Plan> placement;         // none: it was never adopted
   ktls::Reason transmit_remark = ktls::Reason::kNone;
   ktls::Reason receive_remark = ktls::Reason::kNone;
+  std::uint64_t key_updates_sent = 0;
+  std::uint64_t key_update_waits = 0;  // for the interval between two of them
+  std::uint64_t key_updates_received = 0;
   std::uint64_t received = 0;  // bytes of plaintext from the TLS peer
   std::uint64_t sent = 0;      // bytes of plaintext to the TLS peer
   std::string ended;           // clean, truncated, reset, timeout, alert, …

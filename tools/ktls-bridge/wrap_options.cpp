@@ -20,6 +20,8 @@ constexpr milliseconds kHandshakeTimeout = std::chrono::seconds(10);
 constexpr milliseconds kConnectTimeout = std::chrono::seconds(5);
 constexpr milliseconds kIdleTimeout = std::chrono::minutes(10);
 constexpr milliseconds kDrainTimeout = std::chrono::seconds(30);
+// A key needs one record for data, and one for the KeyUpdate that ends it.
+constexpr std::uint64_t kKeyRecordsLeast = 2;
 constexpr std::size_t kConnectionsDefault = 4096;
 constexpr unsigned kThreadsMax = 256;
 // RFC 7301 section 3.1: a protocol name is 1 to 255 bytes.
@@ -61,14 +63,16 @@ milliseconds parse_duration(const std::string& flag, const std::string& text) {
 void add_duration(CLI::App& app, const std::string& flag, milliseconds& value, milliseconds initial,
                   milliseconds least, const std::string& text) {
   value = initial;
-  const auto seconds = std::chrono::duration_cast<std::chrono::seconds>(initial).count();
+  const auto seconds = std::chrono::duration_cast<std::chrono::seconds>(initial);
+  const bool is_whole = initial == seconds;
   const auto parse = [&value, flag, least](const std::string& given) {
     value = parse_duration(flag, given);
     if (value < least) throw CLI::ValidationError(flag, "must be longer than 0");
   };
   app.add_option_function<std::string>(flag, parse, text)
       ->type_name("DURATION")
-      ->default_str(std::to_string(seconds) + "s")
+      ->default_str(is_whole ? std::to_string(seconds.count()) + "s"
+                             : std::to_string(initial.count()) + "ms")
       ->group("Limits");
 }
 
@@ -189,6 +193,24 @@ void add_limits(CLI::App& app, WrapOptions& options) {
                "After SIGTERM or SIGINT, let connections go on for this long");
 }
 
+void add_keys(CLI::App& app, WrapOptions& options) {
+  app.add_option("--key-records", options.keys.records_max,
+                 "Seal at most this many records with one key, then change it (TLS 1.3) or end the "
+                 "connection; default: what the cipher allows")
+      ->check(CLI::Range(kKeyRecordsLeast, tls::kNoRecordLimit).description(""))
+      ->type_name("N")
+      ->group("Keys");
+  add_duration(app, "--key-interval", options.keys.update_interval, options.keys.update_interval,
+               milliseconds(0), "Between two changes of our key that this asks for, at least");
+  app.get_option("--key-interval")->group("Keys");
+  app.add_option("--key-updates", options.keys.peer_updates_a_second,
+                 "Changes of the peer's key in one second; one more ends the connection")
+      ->check(CLI::Range(1U, 1'000'000U).description(""))
+      ->type_name("N")
+      ->capture_default_str()
+      ->group("Keys");
+}
+
 void add_log(CLI::App& app, WrapOptions& options) {
   app.add_option_function<std::string>(
          "--log-format",
@@ -225,6 +247,7 @@ void add_wrap_command(CLI::App& app, WrapOptions& options) {
   add_tls(*wrap, options);
   add_data_path(*wrap, options);
   add_limits(*wrap, options);
+  add_keys(*wrap, options);
   add_log(*wrap, options);
   wrap->add_flag("--check", options.check,
                  "Check files, addresses and that --to can be reached, then exit");

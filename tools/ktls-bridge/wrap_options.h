@@ -9,6 +9,7 @@
 
 #include "tools/common/address.h"
 #include "tools/common/log.h"
+#include "userspace/bridge/key_budget.h"
 #include "userspace/bridge/plan.h"
 #include "userspace/io/loop.h"
 #include "userspace/suite/version.h"
@@ -32,6 +33,7 @@ struct WrapOptions {
   std::vector<std::string> alpn;
   tls::ProtocolVersion version_max = tls::ProtocolVersion::kTls13;
 
+  bridge::KeyPolicy keys;
   bridge::OffloadPolicy offload = bridge::OffloadPolicy::kAuto;
   std::optional<bridge::LoopKind> loop;  // none: io_uring if it is not refused
   unsigned threads = 1;

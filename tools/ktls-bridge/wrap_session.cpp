@@ -129,7 +129,8 @@ Task<std::unique_ptr<Connection>> hand_over(Session& session) {
   const bridge::Plan intended =
       bridge::plan(negotiated, setting.capability, session.options().offload);
   auto adopted = Connection::adopt(session.loop, session.tls.get(), std::move(negotiated),
-                                   std::move(finished->post_handshake), intended);
+                                   std::move(finished->post_handshake), intended,
+                                   session.options().keys);
   if (!adopted) {
     end(session, adopted.error(), "error");
     co_return nullptr;
@@ -182,6 +183,9 @@ Task<void> serve(Session& session) {
                              session.options().idle_timeout);
   session.line.transmit_remark = connection->sender().remark();
   session.line.receive_remark = connection->receiver().remark();
+  session.line.key_updates_sent = report.key_updates_sent;
+  session.line.key_update_waits = report.key_update_waits;
+  session.line.key_updates_received = report.key_updates_received;
   session.line.received = report.received;
   session.line.sent = report.sent;
   session.line.ended = bridge::name_of(report.ending);
