@@ -58,10 +58,9 @@ void use_any_piece(Input& input) {
   const auto hash = static_cast<ktlsb_hash>(input.below(4));
   const Bytes data = pattern(input.flag() ? input.below(0x100) : input.below(0x11000), 3);
   std::array<std::uint8_t, 48> mac{};
-  const std::size_t key_size = 16 + input.below(33);
-  if (answered(ktlsb_mac(version, hash, data.data(), std::min(key_size, data.size()), 1, 23,
-                         data.data(), data.size(), mac.data(), input.below(49), &size)) ==
-      KTLSB_OK) {
+  const std::size_t key_size = std::min<std::size_t>(16 + input.below(33), data.size());
+  if (answered(ktlsb_mac(version, hash, data.data(), key_size, 1, 23, data.data(), data.size(),
+                         mac.data(), input.below(49), &size)) == KTLSB_OK) {
     require(size == key_size && data.size() <= UINT16_MAX, "a MAC is of what its length can say");
   }
   Bytes out(input.below(0x200));
