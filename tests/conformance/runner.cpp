@@ -2,11 +2,11 @@
 // line of what came of it. matrix.py chooses the cells and judges.
 
 #include <csignal>
+#include <cstdint>
 #include <cstdlib>
 #include <iostream>
 #include <string>
 
-#include <gnutls/gnutls.h>
 #include <nlohmann/json.hpp>
 
 #include "ktls/core/capability.h"
@@ -17,7 +17,7 @@ namespace {
 
 constexpr int kUsageError = 2;
 
-nlohmann::json answer(const std::string& line, const conformance::Surroundings& surroundings,
+nlohmann::json answer(const std::string& line, conformance::Surroundings& surroundings,
                       const ktls::Capability& capability) {
   const auto text = nlohmann::json::parse(line, nullptr, false);
   if (text.is_discarded()) return {{"problems", {"not a line of JSON"}}};
@@ -26,20 +26,20 @@ nlohmann::json answer(const std::string& line, const conformance::Surroundings& 
   if (!cell->suite->bulk_cipher->kernel) {
     return {{"skipped", "no kernel cipher belongs to this suite"}};
   }
+  surroundings.java_port = text.value("java_port", std::uint16_t{0});
   return conformance::run_cell(*cell, surroundings, capability);
 }
 
 }  // namespace
 
 int main(int argc, char** argv) {
-  if (argc != 3 && argc != 4) {
-    std::cerr << "usage: conformance_runner CERTIFICATE KEY [PORT_OF_JAVA_PEER] < CELLS\n";
+  if (argc != 3) {
+    std::cerr << "usage: conformance_runner CERTIFICATE KEY < CELLS\n";
     return kUsageError;
   }
   // A peer that is gone is told by EPIPE; write and sendfile have no flag for that.
   std::signal(SIGPIPE, SIG_IGN);
   conformance::Surroundings surroundings = {.certificate_file = argv[1], .key_file = argv[2]};
-  if (argc == 4) surroundings.java_port = static_cast<std::uint16_t>(std::atoi(argv[3]));
 
   const ktls::Capability capability = ktls::probe();
   std::cout << nlohmann::json{{"kernel_tls", capability.attach_errno == 0},
