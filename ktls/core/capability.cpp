@@ -73,15 +73,33 @@ int try_install(TrialPair& pair, std::size_t end, Direction direction, const Cry
   return errno_of(pair.socket(end).install(direction, info));
 }
 
+using DirectionTrials = std::array<int, 2>;
+using CipherTrials = std::array<DirectionTrials, 2>;
+
 // One end transmits, the other receives, so that neither trial sees what the other left behind.
-std::array<int, 2> try_cipher(Syscalls& syscalls, const CipherLayout& layout, Version version) {
+// An AEAD that the one direction did not find is not looked for again: the lookup goes by its name
+// alone, and has the kernel run modprobe several times (crypto/api.c, crypto_larval_lookup).
+DirectionTrials try_version(Syscalls& syscalls, const CipherLayout& layout, Version version) {
   const auto info = trial_info(layout, version, 0x11);
+  // What the kernel would answer for a version that the cipher is not for.
   if (!info) return {EINVAL, EINVAL};
   TrialPair pair(syscalls);
-  std::array<int, 2> install_errno{};
-  install_errno[kReceiveIndex] = try_install(pair, 0, Direction::kReceive, *info);
-  install_errno[kTransmitIndex] = try_install(pair, 1, Direction::kTransmit, *info);
-  return install_errno;
+  DirectionTrials trials{};
+  trials[kReceiveIndex] = try_install(pair, 0, Direction::kReceive, *info);
+  trials[kTransmitIndex] =
+      trials[kReceiveIndex] == ENOENT ? ENOENT : try_install(pair, 1, Direction::kTransmit, *info);
+  return trials;
+}
+
+CipherTrials try_cipher(Syscalls& syscalls, const CipherLayout& layout) {
+  CipherTrials trials{};
+  for (const Version version : kVersions) {
+    const bool is_missing =
+        layout.serves(version) && trials[index_of(Version::kTls12)][kReceiveIndex] == ENOENT;
+    trials[index_of(version)] =
+        is_missing ? DirectionTrials{ENOENT, ENOENT} : try_version(syscalls, layout, version);
+  }
+  return trials;
 }
 
 bool try_rekey(Syscalls& syscalls, const CipherLayout& layout) {
@@ -110,27 +128,28 @@ Reason Capability::reason(Cipher cipher, Version version, Direction direction) c
 }
 
 Capability probe(Syscalls& syscalls) {
+  std::array<Cipher, kCipherCount> all{};
+  std::ranges::transform(cipher_layouts(), all.begin(), &CipherLayout::cipher);
+  return probe(all, syscalls);
+}
+
+Capability probe(std::span<const Cipher> ciphers, Syscalls& syscalls) {
   Capability capability;
   capability.attach_errno = try_attach(syscalls);
-  if (capability.attach_errno != 0) {
-    for (auto& versions : capability.install_errno) {
-      for (auto& directions : versions) directions.fill(capability.attach_errno);
-    }
-    return capability;
+  const int untried_errno = capability.attach_errno != 0 ? capability.attach_errno : EINVAL;
+  for (CipherTrials& trials : capability.install_errno) {
+    for (DirectionTrials& directions : trials) directions.fill(untried_errno);
   }
-  for (const CipherLayout& layout : cipher_layouts()) {
-    for (const Version version : kVersions) {
-      capability.install_errno[index_of(layout.cipher)][index_of(version)] =
-          try_cipher(syscalls, layout, version);
-    }
+  if (capability.attach_errno != 0) return capability;
+  for (const Cipher cipher : ciphers) {
+    capability.install_errno[index_of(cipher)] = try_cipher(syscalls, layout_of(cipher));
   }
   // Any cipher will do: the kernel rekeys all of them or none (net/tls/tls_main.c,
   // do_tls_setsockopt_conf).
-  const auto layouts = cipher_layouts();
-  const auto usable = std::ranges::find_if(layouts, [&](const CipherLayout& layout) {
-    return capability.install_error(layout.cipher, Version::kTls13, Direction::kTransmit) == 0;
+  const auto usable = std::ranges::find_if(ciphers, [&](Cipher cipher) {
+    return capability.install_error(cipher, Version::kTls13, Direction::kTransmit) == 0;
   });
-  capability.rekey = usable != layouts.end() && try_rekey(syscalls, *usable);
+  capability.rekey = usable != ciphers.end() && try_rekey(syscalls, layout_of(*usable));
   return capability;
 }
 

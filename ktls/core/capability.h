@@ -4,6 +4,7 @@
 
 #include <array>
 #include <cstddef>
+#include <span>
 
 #include "ktls/base/result.h"
 #include "ktls/core/crypto_info.h"
@@ -13,7 +14,8 @@
 namespace ktls {
 
 // Errno of each trial, 0 where it succeeded. When attach failed nothing else could be tried, and
-// every trial holds attach_errno.
+// every trial holds attach_errno. ENOENT for one direction and version of a cipher stands for all
+// of them; a version that a cipher does not serve holds EINVAL untried.
 struct Capability {
   int attach_errno = 0;
   bool rekey = false;  // a second TLS_TX on a TLS 1.3 socket is taken (kernel 6.14 and later)
@@ -26,7 +28,11 @@ struct Capability {
 };
 
 // Tries everything on throw-away pairs. Never fails: what cannot even be tried (no sockets left)
-// is recorded as the errno of attach. Takes some milliseconds; callers keep the answer.
+// is recorded as the errno of attach. Callers keep the answer: it takes some milliseconds, and ten
+// times as many for each cipher that the kernel looks for in vain (modprobe, several times).
 [[nodiscard]] Capability probe(Syscalls& syscalls = system_calls());
+// The same for the ciphers that the caller will use, and so without looking for others.
+[[nodiscard]] Capability probe(std::span<const Cipher> ciphers,
+                               Syscalls& syscalls = system_calls());
 
 }  // namespace ktls

@@ -12,6 +12,14 @@
 #define SOL_TLS 282
 #endif
 
+// The header may be that of an older Linux than the one that runs: what came after its first
+// version (4.13) is said here again. The preprocessor refuses a number that differs.
+#define TLS_RX 2
+#define TLS_TX_ZEROCOPY_RO 3
+#define TLS_RX_EXPECT_NO_PAD 4
+#define TLS_TX_MAX_PAYLOAD_LEN 5
+#define TLS_GET_RECORD_TYPE 2
+
 namespace ktls {
 
 // Name of the upper-layer protocol, as a C string (net/tls/tls_main.c, tcp_tls_ulp_ops).

@@ -38,8 +38,10 @@ constexpr std::array<ReasonText, kReasonCount> kTexts{{
      "prefer AES-GCM or ChaCha20-Poly1305 in the cipher list of either side"},
     {Reason::kCipherModuleMissing, "cipher_module_missing",
      "the kernel's crypto API has no such AEAD",
-     "load the module that has it (`modprobe gcm`, `modprobe chacha20poly1305`) and list it in "
-     "/etc/modules-load.d; in FIPS mode ChaCha20-Poly1305 is not to be had: prefer AES-GCM"},
+     "load the module that has it (`modprobe gcm`, `modprobe ccm`, `modprobe chacha20poly1305`) "
+     "and "
+     "list it in /etc/modules-load.d; in FIPS mode ChaCha20-Poly1305 is not to be had: prefer "
+     "AES-GCM"},
     {Reason::kInstallRefused, "install_refused", "the kernel refused the keys of this direction",
      "EINVAL: this kernel is older than the cipher or the version, update it; EPERM or EACCES: let "
      "setsockopt(SOL_TLS) through in the seccomp profile; ENOMEM: raise the memory limit; EMFILE "

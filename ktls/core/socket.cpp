@@ -138,7 +138,7 @@ Result<int> TlsSocket::take_error() {
 }
 
 Result<std::uint64_t> TlsSocket::sequence(Direction direction, Cipher cipher) {
-  CryptoInfo info = CryptoInfo::with_size(layout_of(cipher).structure_size);
+  CryptoInfo info = CryptoInfo::with_size(layout_of(cipher).structure_size());
   const auto bytes = info.mutable_bytes();
   auto size = static_cast<socklen_t>(bytes.size());
   if (syscalls_->getsockopt(fd_, SOL_TLS, option_of(direction), bytes.data(), &size) != 0) {

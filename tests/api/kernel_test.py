@@ -23,7 +23,8 @@ from libcrypto_peer import SUITES, Peer  # noqa: E402
 SIZE = 300_000
 ALERT, HANDSHAKE, DATA = 21, 22, 23
 CLOSE_NOTIFY = bytes([1, 0])
-CIPHERS = {"AES-128-GCM": 51, "AES-256-GCM": 52, "ChaCha20-Poly1305": 54}  # linux/tls.h
+CIPHERS = {"AES-128-GCM": 51, "AES-256-GCM": 52, "AES-128-CCM": 53,
+           "ChaCha20-Poly1305": 54}  # linux/tls.h
 PATIENCE_S = 60
 
 
@@ -122,12 +123,12 @@ class Installed(unittest.TestCase):
         raise AssertionError("nothing came")
 
     def test_tls_1_2_speaks_with_a_peer_of_libcrypto(self):
-        for suite_id in (0xC02F, 0xC030, 0xCCA8):
+        for suite_id in (0xC02F, 0xC030, 0xC0AC, 0xCCA8):
             with self.subTest(f"{suite_id:04x}"):
                 self.exchange(suite_id)
 
     def test_tls_1_3_speaks_with_a_peer_of_libcrypto(self):
-        for suite_id in (0x1301, 0x1302, 0x1303):
+        for suite_id in (0x1301, 0x1302, 0x1303, 0x1304):
             with self.subTest(f"{suite_id:04x}"):
                 self.exchange(suite_id)
 

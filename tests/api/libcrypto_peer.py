@@ -9,7 +9,7 @@ import hmac
 _LIBRARY = ctypes.CDLL("libcrypto.so.3")
 for _name in ("EVP_CIPHER_CTX_new", "EVP_CIPHER_fetch"):
     getattr(_LIBRARY, _name).restype = ctypes.c_void_p
-_GET_TAG, _SET_TAG = 0x10, 0x11
+_SET_IV_SIZE, _GET_TAG, _SET_TAG = 0x9, 0x10, 0x11
 _TAG = 16
 
 
@@ -23,28 +23,38 @@ class Aead:
         self.cipher = ctypes.c_void_p(_LIBRARY.EVP_CIPHER_fetch(None, name.encode(), None))
         self.context = ctypes.c_void_p(_LIBRARY.EVP_CIPHER_CTX_new())
         assert self.cipher and self.context
+        self.is_ccm = name.endswith("CCM")
         self.key = key
 
+    def _control(self, command, number, data=None):
+        _check(_LIBRARY.EVP_CIPHER_CTX_ctrl(self.context, command, number, data))
+
+    def _update(self, out, data, size):
+        written = ctypes.c_int()
+        _check(_LIBRARY.EVP_CipherUpdate(self.context, out, ctypes.byref(written), data, size))
+
     def run(self, encrypts, nonce, associated, text, tag=None):
-        _check(_LIBRARY.EVP_CipherInit_ex(self.context, self.cipher, None, self.key, nonce,
-                                          int(encrypts)))
-        if tag is not None:
-            _check(_LIBRARY.EVP_CIPHER_CTX_ctrl(self.context, _SET_TAG, _TAG, tag))
-        size = ctypes.c_int()
-        _check(_LIBRARY.EVP_CipherUpdate(self.context, None, ctypes.byref(size), associated,
-                                         len(associated)))
+        start = _LIBRARY.EVP_CipherInit_ex
+        _check(start(self.context, self.cipher, None, None, None, int(encrypts)))
+        self._control(_SET_IV_SIZE, len(nonce))
+        if tag is not None or self.is_ccm:
+            self._control(_SET_TAG, _TAG, tag)
+        _check(start(self.context, None, None, self.key, nonce, int(encrypts)))
+        if self.is_ccm:  # EVP_EncryptInit(3), "CCM mode": the length before all else
+            self._update(None, None, len(text))
+        self._update(None, associated, len(associated))
         out = ctypes.create_string_buffer(len(text) + 16)
-        if text:
-            _check(_LIBRARY.EVP_CipherUpdate(self.context, out, ctypes.byref(size), text,
-                                             len(text)))
-        rest = ctypes.create_string_buffer(16)
-        _check(_LIBRARY.EVP_CipherFinal_ex(self.context, rest, ctypes.byref(size)))
+        if text or self.is_ccm:
+            self._update(out, text, len(text))
+        if not self.is_ccm:
+            rest, size = ctypes.create_string_buffer(16), ctypes.c_int()
+            _check(_LIBRARY.EVP_CipherFinal_ex(self.context, rest, ctypes.byref(size)))
         return out.raw[:len(text)]
 
     def seal(self, nonce, associated, text):
         sealed = self.run(True, nonce, associated, text)
         tag = ctypes.create_string_buffer(_TAG)
-        _check(_LIBRARY.EVP_CIPHER_CTX_ctrl(self.context, _GET_TAG, _TAG, tag))
+        self._control(_GET_TAG, _TAG, tag)
         return sealed + tag.raw
 
     def open(self, nonce, associated, sealed):
@@ -163,10 +173,12 @@ class Peer:
 SUITES = {
     0xC02F: {"version": 0x0303, "cipher": "AES-128-GCM", "hash": "sha256", "key": 16, "iv": 4},
     0xC030: {"version": 0x0303, "cipher": "AES-256-GCM", "hash": "sha384", "key": 32, "iv": 4},
+    0xC0AC: {"version": 0x0303, "cipher": "AES-128-CCM", "hash": "sha256", "key": 16, "iv": 4},
     0xCCA8: {"version": 0x0303, "cipher": "ChaCha20-Poly1305", "hash": "sha256", "key": 32,
              "iv": 12},
     0x1301: {"version": 0x0304, "cipher": "AES-128-GCM", "hash": "sha256", "key": 16, "iv": 12},
     0x1302: {"version": 0x0304, "cipher": "AES-256-GCM", "hash": "sha384", "key": 32, "iv": 12},
     0x1303: {"version": 0x0304, "cipher": "ChaCha20-Poly1305", "hash": "sha256", "key": 32,
              "iv": 12},
+    0x1304: {"version": 0x0304, "cipher": "AES-128-CCM", "hash": "sha256", "key": 16, "iv": 12},
 }

@@ -17,12 +17,14 @@ SUITES = (
     Suite("TLSv1.3", "TLS_AES_128_GCM_SHA256", "TLS_AES_128_GCM_SHA256", "ec", True),
     Suite("TLSv1.3", "TLS_AES_256_GCM_SHA384", "TLS_AES_256_GCM_SHA384", "rsa", True),
     Suite("TLSv1.3", "TLS_CHACHA20_POLY1305_SHA256", "TLS_CHACHA20_POLY1305_SHA256", "ec", True),
+    Suite("TLSv1.3", "TLS_AES_128_CCM_SHA256", "TLS_AES_128_CCM_SHA256", "rsa", False),
     Suite("TLSv1.2", "TLS_ECDHE_ECDSA_WITH_AES_128_GCM_SHA256", "ECDHE-ECDSA-AES128-GCM-SHA256",
           "ec", True),
     Suite("TLSv1.2", "TLS_ECDHE_ECDSA_WITH_AES_256_GCM_SHA384", "ECDHE-ECDSA-AES256-GCM-SHA384",
           "ec", False),
     Suite("TLSv1.2", "TLS_ECDHE_ECDSA_WITH_CHACHA20_POLY1305_SHA256",
           "ECDHE-ECDSA-CHACHA20-POLY1305", "ec", False),
+    Suite("TLSv1.2", "TLS_ECDHE_ECDSA_WITH_AES_128_CCM", "ECDHE-ECDSA-AES128-CCM", "ec", False),
     Suite("TLSv1.2", "TLS_ECDHE_RSA_WITH_AES_128_GCM_SHA256", "ECDHE-RSA-AES128-GCM-SHA256",
           "rsa", False),
     Suite("TLSv1.2", "TLS_ECDHE_RSA_WITH_AES_256_GCM_SHA384", "ECDHE-RSA-AES256-GCM-SHA384",
@@ -51,7 +53,7 @@ class Policy:
 # With the default, each offload and each loop; the full set has each pair.
 POLICIES = (Policy("kernel", "epoll"), Policy("never", "io_uring"), Policy("auto", "epoll"))
 ALL_POLICIES = POLICIES + (Policy("kernel", "io_uring"), Policy("never", "epoll"))
-POLICY_SUITES = (SUITES[0], SUITES[3])
+POLICY_SUITES = (SUITES[0], SUITES[4])
 
 
 @dataclass(frozen=True)

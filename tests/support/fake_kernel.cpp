@@ -109,6 +109,12 @@ FakeTraits FakeTraits::without_rekey() {
   return traits;
 }
 
+FakeTraits FakeTraits::with_every_cipher() {
+  FakeTraits traits;
+  traits.missing_aeads.clear();
+  return traits;
+}
+
 // ---- sockets ------------------------------------------------------------------------------
 
 FakeKernel::Socket* FakeKernel::find(int fd) {

@@ -31,6 +31,7 @@ struct FakeTraits {
 
   [[nodiscard]] static FakeTraits without_tls();
   [[nodiscard]] static FakeTraits without_rekey();  // 6.1, 6.12
+  [[nodiscard]] static FakeTraits with_every_cipher();
 };
 
 // Calls by what they are for. kAny counts all of them.

@@ -28,7 +28,7 @@ std::vector<Suite> all_suites() {
   std::vector<Suite> suites;
   for (const CipherLayout& layout : cipher_layouts()) {
     for (const Version version : {Version::kTls12, Version::kTls13}) {
-      suites.push_back({layout.cipher, version});
+      if (layout.serves(version)) suites.push_back({layout.cipher, version});
     }
   }
   return suites;
@@ -83,6 +83,12 @@ void KernelContract::SetUp() {
 
 void KernelContract::TearDown() {
   for (const int fd : owned_) EXPECT_EQ(syscalls().close(fd), 0);
+}
+
+std::vector<Suite> KernelContract::suites() {
+  std::vector<Suite> suites = all_suites();
+  std::erase_if(suites, [this](const Suite& suite) { return !kernel().has_aead(suite.cipher); });
+  return suites;
 }
 
 int KernelContract::own(int fd) {

@@ -36,6 +36,8 @@ class KernelUnderTest {
   virtual std::string unavailable() { return {}; }
   // Whether a second install of TLS 1.3 keys is expected to be taken.
   virtual bool rekeys() = 0;
+  // Whether the kernel is expected to have the cipher itself, and not just its number.
+  virtual bool has_aead(Cipher cipher) = 0;
 
   virtual int tcp_socket() = 0;
   virtual int listening_socket() = 0;
@@ -58,7 +60,7 @@ struct Suite {
   Cipher cipher;
   Version version;
 };
-// Every cipher with every version.
+// Every cipher with every version that it serves.
 std::vector<Suite> all_suites();
 std::string name_of(const Suite& suite);
 
@@ -86,6 +88,8 @@ class KernelContract : public ::testing::TestWithParam<KernelCase> {
   Syscalls& syscalls() { return kernel_->syscalls(); }
   KernelUnderTest& kernel() { return *kernel_; }
   TlsSocket socket(int fd) { return TlsSocket(fd, syscalls()); }
+  // all_suites() whose cipher this kernel has.
+  std::vector<Suite> suites();
 
   // Closed in TearDown unless close_now() did.
   int own(int fd);

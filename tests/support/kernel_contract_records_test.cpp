@@ -22,7 +22,7 @@ std::uint64_t sequence_of(TlsSocket socket, Direction direction, Cipher cipher) 
 }
 
 TEST_P(KernelContract, CarriesEveryRecordTypeUnderEveryCipherAndVersion) {
-  for (const Suite& suite : all_suites()) {
+  for (const Suite& suite : suites()) {
     SCOPED_TRACE(name_of(suite));
     const Pair pair = installed_pair(suite.cipher, suite.version);
     send_all(pair.sender, kTypeApplicationData, bytes_of("data"));
@@ -37,7 +37,7 @@ TEST_P(KernelContract, CarriesEveryRecordTypeUnderEveryCipherAndVersion) {
 }
 
 TEST_P(KernelContract, RunsBothDirectionsOfOneSocketAlone) {
-  for (const Suite& suite : all_suites()) {
+  for (const Suite& suite : suites()) {
     SCOPED_TRACE(name_of(suite));
     const Pair pair = installed_pair(suite.cipher, suite.version);
     const CryptoInfo back = contract_info(suite.cipher, suite.version, 3, 1);
@@ -66,7 +66,7 @@ TEST_P(KernelContract, CutsLongPlaintextIntoRecordsOf16Kilobytes) {
 }
 
 TEST_P(KernelContract, ContinuesFromTheInstalledSequenceNumber) {
-  for (const Suite& suite : all_suites()) {
+  for (const Suite& suite : suites()) {
     SCOPED_TRACE(name_of(suite));
     const Pair pair = installed_pair(suite.cipher, suite.version, kStart);
     EXPECT_EQ(sequence_of(socket(pair.sender), Direction::kTransmit, suite.cipher), kStart);
@@ -80,7 +80,7 @@ TEST_P(KernelContract, ContinuesFromTheInstalledSequenceNumber) {
 }
 
 TEST_P(KernelContract, OpensNothingUnderAnotherSequenceNumber) {
-  for (const Suite& suite : all_suites()) {
+  for (const Suite& suite : suites()) {
     SCOPED_TRACE(name_of(suite));
     const Pair pair = attached_pair();
     const CryptoInfo sends = contract_info(suite.cipher, suite.version, 1);
@@ -94,20 +94,24 @@ TEST_P(KernelContract, OpensNothingUnderAnotherSequenceNumber) {
 }
 
 TEST_P(KernelContract, IgnoresTheExplicitNonceOnReceipt) {
-  const Pair pair = attached_pair();
-  const CryptoInfo sends = contract_info(Cipher::kAes256Gcm, Version::kTls12);
-  RecordKeys keys = contract_keys(Cipher::kAes256Gcm, Version::kTls12);
-  keys.explicit_nonce = 0xdeadbeef;
-  const auto receives = encode(keys);
-  ASSERT_TRUE(receives.has_value());
-  ASSERT_EQ(errno_of(socket(pair.sender).install(Direction::kTransmit, sends)), 0);
-  ASSERT_EQ(errno_of(socket(pair.receiver).install(Direction::kReceive, *receives)), 0);
-  send_all(pair.sender, kTypeApplicationData, bytes_of("nonce in the record"));
-  expect_record(pair.receiver, kTypeApplicationData, bytes_of("nonce in the record"));
+  for (const Suite& suite : suites()) {
+    if (suite.version != Version::kTls12) continue;
+    SCOPED_TRACE(name_of(suite));
+    const Pair pair = attached_pair();
+    const CryptoInfo sends = contract_info(suite.cipher, suite.version);
+    RecordKeys keys = contract_keys(suite.cipher, suite.version);
+    keys.explicit_nonce = 0xdeadbeef;
+    const auto receives = encode(keys);
+    ASSERT_TRUE(receives.has_value());
+    ASSERT_EQ(errno_of(socket(pair.sender).install(Direction::kTransmit, sends)), 0);
+    ASSERT_EQ(errno_of(socket(pair.receiver).install(Direction::kReceive, *receives)), 0);
+    send_all(pair.sender, kTypeApplicationData, bytes_of("nonce in the record"));
+    expect_record(pair.receiver, kTypeApplicationData, bytes_of("nonce in the record"));
+  }
 }
 
 TEST_P(KernelContract, RefusesToSendPastTheLastSequenceNumberWhileTheErrorStands) {
-  for (const Suite& suite : all_suites()) {
+  for (const Suite& suite : suites()) {
     SCOPED_TRACE(name_of(suite));
     const Pair pair = installed_pair(suite.cipher, suite.version, UINT64_MAX);
     for (int i = 0; i < 2; ++i) {
@@ -328,7 +332,7 @@ TEST_P(KernelContract, ChecksHeadersOfExplicitNoncesOnlyWithTheNonce) {
 }
 
 TEST_P(KernelContract, RefusesToSendAfterARecordThatDoesNotOpenUntilTheErrorIsTaken) {
-  for (const Suite& suite : all_suites()) {
+  for (const Suite& suite : suites()) {
     SCOPED_TRACE(name_of(suite));
     const Pair pair = attached_pair();
     const CryptoInfo info = contract_info(suite.cipher, suite.version);

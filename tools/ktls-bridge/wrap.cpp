@@ -20,6 +20,7 @@
 #include "tools/common/exit_code.h"
 #include "tools/common/keylog_file.h"
 #include "tools/ktls-bridge/wrap_worker.h"
+#include "userspace/suite/cipher_suite.h"
 
 namespace tools {
 namespace {
@@ -113,7 +114,7 @@ int make_context(Wrap& wrap) {
 }
 
 int check_kernel(Wrap& wrap) {
-  wrap.setting.capability = ktls::probe();
+  wrap.setting.capability = ktls::probe(tls::handshake_kernel_ciphers());
   const ktls::Capability& capability = wrap.setting.capability;
   if (wrap.options.offload != bridge::OffloadPolicy::kRequireKernel ||
       capability.attach_errno == 0) {

@@ -317,11 +317,13 @@ typedef enum ktlsb_direction { KTLSB_TRANSMIT = 0, KTLSB_RECEIVE = 1 } ktlsb_dir
 /* Releases the layer's current state of that direction and installs it into kernel TLS on `fd`, a
  * connected TCP socket with nothing in flight: all that was sealed is written, and reading stands
  * between two records. From then on the layer refuses the direction, and read(), write(),
- * sendfile() and splice() on the socket speak TLS. TLS 1.2 and 1.3 with AES-GCM and
- * ChaCha20-Poly1305. Keys in the kernel are not changed by this library: a KeyUpdate of the peer
- * ends a connection whose receiving is there. KTLSB_NOT_IN_KERNEL: nothing has changed, the layer
- * goes on in userspace, and `*reason` says why: see the three functions below. KTLSB_WRONG_STATE:
- * no keys, bytes that were fed are unread, or the direction was released before. */
+ * sendfile() and splice() on the socket speak TLS. TLS 1.2 and 1.3 with AES-GCM,
+ * AES-128-CCM, ChaCha20-Poly1305 and SM4, TLS 1.2 with ARIA-GCM, where the kernel has the cipher
+ * (Debian's have neither SM4 nor ARIA). Keys in the kernel are not changed by this library: a
+ * KeyUpdate of the peer ends a connection whose receiving is there. KTLSB_NOT_IN_KERNEL: nothing
+ * has changed, the layer goes on in userspace, and `*reason` says why: see the three functions
+ * below. KTLSB_WRONG_STATE: no keys, bytes that were fed are unread, or the direction was released
+ * before. */
 KTLSB_API int ktlsb_install(int fd, ktlsb_layer* layer, ktlsb_direction direction, int* reason);
 
 /* A stable code ("ulp_unavailable"), one sentence, and what would change it. Static. */

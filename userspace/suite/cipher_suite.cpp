@@ -22,11 +22,18 @@ constexpr const CipherSuite* row_of(std::uint16_t id) {
 }
 
 constexpr std::array kHandshakeSuites = {
-    row_of(0x1301), row_of(0x1302), row_of(0x1303), row_of(0xC02B), row_of(0xC02C),
-    row_of(0xC02F), row_of(0xC030), row_of(0xCCA8), row_of(0xCCA9),
+    row_of(0x1301), row_of(0x1302), row_of(0x1303), row_of(0xC02B), row_of(0xC02C), row_of(0xC02F),
+    row_of(0xC030), row_of(0xCCA8), row_of(0xCCA9), row_of(0x1304), row_of(0xC0AC),
+};
+constexpr std::array kHandshakeKernelCiphers = {
+    ktls::Cipher::kAes128Gcm,
+    ktls::Cipher::kAes256Gcm,
+    ktls::Cipher::kChaCha20Poly1305,
+    ktls::Cipher::kAes128Ccm,
 };
 static_assert(std::ranges::all_of(kHandshakeSuites, [](const CipherSuite* suite) {
-  return suite != nullptr && suite->bulk_cipher->kernel.has_value();
+  return suite != nullptr && suite->bulk_cipher->kernel.has_value() &&
+         std::ranges::count(kHandshakeKernelCiphers, *suite->bulk_cipher->kernel) == 1;
 }));
 
 constexpr std::array kSsl2CipherKinds = {
@@ -65,6 +72,10 @@ const Ssl2CipherKind* find_ssl2_cipher_kind(std::uint32_t id) {
 
 std::span<const CipherSuite* const> handshake_suites() {
   return kHandshakeSuites;
+}
+
+std::span<const ktls::Cipher> handshake_kernel_ciphers() {
+  return kHandshakeKernelCiphers;
 }
 
 const CipherSuite& null_cipher_suite() {

@@ -103,6 +103,8 @@ struct Ssl2CipherKind {
 // The suites that the handshake offers, in the order of preference: forward-secret, authenticated,
 // and with a cipher that the kernel knows.
 [[nodiscard]] std::span<const CipherSuite* const> handshake_suites();
+// Their ciphers, each once: what to ask the kernel for.
+[[nodiscard]] std::span<const ktls::Cipher> handshake_kernel_ciphers();
 
 // RFC 5246 appendix A.5: "TLS_NULL_WITH_NULL_NULL is specified and is the initial state of a TLS
 // connection during the first handshake on that channel, but MUST NOT be negotiated". So it is

@@ -42,8 +42,8 @@ Result<void> prove(ProtocolVersion version, const CipherSuite& suite, std::strin
   return {};
 }
 
-// RFC 5288 section 3: the explicit part of the nonce starts the fragment. It need not be the
-// sequence number, and libssl's is not: it counts up from a random value.
+// RFC 5288 section 3, RFC 6655 section 3: the explicit part of the nonce starts the fragment. It
+// need not be the sequence number, and libssl's for GCM is not: it counts up from a random value.
 std::uint64_t next_explicit_nonce(std::span<const std::uint8_t> last_record) {
   return ktls::load_big_endian<std::uint64_t>(last_record.subspan(kRecordHeaderSize).data()) + 1;
 }

@@ -73,7 +73,7 @@ const tls::ServerOptions& served() {
 }
 
 const ktls::Capability& capability() {
-  static const ktls::Capability found = ktls::probe();
+  static const ktls::Capability found = ktls::probe(tls::handshake_kernel_ciphers());
   return found;
 }
 

@@ -34,7 +34,7 @@ tls::ConnectionState state_of(std::span<const std::uint8_t> structure,
                               const tls::CipherSuite& suite) {
   const auto& layout = ktls::layout_of(*suite.bulk_cipher->kernel);
   constexpr std::size_t kHeaderSize = 4;
-  EXPECT_EQ(structure.size(), layout.structure_size);
+  EXPECT_EQ(structure.size(), layout.structure_size());
   const auto iv = structure.subspan(kHeaderSize, layout.iv_size);
   const auto key = structure.subspan(kHeaderSize + layout.iv_size, layout.key_size);
   const auto salt =
@@ -76,7 +76,8 @@ class KernelBehind final : public ktls::Syscalls {
   // The state that was installed; none if none was.
   std::optional<tls::ConnectionState> installed(Direction direction,
                                                 const tls::CipherSuite& suite) {
-    std::vector<std::uint8_t> structure(ktls::layout_of(*suite.bulk_cipher->kernel).structure_size);
+    std::vector<std::uint8_t> structure(
+        ktls::layout_of(*suite.bulk_cipher->kernel).structure_size());
     auto size = static_cast<socklen_t>(structure.size());
     const int name = direction == Direction::kTransmit ? kTlsTx : kTlsRx;
     if (fake_.getsockopt(stand_in(), kSolTls, name, structure.data(), &size) != 0) return {};

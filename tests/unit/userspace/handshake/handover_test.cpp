@@ -15,7 +15,7 @@ namespace {
 
 using Bytes = std::vector<std::uint8_t>;
 
-constexpr std::uint16_t kGcm13 = 0x1301, kGcm12 = 0xc02f, kChaCha12 = 0xcca8;
+constexpr std::uint16_t kGcm13 = 0x1301, kGcm12 = 0xc02f, kCcm12 = 0xc0ac, kChaCha12 = 0xcca8;
 constexpr std::uint64_t kFirstNonce = 0xfffffffffffffff0;
 
 TrafficKeys keys_of(const CipherSuite& suite, std::uint8_t byte) {
@@ -64,7 +64,7 @@ class HandoverOf : public testing::TestWithParam<std::uint16_t> {
   const ConnectionKeys keys_ = keys_of(suite_);
 };
 
-INSTANTIATE_TEST_SUITE_P(Handover, HandoverOf, testing::Values(kGcm13, kGcm12, kChaCha12));
+INSTANTIATE_TEST_SUITE_P(Handover, HandoverOf, testing::Values(kGcm13, kGcm12, kCcm12, kChaCha12));
 
 TEST_P(HandoverOf, ContinuesWhereTheHandshakeStopped) {
   auto states = hand_over_states(suite_.version_max, suite_, direction(suite_, keys_.read, 1),
@@ -73,7 +73,8 @@ TEST_P(HandoverOf, ContinuesWhereTheHandshakeStopped) {
   EXPECT_EQ(states->read.sequence(), 1U);
   EXPECT_EQ(states->write.sequence(), 3U);
   const auto record_keys = ConnectionState::into_record_keys(std::move(states->write)).value();
-  EXPECT_EQ(record_keys.explicit_nonce, GetParam() == kGcm12 ? kFirstNonce + 3 : 0);
+  const bool nonce_is_explicit = GetParam() == kGcm12 || GetParam() == kCcm12;
+  EXPECT_EQ(record_keys.explicit_nonce, nonce_is_explicit ? kFirstNonce + 3 : 0);
 }
 
 TEST_P(HandoverOf, RefusesOtherKeys) {

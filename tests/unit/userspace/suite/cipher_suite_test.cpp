@@ -37,16 +37,30 @@ TEST(CipherSuite, TablesHoldAsManyRowsAsWereWritten) {
   EXPECT_EQ(ssl2_cipher_kinds().size(), 7U);
 }
 
-TEST(CipherSuite, HandshakeOffersTheThreeOfTls13AndSixOfTls12) {
-  EXPECT_EQ(handshake_suites().size(), 9U);
+TEST(CipherSuite, HandshakeOffersFourOfTls13AndSevenOfTls12) {
+  EXPECT_EQ(handshake_suites().size(), 11U);
   EXPECT_EQ(std::ranges::count(handshake_suites(), ProtocolVersion::kTls13,
                                [](const CipherSuite* suite) { return suite->version_min; }),
-            3);
+            4);
   for (const CipherSuite* suite : handshake_suites()) {
     EXPECT_EQ(suite, find_cipher_suite(suite->id)) << suite->name;
     EXPECT_EQ(suite->version_min, suite->version_max) << suite->name;
     EXPECT_TRUE(suite->bulk_cipher->kernel.has_value()) << suite->name;
   }
+}
+
+TEST(CipherSuite, HandshakePrefersCcmLast) {
+  const auto suites = handshake_suites();
+  EXPECT_TRUE(std::ranges::is_partitioned(
+      suites, [](const CipherSuite* suite) { return suite->bulk_cipher->name != "AES-128-CCM"; }));
+}
+
+TEST(CipherSuite, KernelCiphersOfTheHandshakeAreThoseOfItsSuites) {
+  std::set<ktls::Cipher> used;
+  for (const CipherSuite* suite : handshake_suites()) used.insert(*suite->bulk_cipher->kernel);
+  const auto told = handshake_kernel_ciphers();
+  EXPECT_EQ(told.size(), used.size());
+  EXPECT_EQ(std::set<ktls::Cipher>(told.begin(), told.end()), used);
 }
 
 TEST(CipherSuite, ServesTheVersionsFromItsFirstToItsLast) {
@@ -254,8 +268,25 @@ TEST(BulkCipher, HasTheSizesThatItsKindNeedsAndNoOthers) {
       EXPECT_EQ(cipher.tag_size, cipher.key_size);
     }
     if (cipher.kernel) {
+      const ktls::CipherLayout& layout = ktls::layout_of(*cipher.kernel);
       EXPECT_EQ(cipher.kind, ProtectionKind::kAead);
+      EXPECT_EQ(cipher.key_size, layout.key_size);
+      EXPECT_EQ(cipher.iv_size, ktls::iv_size_of(ktls::Version::kTls12, *cipher.kernel));
+      EXPECT_EQ(cipher.explicit_nonce_size, layout.salt_size == 0 ? 0 : layout.iv_size);
+      EXPECT_EQ(cipher.tag_size, 16U);
     }
+  }
+}
+
+TEST(BulkCipher, OfTheKernelEachHasOneRowAndAllItsSuitesAreOfVersionsThatItServes) {
+  for (const ktls::CipherLayout& layout : ktls::cipher_layouts()) {
+    EXPECT_EQ(std::ranges::count(bulk_ciphers(), layout.cipher, &BulkCipher::kernel), 1)
+        << layout.name;
+  }
+  for (const CipherSuite& suite : cipher_suites()) {
+    if (!suite.bulk_cipher->kernel || suite.version_max < ProtocolVersion::kTls13) continue;
+    EXPECT_TRUE(ktls::layout_of(*suite.bulk_cipher->kernel).serves(ktls::Version::kTls13))
+        << suite.name;
   }
 }
 
