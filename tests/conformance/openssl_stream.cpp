@@ -15,7 +15,6 @@
 namespace conformance {
 namespace {
 
-using ktls::Error;
 using ktls::ErrorCode;
 using ktls::Result;
 using Outcome = Attempt::Outcome;

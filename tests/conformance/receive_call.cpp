@@ -5,7 +5,9 @@
 #include <algorithm>
 #include <array>
 #include <cerrno>
+#include <chrono>
 #include <string>
+#include <thread>
 #include <utility>
 
 #include <fcntl.h>
@@ -29,7 +31,7 @@ constexpr auto kApplicationData = static_cast<std::uint8_t>(tls::ContentType::kA
 // 6.12 loses what a pipe cannot take: always an empty one with room for more than a record.
 constexpr int kPipeSize = 1 << 18;
 // Part of a record makes a socket of 6.1 readable: look again after a while.
-constexpr useconds_t kPartialRecordPause_us = 200;
+constexpr std::chrono::microseconds kPartialRecordPause(200);
 
 class ReadCall final : public ReceiveCall {
  public:
@@ -122,7 +124,7 @@ Result<ReceivedBytes> ReceiveCall::receive_typed(std::span<std::uint8_t> content
   for (bool first = true;; first = false) {
     auto received = socket_.receive(content);
     if (received || received.error().sys_errno != EAGAIN) return received;
-    if (!first) ::usleep(kPartialRecordPause_us);
+    if (!first) std::this_thread::sleep_for(kPartialRecordPause);
     if (auto ready = wait_for(fd(), POLLIN); !ready) return ktls::fail(std::move(ready).error());
   }
 }

@@ -48,7 +48,7 @@ class Speaker {
 
   Result<void> speak() {
     while (is_sending() || is_receiving()) {
-      short events = 0;
+      int events = 0;
       bool moved = false;
       for (const bool out : {true, false}) {
         if (out ? !is_sending() : !is_receiving()) continue;
@@ -60,7 +60,7 @@ class Speaker {
         }
       }
       if (moved) continue;
-      if (auto ready = wait_for(fd_, events); !ready) return ready;
+      if (auto ready = wait_for(fd_, static_cast<short>(events)); !ready) return ready;
     }
     return {};
   }
