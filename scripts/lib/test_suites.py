@@ -30,6 +30,7 @@ class Suite:
     timeout_s  after which the suite is killed and counts as failed
     kernel     run the command inside scripts/vm with this kernel
     alone      nothing else runs at the same time: for what measures time
+    tells      what passed is named, too: of a suite that takes few of many
     """
 
     name: str
@@ -39,6 +40,7 @@ class Suite:
     timeout_s: int = 300
     kernel: str = ""
     alone: bool = False
+    tells: bool = False
     environment: dict = field(default_factory=dict)
 
 
@@ -78,6 +80,13 @@ SUITES = [
           timeout_s=240),
     *(Suite(f"kernel/{kernel}/matrix", ("tests/interop/matrix.py", "--json", "/out/matrix.json"),
             needs=("vm", "openssl", "curl"), timeout_s=VM_TIMEOUT_S, kernel=kernel)
+      for kernel in KERNELS),
+    Suite("conformance/userspace", ("tests/conformance/matrix.py", "--userspace"),
+          needs=("openssl", "java"), timeout_s=120),
+    *(Suite(f"kernel/{kernel}/conformance",
+            ("tests/conformance/matrix.py", "--json", "/out/conformance.json"),
+            needs=("vm", "openssl", "java"), timeout_s=VM_TIMEOUT_S, kernel=kernel, tells=True,
+            environment={"KTLS_BRIDGE_REQUIRE_KTLS": "1"})
       for kernel in KERNELS),
     *(Suite(f"vm/{kernel}", ("tests/kernel/vm_test.py", kernel), needs=("vm",),
             timeout_s=VM_TIMEOUT_S) for kernel in KERNELS),
