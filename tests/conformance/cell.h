@@ -32,7 +32,8 @@ struct Cell {
 };
 
 // {"version": "TLSv1.3", "cipher": "AES-128-GCM", "role": "server", "peer": ..., "tx": ...,
-// "rx": ..., "size": ...}; what else is in it is for others. Error: kInvalidArgument for a version or cipher that has no row.
+// "rx": ..., "size": ...}; what else is in it is for others. Error: kInvalidArgument for a version
+// or cipher that has no row.
 [[nodiscard]] ktls::Result<Cell> parse_cell(const nlohmann::json& text);
 
 // What the endpoint sends, and what its peer does.

@@ -55,7 +55,7 @@ def parse():
                       help="run nothing, show the table of earlier runs")
     parser.add_argument("--only", metavar="TEXT", default="", help="cells whose name has TEXT")
     parser.add_argument("--list", action="store_true", help="name the cells, run nothing")
-    parser.add_argument("--json", metavar="FILE", help="write what came of each cell there, too")
+    parser.add_argument("--json", metavar="FILE", help="write the rows there, too")
     return parser.parse_args()
 
 
@@ -218,7 +218,10 @@ def run(options):
 def main():
     options = parse()
     if options.merge:
-        conformance_table.show(conformance_table.load(options.merge))
+        rows = conformance_table.load(options.merge)
+        conformance_table.show(rows)
+        if options.json:
+            conformance_table.save(options.json, rows)
         return 0
     if options.list:
         print(*chosen_cells(options), sep="\n")
