@@ -24,8 +24,8 @@ def build():
 
 
 def run(kernels, options):
-    """Answers 0 if every cell passed in every kernel. Writes conformance.json for each kernel and
-    for all, and table.txt."""
+    """The command of the options is more words for matrix.py. Answers 0 if every cell passed in
+    every kernel. Writes conformance.json for each kernel and for all, and table.txt."""
     build()
     out = Path(options.out or BUILD / "conformance")
     written, passed = [], True
@@ -49,7 +49,7 @@ def run(kernels, options):
 
 def _command(options, folder):
     options = copy.copy(options)
-    options.command = [str(MATRIX), "--full", "--json", "/out/conformance.json"]
+    options.command = [str(MATRIX), "--full", "--json", "/out/conformance.json", *options.command]
     options.out = str(folder)
     options.timeout = options.timeout or TIMEOUT_S
     options.env = [*options.env, f"KTLS_BRIDGE_BUILD={BUILD}", "KTLS_BRIDGE_REQUIRE_KTLS=1"]

@@ -38,7 +38,6 @@ examples:
   tests/conformance/matrix.py --list                 the pairwise subset, which scripts/test runs
   tests/conformance/matrix.py --userspace            our record layer with every peer
   scripts/vm 6.1 -- tests/conformance/matrix.py      the subset in one kernel
-  scripts/vm 6.1 -- tests/conformance/matrix.py --full --only 'splice'
   scripts/vm --full                                  all cells in every kernel
   tests/conformance/matrix.py --merge a.json b.json  one table over several runs
 """
