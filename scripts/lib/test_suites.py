@@ -35,6 +35,7 @@ class Suite:
     timeout_s  after which the suite is killed and counts as failed
     kernel     run the command inside scripts/vm with this kernel
     alone      nothing else runs at the same time: for what measures time
+    tells      what passed is named, too: of a suite that takes few of many
     """
 
     name: str
@@ -44,6 +45,7 @@ class Suite:
     timeout_s: int = 300
     kernel: str = ""
     alone: bool = False
+    tells: bool = False
     environment: dict = field(default_factory=dict)
 
 
@@ -93,8 +95,17 @@ SUITES = [
     Suite("kernel/newest/record-size", ("tests/interop/record_size_test.py",),
           needs=("vm", "openssl", "gnutls-cli", "gnutls-serv"), timeout_s=VM_TIMEOUT_S,
           kernel="newest"),
+    Suite("conformance/userspace", ("tests/conformance/matrix.py", "--userspace"),
+          needs=("openssl", "java"), timeout_s=120),
+    *(Suite(f"kernel/{kernel}/conformance",
+            ("tests/conformance/matrix.py", "--json", "/out/conformance.json"),
+            needs=("vm", "openssl", "java"), timeout_s=VM_TIMEOUT_S, kernel=kernel, tells=True,
+            environment=REQUIRE_KTLS)
+      for kernel in KERNELS),
     *(Suite(f"vm/{kernel}", ("tests/kernel/vm_test.py", kernel), needs=("vm",),
             timeout_s=VM_TIMEOUT_S) for kernel in KERNELS),
+    Suite("kernel/newest/key-updates", ("tests/proofs/key_update_proof.py", "--size", "4"),
+          needs=("vm", "openssl", "gnutls-cli"), timeout_s=VM_TIMEOUT_S, kernel="newest"),
     Suite("kernel/newest/splice", ("tests/kernel/splice_proof.py", "--size", "16"),
           needs=("vm", "openssl", "curl", "strace"), timeout_s=VM_TIMEOUT_S, kernel="newest"),
 ]

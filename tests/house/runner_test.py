@@ -167,13 +167,18 @@ class Program(RunnerCase):
             self.assertTrue(any(program.matches(suite, [pattern]) for suite in test_suites.SUITES),
                             pattern)
 
-    def last_line(self, suites):
+    def run_program(self, suites):
+        """Its status and the lines it printed."""
         program = program_of_runner()
         options = types.SimpleNamespace(build=Path(self.folder.name), jobs=2)
         printed = io.StringIO()
         with contextlib.redirect_stdout(printed), mock.patch("signal.signal"):
             status = program.run(options, suites)
-        return status, printed.getvalue().splitlines()[-1]
+        return status, printed.getvalue().splitlines()
+
+    def last_line(self, suites):
+        status, lines = self.run_program(suites)
+        return status, lines[-1]
 
     def test_the_last_line_counts_everything(self):
         self.assertEqual(self.last_line([shell("echo ok a; echo ok b")]),
@@ -182,6 +187,10 @@ class Program(RunnerCase):
             self.last_line([shell("echo ok a; echo skip b: c"),
                             Suite("other", ("/bin/false",), results=STATUS, alone=True)]),
             (1, "1 passed, 1 failed, 1 skipped"))
+
+    def test_only_a_suite_that_tells_names_what_passed(self):
+        self.assertIn("  passed: a", self.run_program([shell("echo ok a", tells=True)])[1])
+        self.assertNotIn("  passed: a", self.run_program([shell("echo ok a")])[1])
 
 
 if __name__ == "__main__":

@@ -31,10 +31,10 @@ GNUTLS_VERSION = "NORMAL:-VERS-ALL:+VERS-TLS1.3"
 def parse():
     parser = argparse.ArgumentParser(
         description=__doc__, epilog="example: scripts/vm newest --timeout 1200 -- "
-                                    "tests/kernel/key_update_proof.py")
+                                    "tests/proofs/key_update_proof.py")
     parser.add_argument("--size", type=int, default=64, metavar="MIB", help="for OpenSSL")
     parser.add_argument("--sender", type=Path, metavar="PROGRAM",
-                        default=REPOSITORY / "build-test/tests/kernel/key_update_sender")
+                        default=REPOSITORY / "build-test/tests/proofs/key_update_sender")
     return parser.parse_args()
 
 
