@@ -2,6 +2,7 @@
 // way there and back. The kernel is FakeKernel; the peer is libssl, and the socket a real one.
 #include <array>
 #include <cerrno>
+#include <map>
 #include <optional>
 #include <span>
 #include <string>
@@ -15,6 +16,7 @@
 #include "ktls/core/socket.h"
 #include "tests/support/fake_kernel.h"
 #include "tests/unit/userspace/bridge/bridge_fixture.h"
+#include "tests/unit/userspace/bridge/kernel_behind.h"
 
 namespace bridge::test {
 namespace {
@@ -23,77 +25,6 @@ using ktls::Direction;
 using ktls::FakeCall;
 using ktls::Placement;
 using ktls::Reason;
-
-// linux/tls.h, which only ktls/ includes.
-constexpr int kSolTls = 282;
-constexpr int kTlsTx = 1;
-constexpr int kTlsRx = 2;
-
-// The state that was installed, as the structure that the kernel holds tells it.
-tls::ConnectionState state_of(std::span<const std::uint8_t> structure,
-                              const tls::CipherSuite& suite) {
-  const auto& layout = ktls::layout_of(*suite.bulk_cipher->kernel);
-  constexpr std::size_t kHeaderSize = 4;
-  EXPECT_EQ(structure.size(), layout.structure_size());
-  const auto iv = structure.subspan(kHeaderSize, layout.iv_size);
-  const auto key = structure.subspan(kHeaderSize + layout.iv_size, layout.key_size);
-  const auto salt =
-      structure.subspan(kHeaderSize + layout.iv_size + layout.key_size, layout.salt_size);
-  const auto sequence = ktls::load_big_endian<std::uint64_t>(structure.last(8).data());
-  std::vector<std::uint8_t> nonce(salt.begin(), salt.end());
-  const bool is_explicit =
-      suite.serves(tls::ProtocolVersion::kTls12) && suite.bulk_cipher->explicit_nonce_size;
-  if (!is_explicit) nonce.insert(nonce.end(), iv.begin(), iv.end());
-  tls::TrafficKeys keys{.key = tls::WriteKey(key), .iv = tls::WriteIv(nonce), .mac_key = {}};
-  const std::uint64_t explicit_nonce =
-      is_explicit ? ktls::load_big_endian<std::uint64_t>(iv.data()) : 0;
-  return tls::ConnectionState::create(suite.version_max, suite, std::move(keys),
-                                      {.sequence = sequence, .explicit_nonce = explicit_nonce})
-      .value();
-}
-
-// FakeKernel for the TLS side of a real connection: one of its own sockets takes the options that
-// are meant for the real one.
-class KernelBehind final : public ktls::Syscalls {
- public:
-  KernelBehind() { EXPECT_EQ(fake_.tcp_pair(pair_.data()), 0); }
-
-  ktls::FakeKernel& fake() { return fake_; }
-  [[nodiscard]] int stand_in() const { return pair_[0]; }
-
-  int setsockopt(int, int level, int name, const void* value, socklen_t size) override {
-    return fake_.setsockopt(stand_in(), level, name, value, size);
-  }
-  int getsockopt(int, int level, int name, void* value, socklen_t* size) override {
-    return fake_.getsockopt(stand_in(), level, name, value, size);
-  }
-  ssize_t sendmsg(int, const msghdr* message, int flags) override {
-    return fake_.sendmsg(stand_in(), message, flags);
-  }
-  ssize_t recvmsg(int, msghdr* message, int flags) override {
-    return fake_.recvmsg(stand_in(), message, flags);
-  }
-  int poll(int, short events, int timeout_ms) override {
-    return fake_.poll(stand_in(), events, timeout_ms);
-  }
-  // The state that was installed; none if none was.
-  std::optional<tls::ConnectionState> installed(Direction direction,
-                                                const tls::CipherSuite& suite) {
-    std::vector<std::uint8_t> structure(
-        ktls::layout_of(*suite.bulk_cipher->kernel).structure_size());
-    auto size = static_cast<socklen_t>(structure.size());
-    const int name = direction == Direction::kTransmit ? kTlsTx : kTlsRx;
-    if (fake_.getsockopt(stand_in(), kSolTls, name, structure.data(), &size) != 0) return {};
-    return state_of(structure, suite);
-  }
-
-  int tcp_pair(int fds[2]) override { return fake_.tcp_pair(fds); }
-  int close(int fd) override { return fake_.close(fd); }
-
- private:
-  ktls::FakeKernel fake_;
-  std::array<int, 2> pair_{-1, -1};
-};
 
 class Adopt : public BridgeTest {
  protected:
@@ -240,24 +171,37 @@ Task<void> send_three(Connection& connection, Scope& scope, int plain_fd) {
   }
 }
 
+// Every errno that Linux has (asm-generic/errno.h), and the Reason that is expected of it.
 struct Refusal {
   int sys_errno;
   Reason reason;
 };
-constexpr std::array kAttachRefusals = {
-    Refusal{ENOENT, Reason::kUlpUnavailable}, Refusal{EPERM, Reason::kUlpRefused},
-    Refusal{EACCES, Reason::kUlpRefused},     Refusal{EINVAL, Reason::kUlpRefused},
-    Refusal{EEXIST, Reason::kOtherUlp},       Refusal{ENOTCONN, Reason::kNotEstablished},
-    Refusal{EOPNOTSUPP, Reason::kNotTcp},     Refusal{EMFILE, Reason::kUlpRefused},
-};
-constexpr std::array kInstallRefusals = {
-    Refusal{ENOENT, Reason::kCipherModuleMissing}, Refusal{EBUSY, Reason::kRekeyImpossible},
-    Refusal{EINVAL, Reason::kInstallRefused},      Refusal{EPERM, Reason::kInstallRefused},
-    Refusal{ENOMEM, Reason::kInstallRefused},      Refusal{EOPNOTSUPP, Reason::kInstallRefused},
-};
+std::vector<Refusal> every_errno(const std::map<int, Reason>& named, Reason otherwise) {
+  std::vector<Refusal> refusals;
+  for (int sys_errno = EPERM; sys_errno <= EHWPOISON; ++sys_errno) {
+    const auto found = named.find(sys_errno);
+    refusals.push_back({sys_errno, found == named.end() ? otherwise : found->second});
+  }
+  return refusals;
+}
+
+std::vector<Refusal> attach_refusals() {
+  return every_errno({{ENOENT, Reason::kUlpUnavailable},
+                      {EEXIST, Reason::kOtherUlp},
+                      {ENOTCONN, Reason::kNotEstablished},
+                      {ENOPROTOOPT, Reason::kNotTcp},
+                      {EOPNOTSUPP, Reason::kNotTcp},
+                      {ENOTSOCK, Reason::kNotTcp}},
+                     Reason::kUlpRefused);
+}
+
+std::vector<Refusal> install_refusals() {
+  return every_errno({{ENOENT, Reason::kCipherModuleMissing}, {EBUSY, Reason::kRekeyImpossible}},
+                     Reason::kInstallRefused);
+}
 
 TEST_P(Adopt, GoesOnInUserspaceWithAnyErrnoAtAttach) {
-  for (const Refusal& refusal : kAttachRefusals) {
+  for (const Refusal& refusal : attach_refusals()) {
     SCOPED_TRACE(refusal.sys_errno);
     KernelBehind kernel;
     kernel.fake().fail(FakeCall::kAttach, 1, refusal.sys_errno);
@@ -280,7 +224,7 @@ TEST_P(Adopt, GoesOnInUserspaceWithAnyErrnoAtAttach) {
 }
 
 TEST_P(Adopt, ReceivesInUserspaceWithAnyErrnoAtRxWhileTxGoesToTheKernel) {
-  for (const Refusal& refusal : kInstallRefusals) {
+  for (const Refusal& refusal : install_refusals()) {
     SCOPED_TRACE(refusal.sys_errno);
     KernelBehind kernel;
     kernel.fake().fail(FakeCall::kInstallReceive, 1, refusal.sys_errno);
@@ -304,7 +248,7 @@ TEST_P(Adopt, ReceivesInUserspaceWithAnyErrnoAtRxWhileTxGoesToTheKernel) {
 }
 
 TEST_P(Adopt, SendsFromUserspaceWithAnyErrnoAtTxWhileRxStaysInTheKernel) {
-  for (const Refusal& refusal : kInstallRefusals) {
+  for (const Refusal& refusal : install_refusals()) {
     SCOPED_TRACE(refusal.sys_errno);
     KernelBehind kernel;
     kernel.fake().fail(FakeCall::kInstallTransmit, 1, refusal.sys_errno);
