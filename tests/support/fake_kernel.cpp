@@ -416,10 +416,18 @@ ssize_t FakeKernel::recvmsg(int fd, msghdr* message, int flags) {
   if (socket->state != State::kEstablished && socket->state != State::kCloseWait) {
     return failed(ENOTCONN);
   }
-  if ((flags & ~MSG_DONTWAIT) != 0 || message->msg_iovlen != 1) return failed(EOPNOTSUPP);
+  const bool peeks = (flags & MSG_PEEK) != 0;
+  if ((flags & ~(MSG_DONTWAIT | MSG_PEEK)) != 0 || message->msg_iovlen != 1) {
+    return failed(EOPNOTSUPP);
+  }
   const std::span<std::uint8_t> buffer(static_cast<std::uint8_t*>(message->msg_iov[0].iov_base),
                                        message->msg_iov[0].iov_len);
   message->msg_flags = 0;
+  Socket copy;
+  if (peeks) {
+    copy = *socket;  // whatever is taken is taken from it
+    socket = &copy;
+  }
   if (socket->rx) return receive_records(*socket, *message, buffer);
   message->msg_controllen = 0;
   return receive_raw(*socket, buffer);
@@ -454,9 +462,8 @@ int FakeKernel::open_next(Socket& socket) const {
   if (!socket.opened) return EBADMSG;
   socket.wire.erase(socket.wire.begin(), socket.wire.begin() + static_cast<std::ptrdiff_t>(size));
   const Bytes& payload = socket.opened->payload;
-  // net/tls/tls_sw.c, tls_check_pending_rekey: the first byte alone is looked at.
-  socket.rekey_pending = traits_.rekey && socket.rx->version() == TLS_1_3_VERSION &&
-                         socket.opened->type == kHandshake && !payload.empty() &&
+  // net/tls/tls_sw.c, tls_check_pending_rekey: the first byte alone is looked at, in any version.
+  socket.rekey_pending = traits_.rekey && socket.opened->type == kHandshake && !payload.empty() &&
                          payload.front() == kKeyUpdate;
   return 0;
 }

@@ -2,6 +2,8 @@
 #include <array>
 #include <cerrno>
 
+#include <poll.h>
+
 #include "ktls/core/linux_tls.h"
 #include "tests/support/kernel_contract.h"
 
@@ -444,6 +446,30 @@ TEST_P(KernelContract, RefusesForeignControlMessagesAndMoreWithAType) {
   EXPECT_EQ(send_with(SOL_TLS, TLS_SET_RECORD_TYPE, MSG_OOB), -EOPNOTSUPP);
   EXPECT_EQ(send_with(SOL_TLS, TLS_SET_RECORD_TYPE, 0), 1);
   expect_record(pair.receiver, kTypeAlert, bytes_of("x"));
+}
+
+TEST_P(KernelContract, TellsWhetherItWaitsForAKeyAndTakesNothingAway) {
+  for (const Version version : {Version::kTls12, Version::kTls13}) {
+    const Pair pair = installed_pair(Cipher::kAes128Gcm, version);
+    TlsSocket receiver = socket(pair.receiver);
+    const bool waits = kernel().rekeys();  // in TLS 1.2 too, where no key can follow
+    const Bytes key_update = {24, 0, 0, 1, 0};
+    EXPECT_FALSE(receiver.awaits_key()) << "nothing has come";
+    send_all(pair.sender, kTypeApplicationData, bytes_of("before"));
+    EXPECT_FALSE(receiver.awaits_key()) << "data is next";
+    expect_record(pair.receiver, kTypeApplicationData, bytes_of("before"));
+    send_all(pair.sender, kTypeHandshake, key_update);
+    EXPECT_GT(syscalls().poll(pair.receiver, POLLIN, 1'000), 0);
+    static_cast<void>(receiver.awaits_key());
+    static_cast<void>(receiver.awaits_key());
+    expect_record(pair.receiver, kTypeHandshake, key_update);
+    EXPECT_EQ(receiver.awaits_key(), waits);
+    EXPECT_EQ(receiver.awaits_key(), waits);
+    const CryptoInfo next = contract_info(Cipher::kAes128Gcm, version, 0, 1);
+    const bool changes = waits && version == Version::kTls13;
+    EXPECT_EQ(errno_of(receiver.install(Direction::kReceive, next)), changes ? 0 : EBUSY);
+    EXPECT_EQ(receiver.awaits_key(), waits && !changes);
+  }
 }
 
 }  // namespace

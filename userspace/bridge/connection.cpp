@@ -146,11 +146,15 @@ Result<void> Connection::receive_in_userspace(ConnectionState state) {
 
 void Connection::receive_in_kernel(ktls::Syscalls& syscalls) {
   const bool rekeys = plan_.rekeys && read_keys_.has_next();
+  using KeyUpdates = KernelReceiver::KeyUpdates;
+  const KeyUpdates key_updates = rekeys         ? KeyUpdates::kRekeys
+                                 : plan_.rekeys ? KeyUpdates::kWaits
+                                                : KeyUpdates::kNothing;
   // A secret that nobody can use is not kept.
   if (!rekeys) read_keys_ = KeyChain(*facts_.suite, {});
   layer_.close_read();
   receiver_ = std::make_unique<KernelReceiver>(*loop_, fd_, syscalls,
-                                               *facts_.suite->bulk_cipher->kernel, rekeys);
+                                               *facts_.suite->bulk_cipher->kernel, key_updates);
 }
 
 KeyBudget Connection::budget_from(std::uint64_t sequence) const {
@@ -237,6 +241,10 @@ Task<Result<void>> Connection::act_on_handshake(Scope& scope, const ControlRecor
   if (!awaits_state || key_updates_received_ != updates_before) co_return Result<void>();
   // Part of a KeyUpdate, or of a message that looks like one where a record begins: the kernel
   // wants a key, and the present one is still right.
+  if (!receiver_->can_change_state()) {
+    co_return tls::refuse(ErrorCode::kKeyMissing, AlertDescription::kUnexpectedMessage,
+                          "the kernel took a handshake record of TLS 1.2 for a KeyUpdate");
+  }
   auto sequence = receiver_->sequence();
   if (!sequence) co_return ktls::fail(std::move(sequence).error());
   auto same = read_keys_.same_for_opening(*sequence);

@@ -71,8 +71,8 @@ Error receive_error(Error error) {
 }  // namespace
 
 KernelReceiver::KernelReceiver(Loop& loop, int fd, ktls::Syscalls& syscalls, ktls::Cipher cipher,
-                               bool rekeys)
-    : loop_(&loop), socket_(fd, syscalls), cipher_(cipher), rekeys_(rekeys) {
+                               KeyUpdates key_updates)
+    : loop_(&loop), socket_(fd, syscalls), cipher_(cipher), key_updates_(key_updates) {
   make_nonblocking(fd);
 }
 
@@ -161,14 +161,15 @@ Task<Result<ReceiveStep>> KernelReceiver::move_step(Scope& scope, int plain_fd) 
 }
 
 Result<void> KernelReceiver::change_state(tls::ConnectionState state) {
-  if (!rekeys_) return ktls::fail(Error::of(ErrorCode::kUnsupported, "receiving is in the kernel"));
+  if (!can_change_state())
+    return ktls::fail(Error::of(ErrorCode::kUnsupported, "receiving is in the kernel"));
   return install_next(socket_, ktls::Direction::kReceive, std::move(state));
 }
 
 // net/tls/tls_sw.c, tls_check_pending_rekey(): the kernel looks at the first byte of each handshake
 // record, wherever in a message it stands, and is silent from there on.
 bool KernelReceiver::awaits_state(const ControlRecord& record) const {
-  return rekeys_ && record.type == ContentType::kHandshake && !record.content.empty() &&
+  return may_stall() && record.type == ContentType::kHandshake && !record.content.empty() &&
          record.content.front() == kKeyUpdateType;
 }
 

@@ -164,7 +164,8 @@ TEST_P(Faults, OfAReceiveEndTheConnectionUnlessTheyPass) {
     install(kernel, Direction::kReceive);
     kernel.fake().queue_record(kernel.stand_in(), 23, bytes_of(kText));
     kernel.fake().fail(FakeCall::kReceive, 1, sys_errno);
-    KernelReceiver receives(loop(), pair.ours.get(), kernel, ktls::Cipher::kAes128Gcm, true);
+    KernelReceiver receives(loop(), pair.ours.get(), kernel, ktls::Cipher::kAes128Gcm,
+                            KernelReceiver::KeyUpdates::kRekeys);
     run([&](Scope& scope) -> Task<void> {
       auto step = co_await receives.move_to(scope, plain.ours.get());
       EXPECT_EQ(step.has_value(), is_temporary(sys_errno));
@@ -186,7 +187,8 @@ TEST_P(Faults, OfTheNextReceiveKeyAreTold) {
     const SocketPair pair = tcp_pair();
     install(kernel, Direction::kReceive);
     kernel.fake().fail(FakeCall::kInstallReceive, 1, sys_errno);
-    KernelReceiver receives(loop(), pair.ours.get(), kernel, ktls::Cipher::kAes128Gcm, true);
+    KernelReceiver receives(loop(), pair.ours.get(), kernel, ktls::Cipher::kAes128Gcm,
+                            KernelReceiver::KeyUpdates::kRekeys);
     KeyChain keys(suite(), secret());
     auto next = keys.next();
     ASSERT_TRUE(next);

@@ -368,5 +368,29 @@ TEST_P(Keys, StayWhereARecordOnlyLooksLikeAKeyUpdate) {
   EXPECT_EQ(bridge.report.ending, Ending::kClean) << bridge.report.detail;
 }
 
+// Nor does it ask for the version; TLS 1.2 has no other key to give it.
+TEST_P(Keys, AreMissingWhereTls12OnlyLooksLikeAKeyUpdate) {
+  const bool stalls = !cell().is_tls13() && cell().receives_in_kernel() && capability().rekey;
+  if (!stalls || cell().is_client()) GTEST_SKIP() << "nothing stalls here";
+  // Something like a ClientHello, whose second record begins with 24.
+  const std::vector<Bytes> parts = {{1, 0, 0, 8, 1, 2, 3}, {24, 5, 6, 7, 8}};
+  BridgeSide bridge = side();
+  run(
+      bridge,
+      [&](Stage& stage) -> Task<void> {
+        CraftedEnd peer(stage);
+        const bool shaken = co_await peer.shake_hands(cell());
+        EXPECT_TRUE(shaken);
+        for (const Bytes& part : parts) {
+          const bool sent = co_await peer.send(ContentType::kHandshake, part);
+          EXPECT_TRUE(sent);
+        }
+        static_cast<void>(co_await peer.read(1));
+      },
+      false);
+  EXPECT_EQ(bridge.report.ending, Ending::kAlert) << bridge.report.detail;
+  EXPECT_EQ(bridge.report.reason, Reason::kKeyMissing);
+}
+
 }  // namespace
 }  // namespace bridge::test
