@@ -135,16 +135,29 @@ BridgeSide BridgeTest::run(const Story& story) {
 }
 
 void BridgeTest::run(BridgeSide& side, const Story& story, bool shaken) {
+  begin(side, story, shaken);
+  run_to_the_end();
+}
+
+void BridgeTest::run_together(std::vector<BridgeSide>& sides, const std::vector<Story>& stories) {
+  for (std::size_t i = 0; i < sides.size(); ++i) begin(sides[i], stories.at(i), true);
+  run_to_the_end();
+}
+
+void BridgeTest::begin(BridgeSide& side, const Story& story, bool shaken) {
   SocketPair tls = tcp_pair();
   SocketPair plain = tcp_pair();
   for (const auto* pair : {&tls, &plain}) {
     send_at_once(pair->ours.get());
     send_at_once(pair->theirs.get());
   }
-  unfinished_ = 2;
+  unfinished_ += 2;
   side.tls_fd = tls.ours.get();
   loop().spawn(bridge(side, std::move(tls.ours), std::move(plain.ours)));
   loop().spawn(tell(story, side, std::move(tls.theirs), std::move(plain.theirs), shaken));
+}
+
+void BridgeTest::run_to_the_end() {
   const auto outcome = loop().run();
   EXPECT_TRUE(outcome) << outcome.error().message();
   EXPECT_EQ(unfinished_, 0);

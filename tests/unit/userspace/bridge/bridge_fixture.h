@@ -125,6 +125,8 @@ class BridgeTest : public testing::TestWithParam<Cell> {
   // begins.
   void run(BridgeSide& side, const Story& story, bool shaken = true);
   BridgeSide run(const Story& story);
+  // Many at once: story i plays with side i.
+  void run_together(std::vector<BridgeSide>& sides, const std::vector<Story>& stories);
 
   // The session that the next TLS peer in the client role offers.
   tls::SessionPtr session_;
@@ -134,6 +136,8 @@ class BridgeTest : public testing::TestWithParam<Cell> {
   [[nodiscard]] Task<void> establish_and_relay(BridgeSide& side, int tls_fd, int plain_fd);
   [[nodiscard]] Task<void> tell(const Story& story, BridgeSide& side, ktls::UniqueFd tls,
                                 ktls::UniqueFd plain, bool shaken);
+  void begin(BridgeSide& side, const Story& story, bool shaken);
+  void run_to_the_end();
   void one_is_done();
 
   std::unique_ptr<Loop> loop_;
