@@ -128,9 +128,9 @@ Task<std::unique_ptr<Connection>> hand_over(Session& session) {
   tls::Negotiated& negotiated = finished->negotiated;
   const bridge::Plan intended =
       bridge::plan(negotiated, setting.capability, session.options().offload);
-  auto adopted = Connection::adopt(session.loop, session.tls.get(), std::move(negotiated),
-                                   std::move(finished->post_handshake), intended,
-                                   session.options().keys);
+  auto adopted =
+      Connection::adopt(session.loop, session.tls.get(), std::move(negotiated),
+                        std::move(finished->post_handshake), intended, session.options().keys);
   if (!adopted) {
     end(session, adopted.error(), "error");
     co_return nullptr;
