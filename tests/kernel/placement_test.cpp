@@ -141,19 +141,24 @@ TEST_F(RunningPlacement, FollowsEachInstallOnEveryRoute) {
 
 TEST_F(RunningPlacement, NamesEveryVersionAndCipher) {
   RefusingDiag refusing;
+  int named = 0;
   for (const Suite& suite : all_suites()) {
     SCOPED_TRACE(name_of(suite));
     const Connection connection = connect(kRoutes[0]);
     TlsSocket socket(connection.client.get());
     ASSERT_TRUE(socket.attach().has_value());
-    ASSERT_TRUE(socket.install(Direction::kReceive, contract_info(suite.cipher, suite.version))
-                    .has_value());
+    const auto installed =
+        socket.install(Direction::kReceive, contract_info(suite.cipher, suite.version));
+    if (!installed && installed.error().sys_errno == ENOENT) continue;  // no such AEAD was built
+    ASSERT_TRUE(installed) << installed.error().message();
+    ++named;
     for (SocketDiag* diag : std::initializer_list<SocketDiag*>{&system_socket_diag(), &refusing}) {
       const SocketPlacement placement = observe(socket.fd(), *diag);
       EXPECT_EQ(placement.version, static_cast<std::uint16_t>(suite.version));
       EXPECT_EQ(placement.cipher, static_cast<std::uint16_t>(suite.cipher));
     }
   }
+  EXPECT_GE(named, 8) << "AES-GCM, AES-CCM and ChaCha20 in both versions";
 }
 
 TEST_F(RunningPlacement, DoesNotTellKernelAndCardApartBySocketOptions) {
