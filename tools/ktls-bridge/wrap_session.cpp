@@ -11,6 +11,7 @@
 #include <sys/socket.h>
 
 #include "tools/ktls-bridge/connection_log.h"
+#include "userspace/bridge/closing.h"
 #include "userspace/bridge/connection.h"
 #include "userspace/bridge/establish.h"
 #include "userspace/bridge/relay.h"

@@ -200,6 +200,25 @@ Result<Connection::Control> Connection::act_on_alert(const ControlRecord& record
   return ktls::fail(std::move(error));
 }
 
+Task<Result<Buffer>> Connection::receive(Scope& scope) {
+  for (;;) {
+    auto step = co_await receiver_->receive(scope);
+    if (!step) co_return ktls::fail(std::move(step).error());
+    if (auto* data = std::get_if<Buffer>(&*step)) {
+      data_received();
+      co_return std::move(*data);
+    }
+    const auto* record = std::get_if<ControlRecord>(&*step);
+    if (record == nullptr) {
+      co_return ktls::fail(
+          Error::of(ErrorCode::kEndOfStream, "the peer closed without close_notify"));
+    }
+    auto control = co_await act_on(scope, *record);
+    if (!control) co_return ktls::fail(std::move(control).error());
+    if (*control == Control::kCloseNotify) co_return Buffer();
+  }
+}
+
 Task<Result<void>> Connection::act_on_key_update(Scope& scope, bool update_requested) {
   if (!update_rate_.take(loop_->now())) {
     co_return tls::refuse(ErrorCode::kKeyUpdateFlood, AlertDescription::kUnexpectedMessage,

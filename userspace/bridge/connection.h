@@ -58,7 +58,13 @@ class Connection {
   [[nodiscard]] Receiver& receiver() { return *receiver_; }
   [[nodiscard]] Sender& sender() { return *sender_; }
 
-  // Application data came: control records are counted anew.
+  // The next application data, up to kBufferSize bytes of it; empty after close_notify. Acts on the
+  // control records before it. Errors: those of the receiver and of act_on(); kEndOfStream for a
+  // bare FIN, which may have cut something off. One task at a time receives, here or from
+  // receiver().
+  [[nodiscard]] Task<ktls::Result<Buffer>> receive(Scope& scope);
+
+  // Application data came from receiver(): control records are counted anew.
   void data_received() { control_records_in_a_row_ = 0; }
 
   // Acts on a control record: alerts, tickets, KeyUpdate. The next key is in use when it returns:

@@ -76,8 +76,7 @@ KernelReceiver::KernelReceiver(Loop& loop, int fd, ktls::Syscalls& syscalls, ktl
   make_nonblocking(fd);
 }
 
-Task<Result<ReceiveStep>> KernelReceiver::receive_record(Scope& scope, int plain_fd,
-                                                         int splice_errno) {
+Task<Result<ReceivedStep>> KernelReceiver::receive_now(Scope& scope, int splice_errno) {
   auto leased = co_await loop_->lease(scope);
   if (!leased) co_return ktls::fail(std::move(leased).error());
   Buffer buffer = *std::move(leased);
@@ -87,24 +86,67 @@ Task<Result<ReceiveStep>> KernelReceiver::receive_record(Scope& scope, int plain
                        (received ? received->end_of_stream : received.error().sys_errno == EAGAIN);
   if (is_told) co_return ktls::fail(receive_error(Error::system(splice_errno, "splice")));
   if (!received) {
-    if (received.error().sys_errno == EAGAIN) co_return ReceiveStep(Moved{0});
+    if (received.error().sys_errno == EAGAIN) co_return ReceivedStep(Buffer());
     // A record that did not open is the socket's error until somebody takes it, and until then
     // the alert that says so cannot be sent. Receiving is over either way.
     static_cast<void>(socket_.take_error());
     co_return ktls::fail(receive_error(std::move(received).error()));
   }
-  if (received->end_of_stream) co_return ReceiveStep(EndOfStream{});
+  if (received->end_of_stream) co_return ReceivedStep(EndOfStream{});
   buffer.commit(received->size);
   if (received->type != kApplicationData) {
     const std::span<const std::uint8_t> content = buffer.bytes();
-    co_return ReceiveStep(ControlRecord{.type = static_cast<ContentType>(received->type),
-                                        .content = {content.begin(), content.end()}});
+    co_return ReceivedStep(ControlRecord{.type = static_cast<ContentType>(received->type),
+                                         .content = {content.begin(), content.end()}});
   }
-  if (!buffer.empty()) {
-    auto sent = co_await loop_->send(scope, plain_fd, buffer, 0, buffer.size());
+  co_return ReceivedStep(std::move(buffer));
+}
+
+Task<Result<ReceivedStep>> KernelReceiver::receive_step(Scope& scope) {
+  Backoff backoff;
+  for (;;) {
+    auto turn = co_await loop_->turn(scope);
+    if (!turn) co_return ktls::fail(std::move(turn).error());
+    // A kernel that rekeys says nothing of a KeyUpdate that it opened together with the data before
+    // it: there only asking tells.
+    const bool has_waited = was_empty_ || !may_stall();
+    if (has_waited) {
+      auto ready = co_await loop_->readable(scope, socket_.fd());
+      if (!ready) co_return ktls::fail(std::move(ready).error());
+    }
+    auto step = co_await receive_now(scope);
+    if (!step) co_return step;
+    const auto* plaintext = std::get_if<Buffer>(&*step);
+    was_empty_ = plaintext != nullptr && plaintext->empty();
+    if (!was_empty_) co_return step;
+    if (!has_waited) continue;
+    // Until 6.2 part of a record makes the socket readable: do not spin on it.
+    auto paused = co_await backoff.pause(scope);
+    if (!paused) co_return ktls::fail(std::move(paused).error());
+  }
+}
+
+Task<Result<ReceivedStep>> KernelReceiver::receive(Scope& scope) {
+  if (error_) co_return ktls::fail(*error_);
+  auto step = co_await receive_step(scope);
+  if (!step) error_ = step.error();
+  co_return step;
+}
+
+Task<Result<ReceiveStep>> KernelReceiver::copy_to(Scope& scope, int plain_fd, int splice_errno) {
+  auto step = co_await receive_now(scope, splice_errno);
+  if (!step) co_return ktls::fail(std::move(step).error());
+  if (auto* control = std::get_if<ControlRecord>(&*step)) {
+    co_return ReceiveStep(std::move(*control));
+  }
+  auto* plaintext = std::get_if<Buffer>(&*step);
+  if (plaintext == nullptr) co_return ReceiveStep(EndOfStream{});
+  const std::size_t size = plaintext->size();
+  if (size != 0) {
+    auto sent = co_await loop_->send(scope, plain_fd, std::move(*plaintext), 0, size);
     if (!sent) co_return ktls::fail(std::move(sent).error());
   }
-  co_return ReceiveStep(Moved{received->size});
+  co_return ReceiveStep(Moved{size});
 }
 
 Task<Result<ReceiveStep>> KernelReceiver::move_to(Scope& scope, int plain_fd) {
@@ -151,7 +193,7 @@ Task<Result<ReceiveStep>> KernelReceiver::move_step(Scope& scope, int plain_fd) 
     } else {
       has_copied_ = true;
     }
-    auto step = co_await receive_record(scope, plain_fd, splice_errno);
+    auto step = co_await copy_to(scope, plain_fd, splice_errno);
     if (!step) co_return step;
     const auto* copied = std::get_if<Moved>(&*step);
     if (copied == nullptr || copied->size != 0) co_return step;

@@ -25,6 +25,7 @@ class KernelReceiver final : public Receiver {
                  KeyUpdates key_updates);
 
   [[nodiscard]] Task<ktls::Result<ReceiveStep>> move_to(Scope& scope, int plain_fd) override;
+  [[nodiscard]] Task<ktls::Result<ReceivedStep>> receive(Scope& scope) override;
   [[nodiscard]] ktls::Result<void> change_state(tls::ConnectionState state) override;
   [[nodiscard]] bool can_change_state() const override {
     return key_updates_ == KeyUpdates::kRekeys;
@@ -39,19 +40,22 @@ class KernelReceiver final : public Receiver {
 
  private:
   [[nodiscard]] Task<ktls::Result<ReceiveStep>> move_step(Scope& scope, int plain_fd);
-  // One record by recvmsg, where splice cannot say more: a control record, a zero that may be an
-  // empty record or the end, an error, no pipe. Moved{0} when there was none after all.
-  // `splice_errno` is what splice said, 0 for none: the kernel tells some errors only once, and
-  // then this is what counts.
-  [[nodiscard]] Task<ktls::Result<ReceiveStep>> receive_record(Scope& scope, int plain_fd,
-                                                               int splice_errno);
+  [[nodiscard]] Task<ktls::Result<ReceivedStep>> receive_step(Scope& scope);
+  // What recvmsg brings without waiting; an empty Buffer when that is nothing, after all.
+  // `splice_errno` is what splice said before, 0 for none: the kernel tells some errors only once,
+  // and then this is what counts.
+  [[nodiscard]] Task<ktls::Result<ReceivedStep>> receive_now(Scope& scope, int splice_errno = 0);
+  // The same where splice cannot say more: a control record, a zero that may be an empty record or
+  // the end, an error, no pipe. Moved{0} when there was nothing.
+  [[nodiscard]] Task<ktls::Result<ReceiveStep>> copy_to(Scope& scope, int plain_fd,
+                                                        int splice_errno);
 
   Loop* loop_;
   ktls::TlsSocket socket_;
   ktls::Cipher cipher_;
   KeyUpdates key_updates_;
   std::optional<ktls::Error> error_;  // the kernel tells it once: the first is final
-  bool was_empty_ = true;  // the last splice found nothing more: wait before the next one
+  bool was_empty_ = true;  // the last attempt found nothing more: wait before the next one
   bool has_copied_ = false;
 };
 

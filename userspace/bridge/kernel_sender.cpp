@@ -111,6 +111,7 @@ Task<Result<void>> KernelSender::empty_pipe(Scope& scope, int pipe_end, std::siz
     size -= static_cast<std::size_t>(moved);
     // Without SPLICE_F_MORE the last piece closes its record; one before it may not.
     has_open_record_ = size != 0;
+    open_size_ = 0;
   }
   co_return Result<void>();
 }
@@ -193,8 +194,10 @@ Task<Result<std::size_t>> KernelSender::send_piece(Scope& scope, const FileRange
   if (auto room = co_await make_room(scope, 1); !room) co_return ktls::fail(room.error());
   // Whole pages fill a record before they are too many pieces, so its size is what counts.
   const std::uint64_t room = budget().left();
+  // What stands in the open record is counted in, so that no piece ends with the rest of a record.
   const std::uint64_t size_max =
-      room < kFilePieceMax / state_.record_size ? room * state_.record_size : kFilePieceMax;
+      (room < kFilePieceMax / state_.record_size ? room * state_.record_size : kFilePieceMax) -
+      std::exchange(open_size_, 0);
   const auto size = static_cast<std::size_t>(std::min(range.size, size_max));
   auto offset = static_cast<off_t>(range.offset);
   for (;;) {
@@ -248,6 +251,7 @@ Task<Result<void>> KernelSender::send_all(Scope& scope, ContentType type,
     if (taken) {
       if (is_data) budget().spend(records_of(size));
       has_open_record_ = is_data && (keeps_open || *taken != size);
+      open_size_ = has_open_record_ ? (open_size_ + *taken) % state_.record_size : 0;
       content = content.subspan(*taken);
       continue;
     }

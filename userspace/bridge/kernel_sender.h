@@ -62,6 +62,7 @@ class KernelSender final : public Sender {
   ktls::TlsSocket socket_;
   KernelSendState state_;
   bool has_open_record_ = false;  // the kernel may be collecting a record
+  std::size_t open_size_ = 0;     // what More::kYes left in it, of the last send
   bool was_empty_ = true;         // the plain side had nothing more: wait before the next splice
   bool has_copied_ = false;
 };

@@ -8,12 +8,9 @@
 #include <utility>
 #include <variant>
 
-#include <linux/sockios.h>
-#include <netinet/in.h>
-#include <poll.h>
-#include <sys/ioctl.h>
 #include <sys/socket.h>
 
+#include "userspace/bridge/closing.h"
 #include "userspace/io/when_both.h"
 
 namespace bridge {
@@ -25,34 +22,11 @@ using ktls::Result;
 using std::chrono::milliseconds;
 using tls::AlertDescription;
 
-// A peer that does not read, or does not stop sending, may not keep a connection alive that has
-// failed already.
-constexpr milliseconds kLastWordsTimeout = std::chrono::seconds(2);
-constexpr milliseconds kDeliveryPoll(5);
 // How long the client role keeps what it needs to take tickets.
 constexpr milliseconds kTicketTimeout = std::chrono::seconds(10);
 
 constexpr std::array<std::string_view, 7> kEndingNames = {"clean", "truncated", "reset", "timeout",
                                                           "alert", "cancelled", "error"};
-
-// Both directions are over: reading never waits again, writing never succeeds.
-bool is_gone(int fd) {
-  pollfd poll{.fd = fd, .events = 0, .revents = 0};
-  return ::poll(&poll, 1, 0) == 1 && (poll.revents & POLLHUP) != 0;
-}
-
-bool is_tcp(int fd) {
-  int protocol = 0;
-  socklen_t size = sizeof protocol;
-  return ::getsockopt(fd, SOL_SOCKET, SO_PROTOCOL, &protocol, &size) == 0 &&
-         protocol == IPPROTO_TCP;
-}
-
-// Whether what reads as an orderly end was a reset, whose error a send of the other pump met first.
-// To be asked while we may still write: a FIN alone leaves that direction open.
-bool was_reset(int fd) {
-  return is_tcp(fd) && is_gone(fd);
-}
 
 // What one relay's tasks share.
 struct Relay {
@@ -129,12 +103,8 @@ Task<Result<void>> pump_to_peer(Relay& relay) {
     if (!relay.has_received_all && was_reset(relay.plain_fd)) {
       co_return relay.fail_sending(Error::system(ECONNRESET, "the plain side"));
     }
-    auto closed = co_await relay.connection.send_alert(relay.scope, AlertDescription::kCloseNotify);
+    auto closed = co_await send_close_notify(relay.loop, relay.scope, relay.connection);
     if (!closed) co_return relay.fail_sending(std::move(closed).error());
-    // The kernel may hold records that TCP had no room for, and FIN would cut them off.
-    auto room = co_await relay.loop.writable(relay.scope, relay.connection.fd());
-    if (!room) co_return relay.fail_sending(std::move(room).error());
-    ::shutdown(relay.connection.fd(), SHUT_WR);
     relay.has_sent_all = true;
     co_return Result<void>();
   }
@@ -172,55 +142,12 @@ Task<Result<void>> pump_and_watch(Relay& relay, Scope& side_scope) {
   co_return pumped;
 }
 
-// Waits until the other side's TCP has all that was sent: a reset throws the rest away.
-Task<void> deliver(Relay& relay, Scope& scope, int fd) {
-  auto ready = co_await relay.loop.writable(scope, fd);  // the kernel's TLS may hold records, too
-  int unacknowledged = 0;
-  while (ready && !is_gone(fd) && ::ioctl(fd, SIOCOUTQ, &unacknowledged) == 0 &&
-         unacknowledged != 0) {
-    ready = co_await relay.loop.sleep(scope, kDeliveryPoll);
-  }
-}
-
-// Sends FIN and reads what still comes, until the other side has ended, too: closing with something
-// unread would be a reset, which can overtake what was sent last.
-Task<void> close_gently(Relay& relay, Scope& scope, int fd) {
-  ::shutdown(fd, SHUT_WR);
-  for (;;) {
-    const auto unwanted = co_await relay.loop.receive_pooled(scope, fd);
-    if (unwanted && unwanted->empty()) co_return;
-    if (!unwanted) break;
-  }
-  co_await deliver(relay, scope, fd);  // the kernel reads nothing after a record that did not open
-}
-
-// How the TLS peer learns that this was no orderly end. `in_time`: it may still be listening.
-Task<void> abort_peer(Relay& relay, bool in_time) {
-  const Error& failure = *relay.failure;
-  const int fd = relay.connection.fd();
-  const bool is_ours = failure.alert != Error::kNoAlert && failure.code != ErrorCode::kPeerAlert;
-  // What was sent whole, close_notify included, stays the peer's to read.
-  bool has_ended = relay.has_sent_all;
-  Scope scope(relay.loop, kLastWordsTimeout);
-  if (!has_ended && is_ours) {
-    const auto alert = static_cast<AlertDescription>(failure.alert);
-    has_ended = (co_await relay.connection.send_alert(scope, alert)).has_value();
-  }
-  if (!has_ended) reset_on_close(fd);
-  if (!in_time) co_return;
-  if (has_ended) {
-    co_await close_gently(relay, scope, fd);
-  } else {
-    co_await deliver(relay, scope, fd);
-  }
-}
-
 // A plaintext stream can say only by a reset that it was not all. At once: an application may be
 // waiting for it, while the peer may have its time to listen.
 Task<void> abort_plain(Relay& relay, bool in_time) {
   if (relay.has_received_all) {
     Scope scope(relay.loop, kLastWordsTimeout);
-    if (in_time) co_await close_gently(relay, scope, relay.plain_fd);
+    if (in_time) co_await close_gently(relay.loop, scope, relay.plain_fd);
     co_return;
   }
   reset_on_close(relay.plain_fd);  // where disconnecting is no reset
@@ -233,15 +160,10 @@ Task<void> abort(Relay& relay) {
   const bool in_time =
       relay.failure->code != ErrorCode::kTimeout && relay.failure->code != ErrorCode::kCancelled;
   co_await abort_plain(relay, in_time);
-  co_await abort_peer(relay, in_time);
+  co_await abort_peer(relay.loop, relay.connection, *relay.failure, relay.has_sent_all);
 }
 
 }  // namespace
-
-void reset_on_close(int fd) {
-  const linger now{.l_onoff = 1, .l_linger = 0};
-  ::setsockopt(fd, SOL_SOCKET, SO_LINGER, &now, sizeof now);
-}
 
 Ending ending_of(const Error& error) {
   switch (error.code) {

@@ -30,10 +30,6 @@ enum class Ending : std::uint8_t {
 // The Reason that an error of a connection stands for; kNone where it needs none.
 [[nodiscard]] ktls::Reason reason_of_end(const ktls::Error& error);
 
-// Has `fd` closed with a reset: the other side must not take what it has for the whole. The reset
-// goes out when the owner closes the descriptor; a unix socket knows none, and just ends.
-void reset_on_close(int fd);
-
 struct RelayReport {
   std::uint64_t received = 0;  // bytes of plaintext from the TLS peer, all given to the plain side
   std::uint64_t sent = 0;      // bytes of plaintext to the TLS peer

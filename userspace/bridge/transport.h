@@ -10,6 +10,7 @@
 
 #include "ktls/base/result.h"
 #include "ktls/core/reason.h"
+#include "userspace/io/buffer.h"
 #include "userspace/io/scope.h"
 #include "userspace/io/task.h"
 #include "userspace/record/connection_state.h"
@@ -33,6 +34,8 @@ struct ControlRecord {
 struct EndOfStream {};
 
 using ReceiveStep = std::variant<Moved, ControlRecord, EndOfStream>;
+// Application data itself, never empty, instead of its size.
+using ReceivedStep = std::variant<Buffer, ControlRecord, EndOfStream>;
 using SendStep = std::variant<Moved, EndOfStream>;
 
 // The direction from the peer. One task at a time calls it.
@@ -44,6 +47,10 @@ class Receiver {
   // socket; what is reported as Moved has been written there completely). Errors of the TLS side
   // carry the alert to send and are final; kSystem with the errno of either side otherwise.
   [[nodiscard]] virtual Task<ktls::Result<ReceiveStep>> move_to(Scope& scope, int plain_fd) = 0;
+
+  // The same for who wants the application data: up to kBufferSize bytes, in a Buffer of the loop's
+  // pool. Holds none while nothing comes. Errors: those of the TLS side.
+  [[nodiscard]] virtual Task<ktls::Result<ReceivedStep>> receive(Scope& scope) = 0;
 
   // Reads with `state` from the next record on (after a KeyUpdate of the peer). Errors:
   // kUnsupported where the direction cannot change its keys; kSystem when the kernel refuses.

@@ -52,29 +52,45 @@ Task<Result<bool>> UserspaceReceiver::receive_more(Scope& scope) {
   co_return true;
 }
 
-Task<Result<ReceiveStep>> UserspaceReceiver::move_to(Scope& scope, int plain_fd) {
+void UserspaceReceiver::release_if_empty() {
+  if (!layer_->unread().empty()) return;
+  wire_.reset();
+  layer_->feed({});
+}
+
+Task<Result<ReceivedStep>> UserspaceReceiver::receive(Scope& scope) {
   for (;;) {
     if (pending_control_) {
-      co_return ReceiveStep(*std::exchange(pending_control_, std::nullopt));
+      co_return ReceivedStep(*std::exchange(pending_control_, std::nullopt));
     }
     auto plaintext_size = open_records();
     if (!plaintext_size) co_return ktls::fail(std::move(plaintext_size).error());
-    if (*plaintext_size != 0) {
-      auto sent = co_await loop_->send(scope, plain_fd, wire_, 0, *plaintext_size);
-      if (!sent) co_return ktls::fail(std::move(sent).error());
-    }
-    const std::span<std::uint8_t> rest = layer_->unread();
-    if (rest.empty()) {
-      wire_.reset();  // an idle connection holds no buffer
-      layer_->feed({});
-    }
-    if (*plaintext_size != 0) co_return ReceiveStep(Moved{*plaintext_size});
+    Buffer plaintext = wire_;
+    plaintext.truncate(*plaintext_size);
+    // The records behind a control record are opened later, behind what is given away here.
+    wire_.consume(*plaintext_size);
+    release_if_empty();
+    if (!plaintext.empty()) co_return ReceivedStep(std::move(plaintext));
     if (pending_control_) continue;
 
     auto more = co_await receive_more(scope);
     if (!more) co_return ktls::fail(std::move(more).error());
-    if (!*more) co_return ReceiveStep(EndOfStream{});
+    if (!*more) co_return ReceivedStep(EndOfStream{});
   }
+}
+
+Task<Result<ReceiveStep>> UserspaceReceiver::move_to(Scope& scope, int plain_fd) {
+  auto step = co_await receive(scope);
+  if (!step) co_return ktls::fail(std::move(step).error());
+  if (auto* control = std::get_if<ControlRecord>(&*step)) {
+    co_return ReceiveStep(std::move(*control));
+  }
+  auto* plaintext = std::get_if<Buffer>(&*step);
+  if (plaintext == nullptr) co_return ReceiveStep(EndOfStream{});
+  const std::size_t size = plaintext->size();
+  auto sent = co_await loop_->send(scope, plain_fd, std::move(*plaintext), 0, size);
+  if (!sent) co_return ktls::fail(std::move(sent).error());
+  co_return ReceiveStep(Moved{size});
 }
 
 Result<void> UserspaceReceiver::change_state(tls::ConnectionState state) {

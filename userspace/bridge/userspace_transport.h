@@ -21,6 +21,7 @@ class UserspaceReceiver final : public Receiver {
       : loop_(&loop), fd_(fd), layer_(&layer) {}
 
   [[nodiscard]] Task<ktls::Result<ReceiveStep>> move_to(Scope& scope, int plain_fd) override;
+  [[nodiscard]] Task<ktls::Result<ReceivedStep>> receive(Scope& scope) override;
   [[nodiscard]] ktls::Result<void> change_state(tls::ConnectionState state) override;
   [[nodiscard]] bool can_change_state() const override { return true; }
   [[nodiscard]] ktls::Result<std::uint64_t> sequence() override;
@@ -29,6 +30,8 @@ class UserspaceReceiver final : public Receiver {
   // Opens the records that are here, up to a control record, without waiting. Answers the bytes
   // of plaintext, which stand together at the start of wire_ then.
   [[nodiscard]] ktls::Result<std::size_t> open_records();
+  // An idle connection holds no buffer.
+  void release_if_empty();
   // Puts what comes next behind what is left of a record. False at the end of the stream.
   [[nodiscard]] Task<ktls::Result<bool>> receive_more(Scope& scope);
 

@@ -1,0 +1,94 @@
+// Last words, and the time that a peer has to hear them.
+
+#include "userspace/bridge/closing.h"
+
+#include <linux/sockios.h>
+#include <netinet/in.h>
+#include <poll.h>
+#include <sys/ioctl.h>
+#include <sys/socket.h>
+
+#include "userspace/suite/alert.h"
+
+namespace bridge {
+namespace {
+
+using ktls::Error;
+using ktls::ErrorCode;
+using ktls::Result;
+using std::chrono::milliseconds;
+using tls::AlertDescription;
+
+constexpr milliseconds kDeliveryPoll(5);
+
+bool is_tcp(int fd) {
+  int protocol = 0;
+  socklen_t size = sizeof protocol;
+  return ::getsockopt(fd, SOL_SOCKET, SO_PROTOCOL, &protocol, &size) == 0 &&
+         protocol == IPPROTO_TCP;
+}
+
+// Waits until the other side's TCP has all that was sent: a reset throws the rest away.
+Task<void> deliver(Loop& loop, Scope& scope, int fd) {
+  auto ready = co_await loop.writable(scope, fd);  // the kernel's TLS may hold records, too
+  int unacknowledged = 0;
+  while (ready && !is_gone(fd) && ::ioctl(fd, SIOCOUTQ, &unacknowledged) == 0 &&
+         unacknowledged != 0) {
+    ready = co_await loop.sleep(scope, kDeliveryPoll);
+  }
+}
+
+}  // namespace
+
+bool is_gone(int fd) {
+  pollfd poll{.fd = fd, .events = 0, .revents = 0};
+  return ::poll(&poll, 1, 0) == 1 && (poll.revents & POLLHUP) != 0;
+}
+
+bool was_reset(int fd) {
+  return is_tcp(fd) && is_gone(fd);
+}
+
+void reset_on_close(int fd) {
+  const linger now{.l_onoff = 1, .l_linger = 0};
+  ::setsockopt(fd, SOL_SOCKET, SO_LINGER, &now, sizeof now);
+}
+
+Task<void> close_gently(Loop& loop, Scope& scope, int fd) {
+  ::shutdown(fd, SHUT_WR);
+  for (;;) {
+    const auto unwanted = co_await loop.receive_pooled(scope, fd);
+    if (unwanted && unwanted->empty()) co_return;
+    if (!unwanted) break;
+  }
+  co_await deliver(loop, scope, fd);  // the kernel reads nothing after a record that did not open
+}
+
+Task<Result<void>> send_close_notify(Loop& loop, Scope& scope, Connection& connection) {
+  auto closed = co_await connection.send_alert(scope, AlertDescription::kCloseNotify);
+  if (!closed) co_return closed;
+  // The kernel may hold records that TCP had no room for, and FIN would cut them off.
+  auto room = co_await loop.writable(scope, connection.fd());
+  if (!room) co_return room;
+  ::shutdown(connection.fd(), SHUT_WR);
+  co_return Result<void>();
+}
+
+Task<void> abort_peer(Loop& loop, Connection& connection, const Error& failure, bool has_ended) {
+  const int fd = connection.fd();
+  const bool is_ours = failure.alert != Error::kNoAlert && failure.code != ErrorCode::kPeerAlert;
+  Scope scope(loop, kLastWordsTimeout);
+  if (!has_ended && is_ours) {
+    const auto alert = static_cast<AlertDescription>(failure.alert);
+    has_ended = (co_await connection.send_alert(scope, alert)).has_value();
+  }
+  if (!has_ended) reset_on_close(fd);
+  if (failure.code == ErrorCode::kTimeout || failure.code == ErrorCode::kCancelled) co_return;
+  if (has_ended) {
+    co_await close_gently(loop, scope, fd);
+  } else {
+    co_await deliver(loop, scope, fd);
+  }
+}
+
+}  // namespace bridge
