@@ -4,6 +4,7 @@
 
 #include <algorithm>
 #include <cerrno>
+#include <csignal>
 #include <cstdint>
 #include <cstdlib>
 #include <cstring>
@@ -135,7 +136,7 @@ std::optional<Complaint> Service::start() {
   return std::nullopt;
 }
 
-int Service::run() {
+int Service::run(const std::function<void()>& reload) {
   std::size_t running = workers_.size();
   while (running != 0) {
     pollfd waits[2] = {{signals_.fd(), POLLIN, 0}, {stopped_.get(), POLLIN, 0}};
@@ -144,12 +145,16 @@ int Service::run() {
       std::uint64_t count = 0;
       if (::read(stopped_.get(), &count, sizeof count) == sizeof count) running -= count;
     }
-    if (const auto signal = signals_.take()) act_on(*signal);
+    if (const auto signal = signals_.take()) act_on(*signal, reload);
   }
   return join();
 }
 
-void Service::act_on(int signal) {
+void Service::act_on(int signal, const std::function<void()>& reload) {
+  if (signal == SIGHUP) {
+    if (!is_draining_) reload();  // who would see what is new? nobody is accepted any more
+    return;
+  }
   const std::string name = std::string("SIG") + ::sigabbrev_np(signal);
   if (std::exchange(is_draining_, true)) {
     log_.write(LogLevel::kWarning, "exit", {{"signal", name}});

@@ -2,6 +2,7 @@
 // lines that say so.
 #pragma once
 
+#include <functional>
 #include <memory>
 #include <optional>
 #include <string>
@@ -41,14 +42,15 @@ class Service {
 
   [[nodiscard]] std::optional<Complaint> start();
 
-  // Until a signal ends it and every connection has ended; answers the exit code. the first one
-  // drains, a second one exits at once.
-  [[nodiscard]] int run();
+  // Until a signal ends it and every connection has ended; answers the exit code. SIGTERM and
+  // SIGINT drain, a second one exits at once; for SIGHUP, also for one that came before,
+  // `reload` is called.
+  [[nodiscard]] int run(const std::function<void()>& reload);
 
  private:
   [[nodiscard]] std::optional<Complaint> add_worker(std::vector<Listener> listeners);
   void warn_of_descriptor_limit() const;
-  void act_on(int signal);
+  void act_on(int signal, const std::function<void()>& reload);
   void drain();
   [[nodiscard]] int join();
 

@@ -19,6 +19,7 @@ Result<Signals> Signals::hold() {
   ::sigemptyset(&held);
   ::sigaddset(&held, SIGTERM);
   ::sigaddset(&held, SIGINT);
+  ::sigaddset(&held, SIGHUP);
   ::pthread_sigmask(SIG_BLOCK, &held, nullptr);
   ::signal(SIGPIPE, SIG_IGN);
   UniqueFd fd(::signalfd(-1, &held, SFD_CLOEXEC | SFD_NONBLOCK));

@@ -1,4 +1,4 @@
-// Signals: SIGTERM and SIGINT of this process, read from a descriptor.
+// Signals: SIGTERM, SIGINT and SIGHUP of this process, read from a descriptor.
 #pragma once
 
 #include <optional>

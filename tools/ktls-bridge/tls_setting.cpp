@@ -23,7 +23,7 @@ std::optional<Complaint> TlsSetting::prepare() {
     const bool unreadable = context.error().code == ErrorCode::kSystem;
     return Complaint{unreadable ? kExitNoInput : kExitBadCertificate, context.error().message()};
   }
-  context_ = *std::move(context);
+  contexts_.replace(*std::move(context));
   return check_kernel();
 }
 
@@ -75,7 +75,7 @@ std::optional<Complaint> TlsSetting::check_kernel() {
 }
 
 void TlsSetting::announce_warnings() const {
-  for (const std::string& warning : context_->warnings()) {
+  for (const std::string& warning : context()->warnings()) {
     log_.write(LogLevel::kWarning, "certificate", {{"detail", warning}});
   }
 }
@@ -83,8 +83,37 @@ void TlsSetting::announce_warnings() const {
 void TlsSetting::announce_self_signed() const {
   if (!is_self_signed()) return;
   log_.write(LogLevel::kWarning, "self_signed",
-             {{"sha256", context_->certificate_fingerprint()},
+             {{"sha256", context()->certificate_fingerprint()},
               {"hint", std::string("for a first try only: clients cannot verify it")}});
+}
+
+void TlsSetting::reload() {
+  const bool has_files = client_ ? !client_->ca_file.empty() : !is_self_signed();
+  if (!has_files) {
+    const char* why = client_ ? "there is no --ca" : "the certificate is self-signed";
+    log_.write(LogLevel::kInfo, "reload", {{"detail", std::string("nothing to reload: ") + why}});
+    return;
+  }
+  auto next = make_context();
+  if (!next) {
+    const char* kept = client_ ? "the old --ca stays in use" : "the old certificate stays in use";
+    log_.write(LogLevel::kError, "reload",
+               {{"error", next.error().message()}, {"hint", std::string(kept)}});
+    return;
+  }
+  LogFields fields;
+  if (client_) {
+    fields.emplace_back("ca", client_->ca_file);
+  } else {
+    fields.emplace_back("sha256", (*next)->certificate_fingerprint());
+  }
+  std::string warnings;
+  for (const std::string& warning : (*next)->warnings()) {
+    warnings.append(warnings.empty() ? "" : "; ").append(warning);
+  }
+  if (!warnings.empty()) fields.emplace_back("detail", warnings);
+  contexts_.replace(*std::move(next));
+  log_.write(warnings.empty() ? LogLevel::kInfo : LogLevel::kWarning, "reload", fields);
 }
 
 }  // namespace tools

@@ -11,6 +11,7 @@
 #include "tools/common/keylog_file.h"
 #include "tools/common/log.h"
 #include "tools/ktls-bridge/complaint.h"
+#include "tools/ktls-bridge/context_slot.h"
 #include "tools/ktls-bridge/tls_flags.h"
 #include "userspace/handshake/openssl/context.h"
 #include "userspace/suite/version.h"
@@ -26,7 +27,7 @@ struct ClientRole {
   std::string server_name;
 };
 
-// Made by the main thread; any thread reads it.
+// Made and reloaded by the main thread, read by any.
 class TlsSetting {
  public:
   // The server role without `client`. `options` and `log` are borrowed.
@@ -40,6 +41,10 @@ class TlsSetting {
   // Line `self_signed`, where there is such a certificate.
   void announce_self_signed() const;
 
+  // Reads the files again. Connections that begin from now on see what is in them; where that
+  // cannot be used, what was there before stays in use. Line `reload` either way.
+  void reload();
+
   [[nodiscard]] const TlsOptions& options() const { return options_; }
   [[nodiscard]] const Log& log() const { return log_; }
   [[nodiscard]] tls::Role role() const { return client_ ? tls::Role::kClient : tls::Role::kServer; }
@@ -47,11 +52,13 @@ class TlsSetting {
     return client_ ? client_->server_name : std::string();
   }
   [[nodiscard]] const ktls::Capability& capability() const { return capability_; }
-  [[nodiscard]] std::shared_ptr<tls::Context> context() const { return context_; }
+  // For one connection, at its beginning.
+  [[nodiscard]] std::shared_ptr<tls::Context> context() const { return contexts_.current(); }
 
  private:
   [[nodiscard]] std::optional<Complaint> open_keylog();
   [[nodiscard]] std::optional<Complaint> check_kernel();
+  // Of the files as they are now. contexts_ has the one that it is to succeed; at the start, none.
   [[nodiscard]] ktls::Result<std::shared_ptr<tls::Context>> make_context() const;
   [[nodiscard]] bool is_self_signed() const {
     return !client_ && options_.certificate_file.empty();
@@ -62,7 +69,7 @@ class TlsSetting {
   const Log& log_;
   std::unique_ptr<KeylogFile> keylog_;
   ktls::Capability capability_;
-  std::shared_ptr<tls::Context> context_;
+  ContextSlot contexts_;
 };
 
 }  // namespace tools

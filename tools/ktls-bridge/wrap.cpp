@@ -66,7 +66,7 @@ int run_wrap(const WrapOptions& options) {
   service.announce_ready(tls.capability());
   tls.announce_self_signed();
   if (const auto failed = service.start()) return complain(*failed);
-  return service.run();
+  return service.run([&tls] { tls.reload(); });
 }
 
 }  // namespace tools
