@@ -2,6 +2,7 @@
 
 #include "tools/ktls-bridge/tls_session.h"
 
+#include <optional>
 #include <utility>
 
 #include <netinet/in.h>
