@@ -60,6 +60,7 @@ SUITES = [
     Suite("cli/errors", ("tests/cli/errors_test.py",), needs=("openssl",), timeout_s=180),
     Suite("cli/log", ("tests/cli/log_test.py",), needs=("openssl",), timeout_s=120),
     Suite("cli/serving", ("tests/cli/serving_test.py",), needs=("openssl",), timeout_s=240),
+    Suite("cli/reload", ("tests/cli/reload_test.py",), needs=("openssl",), timeout_s=180),
     Suite("cli/client-role", ("tests/cli/client_role_test.py",), needs=("openssl",),
           timeout_s=180),
     *(Suite(f"soak/{loop}", ("tests/soak/soak.py", "--loop", loop, "--seconds", "20",

@@ -124,10 +124,11 @@ def man_reasons():
 def code_endings():
     """The words that `ended=` can hold, of the relay and of the session around it."""
     names = source("userspace/bridge/relay.cpp").split("kEndingNames = {")[1].split("}")[0]
-    session = source("tools/ktls-bridge/wrap_session.cpp")
+    session = source("tools/ktls-bridge/tls_session.cpp")
+    session += source("tools/ktls-bridge/wrap_session.cpp")
     words = re.findall(r'"(\w+)"', names)
     words += re.findall(r'line\.ended = "(\w+)"', session)
-    words += re.findall(r'\bend\(session, [^;]*"(\w+)"\)', session)
+    words += re.findall(r'line\.end\([^;]*"(\w+)"\)', session)
     return set(words)
 
 

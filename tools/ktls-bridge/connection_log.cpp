@@ -36,6 +36,17 @@ void add_count(LogFields& fields, std::string_view key, std::uint64_t count) {
 
 }  // namespace
 
+void ConnectionLog::end(const ktls::Error& error, std::string_view otherwise) {
+  // An alert of ours, and an end of the stream, are how a phase fails; the rest is why.
+  const bridge::Ending ending = bridge::ending_of(error);
+  const bool is_ours =
+      ending == bridge::Ending::kAlert && error.code != ktls::ErrorCode::kPeerAlert;
+  const bool is_end = ending == bridge::Ending::kTruncated;
+  const bool says_more = ending != bridge::Ending::kError && !is_ours && !is_end;
+  ended = says_more ? bridge::name_of(ending) : otherwise;
+  detail = error.message();
+}
+
 LogFields ConnectionLog::fields() const {
   LogFields fields;
   fields.emplace_back("peer", peer);

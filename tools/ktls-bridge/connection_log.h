@@ -5,7 +5,9 @@
 #include <cstdint>
 #include <optional>
 #include <string>
+#include <string_view>
 
+#include "ktls/base/result.h"
 #include "tools/common/log.h"
 #include "userspace/bridge/connection.h"
 #include "userspace/bridge/relay.h"
@@ -29,6 +31,10 @@ struct ConnectionLog {
   std::string reason;          // code of a Reason that ended it, if one did
   std::string detail;
   std::chrono::steady_clock::time_point started = std::chrono::steady_clock::now();
+
+  // Ends it with `error`: by the name of its ending if that says what happened, else by
+  // `otherwise`, the name of the phase that failed.
+  void end(const ktls::Error& error, std::string_view otherwise);
 
   [[nodiscard]] LogFields fields() const;
 };

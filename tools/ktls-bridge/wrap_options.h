@@ -2,17 +2,13 @@
 #pragma once
 
 #include <chrono>
-#include <cstddef>
-#include <optional>
 #include <string>
 #include <vector>
 
+#include "ktls/base/result.h"
 #include "tools/common/address.h"
-#include "tools/common/log.h"
-#include "userspace/bridge/key_budget.h"
-#include "userspace/bridge/plan.h"
-#include "userspace/io/loop.h"
-#include "userspace/suite/version.h"
+#include "tools/ktls-bridge/service_flags.h"
+#include "tools/ktls-bridge/tls_flags.h"
 
 namespace CLI {
 class App;
@@ -25,28 +21,15 @@ struct WrapOptions {
   std::vector<Address> listen;
   Address to;
 
-  std::string certificate_file;
-  std::string key_file;
   std::string ca_file;
   std::string name;  // client role: what the peer's certificate must be for; default: host of `to`
   bool insecure = false;
-  std::vector<std::string> alpn;
-  tls::ProtocolVersion version_max = tls::ProtocolVersion::kTls13;
-
-  bridge::KeyPolicy keys;
-  bridge::OffloadPolicy offload = bridge::OffloadPolicy::kAuto;
-  std::optional<bridge::LoopKind> loop;  // none: io_uring if it is not refused
-  unsigned threads = 1;
-  std::size_t max_connections = 0;
-  std::chrono::milliseconds handshake_timeout{};
   std::chrono::milliseconds connect_timeout{};
   std::chrono::milliseconds idle_timeout{};
-  std::chrono::milliseconds drain_timeout{};
-
-  std::string keylog_file;
-  LogFormat log_format = LogFormat::kText;
-  LogLevel log_level = LogLevel::kInfo;
   bool check = false;
+
+  TlsOptions tls;
+  ServiceOptions service;
 };
 
 // Adds the subcommand `wrap` to `app`; `options` is filled when the command line is parsed, and

@@ -1,6 +1,8 @@
 #include "tools/ktls-bridge/connection_log.h"
 
+#include <cerrno>
 #include <string>
+#include <utility>
 
 #include <gtest/gtest.h>
 
@@ -62,6 +64,26 @@ TEST(ConnectionLog, TellsRemarksReasonsAndNamelessPeers) {
             "connection peer=10.0.0.1:40000 to=127.0.0.1:80 name=- version=TLSv1.3 "
             "suite=TLS_AES_128_GCM_SHA256 resumed=yes tx=kernel tx_remark=pipe_limit rx=userspace "
             "rx_reason=rekey_impossible received=12 sent=34 ended=alert reason=rekey_impossible");
+}
+
+TEST(ConnectionLog, NamesTheEndingThatItsErrorTellsOfOrElseThePhase) {
+  using ktls::Error;
+  using ktls::ErrorCode;
+  const std::pair<Error, std::string> endings[] = {
+      {Error::of(ErrorCode::kTimeout, "late"), "timeout"},
+      {Error::of(ErrorCode::kCancelled, "drained"), "cancelled"},
+      {Error::system(ECONNRESET, "recv"), "reset"},
+      {Error::alerting(ErrorCode::kPeerAlert, 42, "bad_certificate"), "alert"},
+      {Error::alerting(ErrorCode::kHandshakeFailed, 40, "no common suite"), "handshake"},
+      {Error::of(ErrorCode::kEndOfStream, "closed"), "handshake"},
+      {Error::system(EBADF, "recv"), "handshake"},
+  };
+  for (const auto& [error, expected] : endings) {
+    ConnectionLog log;
+    log.end(error, "handshake");
+    EXPECT_EQ(log.ended, expected) << error.message();
+    EXPECT_EQ(log.detail, error.message());
+  }
 }
 
 }  // namespace

@@ -1,6 +1,6 @@
 // Accepting, counting and draining of one thread's connections.
 
-#include "tools/ktls-bridge/wrap_worker.h"
+#include "tools/ktls-bridge/worker.h"
 
 #include <cerrno>
 #include <system_error>
@@ -45,27 +45,26 @@ bool is_shortage(const Error& error) {
 
 }  // namespace
 
-WrapWorker::WrapWorker(const WrapSetting& setting, std::unique_ptr<bridge::Loop> loop,
-                       std::vector<UniqueFd> listeners, std::size_t max_connections,
-                       std::function<void()> on_stopped)
-    : setting_(setting),
+Worker::Worker(const Log& log, std::unique_ptr<bridge::Loop> loop, std::vector<Listener> listeners,
+               const WorkerLimits& limits, std::function<void()> on_stopped)
+    : log_(log),
       loop_(std::move(loop)),
       listeners_(std::move(listeners)),
-      max_connections_(max_connections),
+      limits_(limits),
       on_stopped_(std::move(on_stopped)),
       accepting_(*loop_),
       draining_(*loop_) {}
 
-WrapWorker::~WrapWorker() {
+Worker::~Worker() {
   join();
 }
 
-ktls::Result<void> WrapWorker::start() {
+ktls::Result<void> Worker::start() {
   try {
     thread_ = std::thread([this] {
-      for (UniqueFd& listener : listeners_) loop_->spawn(accept_from(listener));
+      for (Listener& listener : listeners_) loop_->spawn(accept_from(listener));
       if (const auto ran = loop_->run(); !ran) {
-        setting_.log->write(LogLevel::kError, "loop", {{"error", ran.error().message()}});
+        log_.write(LogLevel::kError, "loop", {{"error", ran.error().message()}});
         failed_ = true;
       }
       // The loop may have stopped before accept_from() came to it. Connections must not go on
@@ -79,15 +78,15 @@ ktls::Result<void> WrapWorker::start() {
   return {};
 }
 
-void WrapWorker::join() {
+void Worker::join() {
   if (thread_.joinable()) thread_.join();
 }
 
-void WrapWorker::drain() {
+void Worker::drain() {
   loop_->post([this] { begin_drain(); });
 }
 
-void WrapWorker::begin_drain() {
+void Worker::begin_drain() {
   if (std::exchange(is_draining_, true)) return;
   accepting_.cancel();
   for (Scope* waiting : waiting_for_room_) waiting->cancel();
@@ -95,22 +94,22 @@ void WrapWorker::begin_drain() {
   stop_when_idle();
 }
 
-void WrapWorker::stop_when_idle() {
+void Worker::stop_when_idle() {
   if (is_draining_ && connections_ == 0) {
     draining_.cancel();
     loop_->stop();
   }
 }
 
-Task<void> WrapWorker::end_at_deadline() {
-  auto slept = co_await loop_->sleep(draining_, setting_.options->drain_timeout);
+Task<void> Worker::end_at_deadline() {
+  auto slept = co_await loop_->sleep(draining_, limits_.drain_timeout);
   if (!slept) co_return;  // all ended before
   cut_off_ = sessions_.size();
   for (Cancellation* session : sessions_) session->cancel();
 }
 
-Task<void> WrapWorker::wait_for_room() {
-  while (connections_ >= max_connections_ && !is_draining_) {
+Task<void> Worker::wait_for_room() {
+  while (connections_ >= limits_.max_connections && !is_draining_) {
     Scope room(*loop_);
     waiting_for_room_.insert(&room);
     auto slept = co_await loop_->sleep(room, kUntilWoken);
@@ -119,27 +118,27 @@ Task<void> WrapWorker::wait_for_room() {
   }
 }
 
-void WrapWorker::warn(const Error& error) const {
+void Worker::warn(const Error& error) const {
   LogFields fields = {{"error", error.message()}};
   if (is_shortage(error)) {
     fields.emplace_back("hint", std::string("raise the limit of open files (ulimit -n), or lower "
                                             "--max-connections"));
   }
-  setting_.log->write(LogLevel::kWarning, "accept", fields);
+  log_.write(LogLevel::kWarning, "accept", fields);
 }
 
-Task<void> WrapWorker::accept_from(UniqueFd& listener) {
+Task<void> Worker::accept_from(Listener& listener) {
   bool is_warned = false;  // once for each time that it does not work
   while (!is_draining_) {
     co_await wait_for_room();
-    auto accepted = co_await loop_->accept(accepting_, listener.get());
+    auto accepted = co_await loop_->accept(accepting_, listener.socket.get());
     if (accepted) {
       is_warned = false;
       // The last place may have gone to another listener meanwhile.
       co_await wait_for_room();
       if (is_draining_) break;
       ++connections_;  // here, because the session begins later than the next accept()
-      loop_->spawn(run_session(*std::move(accepted)));
+      loop_->spawn(run_session(listener.serve, *std::move(accepted)));
       continue;
     }
     if (accepting_.failure()) break;
@@ -148,13 +147,13 @@ Task<void> WrapWorker::accept_from(UniqueFd& listener) {
     auto paused = co_await loop_->sleep(accepting_, kAcceptPause);
     static_cast<void>(paused);
   }
-  listener.reset();  // who comes now is refused at once instead of waiting in the queue
+  listener.socket.reset();  // who comes now is refused at once instead of waiting in the queue
 }
 
-Task<void> WrapWorker::run_session(UniqueFd accepted) {
+Task<void> Worker::run_session(const Serve& serve, UniqueFd accepted) {
   Cancellation cancellation;
   sessions_.insert(&cancellation);
-  co_await wrap_session(*loop_, cancellation, setting_, std::move(accepted));
+  co_await serve(*loop_, cancellation, std::move(accepted));
   sessions_.erase(&cancellation);
   --connections_;
   // All of them, because the first may wait for a client for ever. Who comes too late waits on.

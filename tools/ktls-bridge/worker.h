@@ -1,7 +1,7 @@
-// WrapWorker: one thread of `wrap`: a loop, its listeners, and the connections it accepted.
+// Worker: one thread of a service: a loop, its listeners, and the connections it accepted.
 #pragma once
 
-#include <atomic>
+#include <chrono>
 #include <cstddef>
 #include <functional>
 #include <memory>
@@ -11,27 +11,45 @@
 
 #include "ktls/base/result.h"
 #include "ktls/base/unique_fd.h"
-#include "tools/ktls-bridge/wrap_session.h"
+#include "tools/common/log.h"
+#include "tools/ktls-bridge/phase.h"
 #include "userspace/io/loop.h"
 #include "userspace/io/scope.h"
 #include "userspace/io/task.h"
 
 namespace tools {
 
+// The story of one connection, from the accepted descriptor to its end; called and run on the
+// loop's thread. The callable lives as long as the tasks that it made.
+using Serve =
+    std::function<bridge::Task<void>(bridge::Loop&, Cancellation&, ktls::UniqueFd accepted)>;
+
+struct Listener {
+  ktls::UniqueFd socket;
+  Serve serve;
+};
+
+// What holds for all connections of one worker.
+//   max_connections  this worker's own share; more wait in the listen queue
+//   drain_timeout    how long connections may go on after drain()
+struct WorkerLimits {
+  std::size_t max_connections;
+  std::chrono::milliseconds drain_timeout;
+};
+
 // Made and joined by the main thread; everything between happens on its own.
-class WrapWorker {
+class Worker {
  public:
-  // `setting` is borrowed until join(). `max_connections` is this worker's own share.
-  // `on_stopped` is called on the worker's thread when its last connection has ended.
-  WrapWorker(const WrapSetting& setting, std::unique_ptr<bridge::Loop> loop,
-             std::vector<ktls::UniqueFd> listeners, std::size_t max_connections,
-             std::function<void()> on_stopped);
-  ~WrapWorker();
+  // `log` is borrowed until join(). `on_stopped` is called on the worker's thread when its last
+  // connection has ended.
+  Worker(const Log& log, std::unique_ptr<bridge::Loop> loop, std::vector<Listener> listeners,
+         const WorkerLimits& limits, std::function<void()> on_stopped);
+  ~Worker();
 
   // Error: kSystem when no thread can be had.
   [[nodiscard]] ktls::Result<void> start();
 
-  // Thread-safe: accepts no more, lets connections go on until `drain_timeout`, then ends them.
+  // Thread-safe: accepts no more, lets connections go on until the drain timeout, then ends them.
   void drain();
 
   void join();
@@ -43,18 +61,18 @@ class WrapWorker {
   [[nodiscard]] bool failed() const { return failed_; }
 
  private:
-  [[nodiscard]] bridge::Task<void> accept_from(ktls::UniqueFd& listener);
+  [[nodiscard]] bridge::Task<void> accept_from(Listener& listener);
   [[nodiscard]] bridge::Task<void> wait_for_room();
-  [[nodiscard]] bridge::Task<void> run_session(ktls::UniqueFd accepted);
+  [[nodiscard]] bridge::Task<void> run_session(const Serve& serve, ktls::UniqueFd accepted);
   [[nodiscard]] bridge::Task<void> end_at_deadline();
   void warn(const ktls::Error& error) const;
   void begin_drain();
   void stop_when_idle();
 
-  const WrapSetting& setting_;
+  const Log& log_;
   std::unique_ptr<bridge::Loop> loop_;
-  std::vector<ktls::UniqueFd> listeners_;
-  std::size_t max_connections_;
+  std::vector<Listener> listeners_;
+  WorkerLimits limits_;
   std::function<void()> on_stopped_;
   bridge::Scope accepting_;
   bridge::Scope draining_;

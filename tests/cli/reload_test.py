@@ -1,0 +1,297 @@
+#!/usr/bin/env python3
+"""SIGHUP: `wrap` takes new certificates, and no connection notices."""
+
+import errno
+import hashlib
+import os
+import shutil
+import signal
+import ssl
+import sys
+import tempfile
+import threading
+import unittest
+from pathlib import Path
+
+sys.dont_write_bytecode = True
+sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "support"))
+
+import report  # noqa: E402
+import wrap_peers as peers  # noqa: E402
+from watched_wrap import Wrap, wait_until  # noqa: E402
+
+LOOPS = ("io_uring", "epoll")
+RELOADS = 20  # while connections come and go
+
+old, new = None, None
+
+
+def setUpModule():
+    global old, new
+    folder = Path(tempfile.mkdtemp())
+    unittest.addModuleCleanup(shutil.rmtree, folder)
+    for name in ("old", "new"):
+        (folder / name).mkdir()
+    old, new = (peers.Certificates(folder / name) for name in ("old", "new"))
+
+
+def fingerprint(chain):
+    leaf = ssl.PEM_cert_to_DER_cert(Path(chain).read_text(encoding="ascii"))
+    return hashlib.sha256(leaf).hexdigest()
+
+
+class ReloadCase(unittest.TestCase):
+    def setUp(self):
+        self.folder = Path(tempfile.mkdtemp())
+        self.addCleanup(shutil.rmtree, self.folder)
+        self.chain, self.key, self.ca = (self.folder / name for name in ("chain", "key", "ca"))
+        self.install(old)
+
+    def install(self, certificates):
+        for source, target in ((certificates.chain, self.chain), (certificates.key, self.key),
+                               (certificates.ca, self.ca)):
+            self.replace(target, Path(source).read_bytes())
+
+    def replace(self, target, content):
+        beside = self.folder / "beside"
+        beside.write_bytes(content)
+        os.replace(beside, target)
+
+    def backend(self, serve=peers.echo, **options):
+        backend = peers.Backend(serve, **options)
+        self.addCleanup(backend.close)
+        return backend
+
+    def wrap(self, *arguments, **options):
+        wrap = Wrap(*arguments, **options)
+        self.addCleanup(wrap.kill)
+        return wrap
+
+    def server(self, *arguments, **options):
+        return self.wrap("--cert", str(self.chain), "--key", str(self.key), *arguments,
+                         to=self.backend().address, **options)
+
+    def client(self, wrap, certificates, version=None):
+        client = peers.tls(certificates.client_context(version), wrap.endpoint)
+        self.addCleanup(client.close)
+        return client
+
+    def exchange(self, client, data=b"hello"):
+        client.sendall(data)
+        self.assertEqual(peers.receive_exactly(client, len(data)), data)
+
+    def assert_shows(self, wrap, certificates):
+        with self.client(wrap, certificates) as client:
+            self.exchange(client)
+            client.unwrap()
+        other = new if certificates is old else old
+        with self.assertRaisesRegex(ssl.SSLError, "certificate verify failed"):
+            self.client(wrap, other)
+
+    def reload(self, wrap):
+        """The line that answers one SIGHUP."""
+        before = len(wrap.records("reload"))
+        wrap.send_signal(signal.SIGHUP)
+        return wrap.wait_for_event("reload", before + 1)[before]
+
+
+class Certificate(ReloadCase):
+    def test_new_connections_see_the_new_certificate_and_old_ones_go_on(self):
+        for loop in LOOPS:
+            for version in (ssl.TLSVersion.TLSv1_2, ssl.TLSVersion.TLSv1_3):
+                with self.subTest(loop=loop, version=version.name):
+                    self.install(old)
+                    wrap = self.server("--loop", loop)
+                    steady = self.client(wrap, old, version)
+                    self.exchange(steady)
+                    self.install(new)
+                    line = self.reload(wrap)
+                    self.assertEqual((line["level"], line["sha256"].replace(":", "")),
+                                     ("info", fingerprint(new.chain)))
+                    self.assert_shows(wrap, new)
+                    self.exchange(steady, os.urandom(1 << 20))
+                    steady.unwrap()
+                    lines = wrap.wait_for_event("connection", 3)
+                    self.assertEqual(sorted(line["ended"] for line in lines),
+                                     ["alert", "clean", "clean"])  # of who trusts the old one
+                    self.assertEqual(wrap.stop(), 0)
+
+    def test_a_handshake_that_has_begun_ends_with_the_certificate_it_began_with(self):
+        wrap = self.server("--verbose")
+        context = old.client_context()
+        incoming, outgoing = ssl.MemoryBIO(), ssl.MemoryBIO()
+        tls = context.wrap_bio(incoming, outgoing, server_hostname="localhost")
+        with self.assertRaises(ssl.SSLWantReadError):
+            tls.do_handshake()
+        hello = outgoing.read()
+        raw = peers.tcp(wrap.endpoint)
+        self.addCleanup(raw.close)
+        raw.sendall(hello[:50])
+        wrap.wait_for_event("accepted")
+        self.install(new)
+        self.reload(wrap)
+        raw.sendall(hello[50:])
+        while True:
+            incoming.write(raw.recv(peers.CHUNK))
+            try:
+                tls.do_handshake()
+                break
+            except ssl.SSLWantReadError:
+                raw.sendall(outgoing.read())
+        self.assertEqual(hashlib.sha256(tls.getpeercert(binary_form=True)).hexdigest(),
+                         fingerprint(old.chain))
+
+    def test_every_thread_shows_the_new_certificate(self):
+        wrap = self.server(threads=4)
+        self.install(new)
+        self.reload(wrap)
+        for _ in range(16):
+            with self.client(wrap, new) as client:
+                self.exchange(client)
+                client.unwrap()
+
+    def test_files_that_cannot_be_used_change_nothing(self):
+        wrap = self.server()
+        steady = self.client(wrap, old)
+        breakages = (
+            ("the key does not belong", lambda: self.replace(
+                self.key, Path(new.key).read_bytes())),
+            ("holds no PEM certificate", lambda: self.replace(self.chain, b"nothing\n")),
+            ("No such file or directory", self.chain.unlink),
+            ("Is a directory", self.chain.mkdir),
+        )
+        for said, damage in breakages:
+            with self.subTest(said):
+                damage()
+                line = self.reload(wrap)
+                self.assertEqual(line["level"], "error")
+                self.assertIn(said, line["error"])
+                self.assertNotIn("sha256", line)
+                self.assert_shows(wrap, old)
+                self.exchange(steady)
+        self.chain.rmdir()
+        self.install(new)
+        self.assertEqual(self.reload(wrap)["level"], "info")
+        self.assert_shows(wrap, new)
+        self.exchange(steady)
+
+    def test_a_certificate_with_faults_is_taken_with_a_warning(self):
+        wrap = self.server()
+        peers.openssl("req", "-new", "-key", old.key, "-subj", "/CN=localhost", "-out",
+                      str(self.folder / "request"))
+        peers.openssl("x509", "-req", "-in", str(self.folder / "request"), "-signkey", old.key,
+                      "-days", "-1", "-out", str(self.chain))
+        line = self.reload(wrap)
+        self.assertEqual((line["level"], line["sha256"].replace(":", "")),
+                         ("warning", fingerprint(self.chain)))
+        self.assertIn("has expired", line["detail"])
+
+    def test_connections_that_come_meanwhile_are_all_served(self):
+        for loop in LOOPS:
+            with self.subTest(loop=loop):
+                self.install(old)
+                wrap = self.server("--loop", loop)
+                both = ssl.create_default_context(cadata=Path(old.ca).read_text(encoding="ascii") +
+                                                  Path(new.ca).read_text(encoding="ascii"))
+                stop, served, failures = threading.Event(), [], []
+
+                def visit(wrap=wrap, both=both, stop=stop, served=served, failures=failures):
+                    try:
+                        while not stop.is_set():
+                            with peers.tls(both, wrap.endpoint) as client:
+                                self.exchange(client)
+                                client.unwrap()
+                            served.append(1)
+                    except Exception as error:  # the test reads it
+                        failures.append(error)
+
+                visitors = [threading.Thread(target=visit, daemon=True) for _ in range(4)]
+                for visitor in visitors:
+                    visitor.start()
+                for index in range(RELOADS):
+                    self.install((new, old)[index % 2])
+                    self.assertEqual(self.reload(wrap)["level"], "info")
+                stop.set()
+                for visitor in visitors:
+                    visitor.join(peers.TIMEOUT_S)
+                self.assertEqual(failures, [])
+                self.assertGreaterEqual(len(served), len(visitors))
+                lines = wrap.wait_for_event("connection", len(served))
+                self.assertEqual({line["ended"] for line in lines}, {"clean"})
+                self.assertEqual(wrap.stop(), 0)
+
+
+class Trust(ReloadCase):
+    def test_a_client_takes_a_new_ca(self):
+        backend = self.backend(context=new.server_context())
+        wrap = self.wrap("--client", "--ca", str(self.ca), "--name", "localhost",
+                         to=backend.address)
+        refused = peers.tcp(wrap.endpoint)
+        self.addCleanup(refused.close)
+        self.assertEqual(peers.how_it_ends(refused)[0], "reset")
+        self.assertEqual(wrap.connection()["ended"], "handshake")
+        self.install(new)
+        line = self.reload(wrap)
+        self.assertEqual((line["level"], line["ca"]), ("info", str(self.ca)))
+        client = peers.tcp(wrap.endpoint)
+        self.addCleanup(client.close)
+        self.exchange(client)
+        self.replace(self.ca, b"nothing\n")
+        line = self.reload(wrap)
+        self.assertEqual(line["level"], "error")
+        self.assertIn("holds no PEM certificate to trust", line["error"])
+        self.exchange(client)
+
+
+class Signal(ReloadCase):
+    def test_where_nothing_was_read_there_is_nothing_to_reload(self):
+        for arguments, why in (((), "self-signed"), (("--client", "--insecure"), "no --ca")):
+            wrap = self.wrap(*arguments, to=self.backend().address)
+            line = self.reload(wrap)
+            self.assertEqual(line["level"], "info")
+            self.assertIn("nothing to reload", line["detail"])
+            self.assertIn(why, line["detail"])
+            self.assertEqual(wrap.stop(), 0)
+
+    def test_it_is_not_lost_while_the_program_starts(self):
+        """Held up where it reads its certificate, from a FIFO."""
+        renewed = self.folder / "renewed"
+        peers.openssl("req", "-x509", "-key", old.key, "-subj", "/CN=localhost", "-out",
+                      str(renewed))
+        self.chain.unlink()
+        os.mkfifo(self.chain)
+        wrap = self.server(ready=False)
+        writing = wait_until(self.opened_for_reading, "the program to read its certificate")
+        with os.fdopen(writing, "wb") as fifo:
+            wrap.send_signal(signal.SIGHUP)
+            os.replace(renewed, self.chain)
+            fifo.write(Path(old.chain).read_bytes())
+        line = wrap.wait_for_event("reload")[0]
+        self.assertEqual(line["sha256"].replace(":", ""), fingerprint(self.chain))
+        self.assertEqual([record["event"] for record in wrap.records()],
+                         ["listening", "ready", "reload"])
+        self.assertEqual(wrap.stop(), 0)
+
+    def opened_for_reading(self):
+        try:
+            return os.open(self.chain, os.O_WRONLY | os.O_NONBLOCK)
+        except OSError as error:
+            if error.errno != errno.ENXIO:  # nobody reads it yet
+                raise
+            return None
+
+    def test_it_is_ignored_while_connections_are_drained(self):
+        wrap = self.server()
+        client = self.client(wrap, old)
+        self.exchange(client)
+        wrap.send_signal(signal.SIGTERM)
+        wrap.wait_for_event("draining")
+        wrap.send_signal(signal.SIGHUP)
+        self.exchange(client, os.urandom(1 << 20))
+        client.unwrap()
+        self.assertEqual(wrap.wait(), 0)
+        self.assertEqual(wrap.records("reload"), [])
+
+
+if __name__ == "__main__":
+    report.main("cli/reload")

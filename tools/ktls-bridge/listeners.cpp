@@ -1,0 +1,52 @@
+// How an address becomes a socket for each thread.
+
+#include "tools/ktls-bridge/listeners.h"
+
+#include <cerrno>
+#include <cstddef>
+
+#include <fcntl.h>
+#include <unistd.h>
+
+namespace tools {
+
+using ktls::Error;
+using ktls::Result;
+using ktls::UniqueFd;
+
+void SocketFiles::remove() {
+  for (const std::string& path : std::exchange(paths_, {})) ::unlink(path.c_str());
+}
+
+Result<std::vector<std::vector<UniqueFd>>> make_listeners(const std::vector<Address>& addresses,
+                                                          unsigned threads,
+                                                          SocketFiles& socket_files) {
+  std::vector<std::vector<UniqueFd>> per_thread(threads);
+  for (const Address& address : addresses) {
+    KTLS_TRY(std::vector<SocketAddress> found, resolve(address, true));
+    for (SocketAddress& each : found) {
+      const bool is_shared = threads > 1 && each.family() != AF_UNIX;
+      if (is_shared) {
+        // SO_REUSEPORT would join a port that another program of this user listens on.
+        KTLS_TRY(const UniqueFd alone, listen_on(each, false));
+        KTLS_TRY(each, local_address(alone.get()));
+      }
+      KTLS_TRY(UniqueFd first, listen_on(each, is_shared));
+      if (each.family() == AF_UNIX) socket_files.add(address.path);
+      for (std::size_t i = 1; i < per_thread.size(); ++i) {
+        if (is_shared) {
+          KTLS_TRY(UniqueFd next, listen_on(each, true));
+          per_thread[i].push_back(std::move(next));
+        } else {
+          UniqueFd copy(::fcntl(first.get(), F_DUPFD_CLOEXEC, 0));
+          if (!copy) return ktls::fail(Error::system(errno, "fcntl(F_DUPFD_CLOEXEC)"));
+          per_thread[i].push_back(std::move(copy));
+        }
+      }
+      per_thread[0].push_back(std::move(first));
+    }
+  }
+  return per_thread;
+}
+
+}  // namespace tools

@@ -1,0 +1,185 @@
+// The life of a service: bind, announce, serve, drain.
+
+#include "tools/ktls-bridge/service.h"
+
+#include <algorithm>
+#include <cerrno>
+#include <csignal>
+#include <cstdint>
+#include <cstdlib>
+#include <cstring>
+#include <utility>
+
+#include <poll.h>
+#include <sys/eventfd.h>
+#include <sys/resource.h>
+#include <unistd.h>
+
+#include "ktls/core/reason.h"
+
+namespace tools {
+namespace {
+
+using ktls::Error;
+using ktls::ErrorCode;
+using ktls::UniqueFd;
+
+// A connection has two: two sockets, or a socket and a file. Pipes are wanted on top while data
+// moves, and done without where there are none left.
+constexpr std::size_t kDescriptorsPerConnection = 2;
+constexpr std::size_t kDescriptorsBesides = 64;
+// Each direction has a buffer that came and one that goes. With as many as that for each, nobody
+// can wait for a buffer while holding one.
+constexpr std::size_t kBuffersPerConnection = 4;
+
+void raise_descriptor_limit() {
+  rlimit limit{};
+  ::getrlimit(RLIMIT_NOFILE, &limit);
+  limit.rlim_cur = limit.rlim_max;
+  ::setrlimit(RLIMIT_NOFILE, &limit);
+}
+
+}  // namespace
+
+Service::Service(const ServiceOptions& options, const Log& log, Signals signals)
+    : options_(options),
+      log_(log),
+      signals_(std::move(signals)),
+      stopped_(::eventfd(0, EFD_CLOEXEC)) {
+  raise_descriptor_limit();
+}
+
+std::optional<Complaint> Service::open(const std::vector<Endpoint>& endpoints) {
+  if (!stopped_) return Complaint{kExitOsError, Error::system(errno, "eventfd").message()};
+  std::vector<std::vector<Listener>> per_thread(options_.threads);
+  for (const Endpoint& endpoint : endpoints) {
+    auto made = make_listeners(endpoint.addresses, options_.threads, socket_files_);
+    if (!made) {
+      const bool unknown = made.error().code == ErrorCode::kInvalidArgument;
+      return Complaint{unknown ? kExitNoHost : kExitOsError, made.error().message()};
+    }
+    for (const UniqueFd& each : made->front()) listening_.push_back(local_text(each.get()));
+    for (std::size_t i = 0; i < per_thread.size(); ++i) {
+      for (UniqueFd& socket : (*made)[i]) {
+        per_thread[i].push_back({.socket = std::move(socket), .serve = endpoint.serve});
+      }
+    }
+  }
+  for (auto& listeners : per_thread) {
+    if (auto failed = add_worker(std::move(listeners))) return failed;
+  }
+  return std::nullopt;
+}
+
+std::optional<Complaint> Service::add_worker(std::vector<Listener> listeners) {
+  const std::size_t share =
+      std::max<std::size_t>((options_.max_connections + workers_.size()) / options_.threads, 1);
+  auto loop = bridge::Loop::create(
+      options_.loop, {.buffers_max = share * kBuffersPerConnection, .pipes_max = share * 2});
+  if (!loop) {
+    const bool is_demanded = options_.loop == bridge::LoopKind::kIoUring;
+    return Complaint{is_demanded ? kExitUnavailable : kExitOsError,
+                     "--loop: " + loop.error().message()};
+  }
+  const WorkerLimits limits{.max_connections = share, .drain_timeout = options_.drain_timeout};
+  workers_.push_back(std::make_unique<Worker>(
+      log_, *std::move(loop), std::move(listeners), limits, [stopped = stopped_.get()] {
+        const std::uint64_t one = 1;
+        static_cast<void>(!::write(stopped, &one, sizeof one));
+      }));
+  return std::nullopt;
+}
+
+void Service::warn_of_descriptor_limit() const {
+  const std::size_t wanted =
+      options_.max_connections * kDescriptorsPerConnection + kDescriptorsBesides;
+  rlimit limit{};
+  ::getrlimit(RLIMIT_NOFILE, &limit);
+  if (limit.rlim_cur >= wanted) return;
+  log_.write(LogLevel::kWarning, "limits",
+             {{"open_files", std::uint64_t{limit.rlim_cur}},
+              {"wanted", std::uint64_t{wanted}},
+              {"hint", std::string("raise ulimit -n or lower --max-connections")}});
+}
+
+void Service::announce_addresses() const {
+  warn_of_descriptor_limit();
+  for (const std::string& address : listening_) {
+    log_.write(LogLevel::kInfo, "listening", {{"address", address}});
+  }
+}
+
+void Service::announce_ready(const ktls::Capability& capability) const {
+  const bridge::Loop& loop = workers_.front()->loop();
+  LogFields fields = {{"loop", std::string(bridge::name_of(loop.kind()))}};
+  if (!loop.why().empty()) fields.emplace_back("loop_reason", loop.why());
+  fields.emplace_back("threads", std::uint64_t{options_.threads});
+  const bool kernel = capability.attach_errno == 0;
+  fields.emplace_back("kernel_tls", kernel);
+  if (kernel) {
+    fields.emplace_back("kernel_rekey", capability.rekey);
+  } else {
+    const ktls::ReasonText& text = ktls::text_of(ktls::reason_of_attach(capability.attach_errno));
+    fields.emplace_back("reason", std::string(text.code));
+    fields.emplace_back("remedy", std::string(text.remedy));
+  }
+  log_.write(LogLevel::kInfo, "ready", fields);
+}
+
+std::optional<Complaint> Service::start() {
+  for (const auto& worker : workers_) {
+    if (auto started = worker->start(); !started) {
+      for (const auto& each : workers_) each->drain();
+      return Complaint{kExitOsError, started.error().message()};
+    }
+  }
+  return std::nullopt;
+}
+
+int Service::run(const std::function<void()>& reload) {
+  std::size_t running = workers_.size();
+  while (running != 0) {
+    pollfd waits[2] = {{signals_.fd(), POLLIN, 0}, {stopped_.get(), POLLIN, 0}};
+    if (::poll(waits, 2, -1) < 0) continue;  // EINTR: a signal that is not ours
+    if (waits[1].revents != 0) {
+      std::uint64_t count = 0;
+      if (::read(stopped_.get(), &count, sizeof count) == sizeof count) running -= count;
+    }
+    if (const auto signal = signals_.take()) act_on(*signal, reload);
+  }
+  return join();
+}
+
+void Service::act_on(int signal, const std::function<void()>& reload) {
+  if (signal == SIGHUP) {
+    if (!is_draining_) reload();  // who would see what is new? nobody is accepted any more
+    return;
+  }
+  const std::string name = std::string("SIG") + ::sigabbrev_np(signal);
+  if (std::exchange(is_draining_, true)) {
+    log_.write(LogLevel::kWarning, "exit", {{"signal", name}});
+    std::_Exit(128 + signal);
+  }
+  log_.write(LogLevel::kInfo, "draining", {{"signal", name}});
+  drain();
+}
+
+void Service::drain() {
+  // Before the listeners are closed: from then on the path is free for a successor.
+  socket_files_.remove();
+  for (const auto& worker : workers_) worker->drain();
+}
+
+int Service::join() {
+  std::uint64_t cut_off = 0;
+  bool failed = false;
+  for (const auto& worker : workers_) {
+    worker->join();
+    cut_off += worker->cut_off();
+    failed = failed || worker->failed();
+  }
+  log_.write(LogLevel::kInfo, "stopped", {{"cut_off", cut_off}});
+  return failed ? kExitOsError : kExitOk;
+}
+
+}  // namespace tools

@@ -1,0 +1,67 @@
+// Service: what every subcommand that listens has in common: sockets, workers, signals, and the
+// lines that say so.
+#pragma once
+
+#include <functional>
+#include <memory>
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "ktls/base/unique_fd.h"
+#include "ktls/core/capability.h"
+#include "tools/common/log.h"
+#include "tools/ktls-bridge/complaint.h"
+#include "tools/ktls-bridge/listeners.h"
+#include "tools/ktls-bridge/service_flags.h"
+#include "tools/ktls-bridge/signals.h"
+#include "tools/ktls-bridge/worker.h"
+
+namespace tools {
+
+// Addresses whose connections are served alike.
+struct Endpoint {
+  std::vector<Address> addresses;
+  Serve serve;
+};
+
+// Used on the main thread, its functions in the order in which they stand here. What `serve`
+// borrows must outlive it.
+class Service {
+ public:
+  // `options` and `log` are borrowed.
+  Service(const ServiceOptions& options, const Log& log, Signals signals);
+
+  // Binds all addresses and makes the workers; nothing is accepted yet.
+  [[nodiscard]] std::optional<Complaint> open(const std::vector<Endpoint>& endpoints);
+
+  // Lines `limits`, if there are too few descriptors, and `listening`.
+  void announce_addresses() const;
+  // Line `ready`.
+  void announce_ready(const ktls::Capability& capability) const;
+
+  [[nodiscard]] std::optional<Complaint> start();
+
+  // Until a signal ends it and every connection has ended; answers the exit code. SIGTERM and
+  // SIGINT drain, a second one exits at once; for SIGHUP, also for one that came before,
+  // `reload` is called.
+  [[nodiscard]] int run(const std::function<void()>& reload);
+
+ private:
+  [[nodiscard]] std::optional<Complaint> add_worker(std::vector<Listener> listeners);
+  void warn_of_descriptor_limit() const;
+  void act_on(int signal, const std::function<void()>& reload);
+  void drain();
+  [[nodiscard]] int join();
+
+  const ServiceOptions& options_;
+  const Log& log_;
+  Signals signals_;
+  ktls::UniqueFd stopped_;  // eventfd: workers that have ended since it was read
+  SocketFiles socket_files_;
+  std::vector<std::string> listening_;  // each address once, with the port that it got
+  bool is_draining_ = false;
+  std::vector<std::unique_ptr<Worker>> workers_;
+};
+
+}  // namespace tools

@@ -1,0 +1,44 @@
+// ServiceOptions: the flags of whatever listens: addresses, threads, limits and the log.
+#pragma once
+
+#include <chrono>
+#include <cstddef>
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "tools/common/address.h"
+#include "tools/common/log.h"
+#include "userspace/io/loop.h"
+
+namespace CLI {
+class App;
+class Option;
+}  // namespace CLI
+
+namespace tools {
+
+struct ServiceOptions {
+  std::optional<bridge::LoopKind> loop;  // none: io_uring if it is not refused
+  unsigned threads = 1;
+  std::size_t max_connections = 0;  // of all threads together
+  std::chrono::milliseconds drain_timeout{};
+  LogFormat log_format = LogFormat::kText;
+  LogLevel log_level = LogLevel::kInfo;
+};
+
+// A flag that may be repeated, each time with an address to listen on.
+CLI::Option* add_listen_flag(CLI::App& app, const std::string& name, const std::string& text,
+                             std::vector<Address>& addresses);
+
+// Each adds one or a few flags to `app`, in the order in which --help shows them; `options` is
+// borrowed until the command line is parsed. Values that do not parse raise CLI::ValidationError.
+void add_loop_flags(CLI::App& app, ServiceOptions& options);       // --loop --threads
+void add_max_connections(CLI::App& app, ServiceOptions& options);  // --max-connections
+void add_drain_timeout(CLI::App& app, ServiceOptions& options);    // --drain-timeout
+void add_log_flags(CLI::App& app, ServiceOptions& options);        // --log-format --quiet --verbose
+
+// For the value of any flag: CLI::ValidationError says what is wrong with it.
+[[nodiscard]] Address checked_address(const std::string& text);
+
+}  // namespace tools

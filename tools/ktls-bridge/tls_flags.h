@@ -1,0 +1,42 @@
+// TlsOptions: the flags of whatever speaks TLS: credentials, protocol, data path and keys.
+#pragma once
+
+#include <chrono>
+#include <string>
+#include <vector>
+
+#include "ktls/base/result.h"
+#include "userspace/bridge/key_budget.h"
+#include "userspace/bridge/plan.h"
+#include "userspace/suite/version.h"
+
+namespace CLI {
+class App;
+}
+
+namespace tools {
+
+struct TlsOptions {
+  std::string certificate_file;  // empty: a self-signed certificate is made
+  std::string key_file;          // empty: in certificate_file
+  std::vector<std::string> alpn;
+  tls::ProtocolVersion version_max = tls::ProtocolVersion::kTls13;
+  std::string keylog_file;
+
+  bridge::OffloadPolicy offload = bridge::OffloadPolicy::kAuto;
+  bridge::KeyPolicy keys;
+  std::chrono::milliseconds handshake_timeout{};
+};
+
+// Each adds one or a few flags to `app`, in the order in which --help shows them; `options` is
+// borrowed until the command line is parsed. Values that do not parse raise CLI::ValidationError.
+void add_credential_flags(CLI::App& app, TlsOptions& options);   // --cert --key
+void add_protocol_flags(CLI::App& app, TlsOptions& options);     // --alpn --max-version --keylog
+void add_offload_flag(CLI::App& app, TlsOptions& options);       // --offload
+void add_handshake_timeout(CLI::App& app, TlsOptions& options);  // --handshake-timeout
+void add_key_flags(CLI::App& app, TlsOptions& options);          // --key-records and the like
+
+// What one flag alone cannot tell. Error: kInvalidArgument naming the flags.
+[[nodiscard]] ktls::Result<void> validate(const TlsOptions& options);
+
+}  // namespace tools

@@ -1,0 +1,75 @@
+// TlsSetting: what the TLS connections of a subcommand share: certificates or trust, what the
+// kernel can do, and the key log.
+#pragma once
+
+#include <memory>
+#include <optional>
+#include <string>
+
+#include "ktls/base/result.h"
+#include "ktls/core/capability.h"
+#include "tools/common/keylog_file.h"
+#include "tools/common/log.h"
+#include "tools/ktls-bridge/complaint.h"
+#include "tools/ktls-bridge/context_slot.h"
+#include "tools/ktls-bridge/tls_flags.h"
+#include "userspace/handshake/openssl/context.h"
+#include "userspace/suite/version.h"
+
+namespace tools {
+
+// What the client role has besides TlsOptions.
+//   ca_file      empty: the system's trust store
+//   server_name  what the peer's certificate must be for
+struct ClientRole {
+  std::string ca_file;
+  bool verify = true;
+  std::string server_name;
+};
+
+// Made and reloaded by the main thread, read by any.
+class TlsSetting {
+ public:
+  // The server role without `client`. `options` and `log` are borrowed.
+  TlsSetting(const TlsOptions& options, std::optional<ClientRole> client, const Log& log);
+
+  // Opens the key log, reads certificates, and tries what the kernel can do.
+  [[nodiscard]] std::optional<Complaint> prepare();
+
+  // Lines `certificate`: what is wrong with the certificates, but not so that nobody takes them.
+  void announce_warnings() const;
+  // Line `self_signed`, where there is such a certificate.
+  void announce_self_signed() const;
+
+  // Reads the files again. Connections that begin from now on see what is in them; where that
+  // cannot be used, what was there before stays in use. Line `reload` either way.
+  void reload();
+
+  [[nodiscard]] const TlsOptions& options() const { return options_; }
+  [[nodiscard]] const Log& log() const { return log_; }
+  [[nodiscard]] tls::Role role() const { return client_ ? tls::Role::kClient : tls::Role::kServer; }
+  [[nodiscard]] std::string server_name() const {
+    return client_ ? client_->server_name : std::string();
+  }
+  [[nodiscard]] const ktls::Capability& capability() const { return capability_; }
+  // For one connection, at its beginning.
+  [[nodiscard]] std::shared_ptr<tls::Context> context() const { return contexts_.current(); }
+
+ private:
+  [[nodiscard]] std::optional<Complaint> open_keylog();
+  [[nodiscard]] std::optional<Complaint> check_kernel();
+  // Of the files as they are now. contexts_ has the one that it is to succeed; at the start, none.
+  [[nodiscard]] ktls::Result<std::shared_ptr<tls::Context>> make_context() const;
+  [[nodiscard]] bool is_self_signed() const {
+    return !client_ && options_.certificate_file.empty();
+  }
+
+  const TlsOptions& options_;
+  std::optional<ClientRole> client_;
+  const Log& log_;
+  std::unique_ptr<KeylogFile> keylog_;
+  ktls::Capability capability_;
+  ContextSlot contexts_;
+};
+
+}  // namespace tools
