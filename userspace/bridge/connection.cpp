@@ -2,6 +2,7 @@
 
 #include "userspace/bridge/connection.h"
 
+#include <algorithm>
 #include <array>
 #include <chrono>
 #include <optional>
@@ -181,6 +182,12 @@ void Connection::send_in_kernel(ktls::Syscalls& syscalls, std::size_t record_siz
                                            budget_from(sequence));
 }
 
+Result<void> Connection::count_control_record() {
+  if (++control_records_in_a_row_ <= kControlRecordsMax) return {};
+  return tls::refuse(ErrorCode::kLimitReached, AlertDescription::kUnexpectedMessage,
+                     "too many control records in a row");
+}
+
 Result<Connection::Control> Connection::act_on_alert(const ControlRecord& record) {
   if (record.content.size() != kAlertSize) {
     return tls::refuse(ErrorCode::kDecodeError, AlertDescription::kDecodeError,
@@ -228,6 +235,12 @@ Task<Result<void>> Connection::act_on_handshake(Scope& scope, const ControlRecor
   const std::uint64_t updates_before = key_updates_received_;
   auto events = post_handshake_->receive(record.content);
   if (!events) co_return ktls::fail(std::move(events).error());
+  const bool updates_key = std::ranges::any_of(*events, [](const tls::PostHandshakeEvent& event) {
+    return std::holds_alternative<tls::KeyUpdateReceived>(event);
+  });
+  if (!updates_key) {  // KeyUpdates have a limit of their own
+    if (auto counted = count_control_record(); !counted) co_return counted;
+  }
   for (const tls::PostHandshakeEvent& event : *events) {
     if (const auto* update = std::get_if<tls::KeyUpdateReceived>(&event)) {
       auto done = co_await act_on_key_update(scope, update->update_requested);
@@ -268,17 +281,18 @@ Task<Result<void>> Connection::watch_receive_key(Scope& scope) {
 }
 
 Task<Result<Connection::Control>> Connection::act_on(Scope& scope, const ControlRecord& record) {
-  // KeyUpdates have a limit of their own.
-  const std::uint64_t updates_before = key_updates_received_;
-  if (++control_records_in_a_row_ > kControlRecordsMax) {
-    co_return tls::refuse(ErrorCode::kLimitReached, AlertDescription::kUnexpectedMessage,
-                          "too many control records in a row");
-  }
   if (record.type != ContentType::kHandshake && post_handshake_->inside_message()) {
     co_return tls::refuse(ErrorCode::kUnexpectedMessage, AlertDescription::kUnexpectedMessage,
                           "a record of another type within a handshake message");
   }
-  if (record.type == ContentType::kAlert) co_return act_on_alert(record);
+  if (record.type == ContentType::kAlert) {
+    auto control = act_on_alert(record);
+    if (!control) co_return control;
+    if (auto counted = count_control_record(); !counted) {
+      co_return ktls::fail(std::move(counted).error());
+    }
+    co_return control;
+  }
   if (record.type != ContentType::kHandshake) {
     co_return ktls::fail(Error::alerting(
         ErrorCode::kUnexpectedMessage, tls::code_of(AlertDescription::kUnexpectedMessage),
@@ -287,7 +301,6 @@ Task<Result<Connection::Control>> Connection::act_on(Scope& scope, const Control
   if (auto done = co_await act_on_handshake(scope, record); !done) {
     co_return ktls::fail(std::move(done).error());
   }
-  if (key_updates_received_ != updates_before) --control_records_in_a_row_;
   co_return Control::kContinue;
 }
 
