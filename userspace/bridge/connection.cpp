@@ -55,6 +55,13 @@ bool limit_records(ktls::TlsSocket& socket, std::size_t record_size) {
          socket.set_payload_max(static_cast<std::uint16_t>(record_size));
 }
 
+using KeyUpdates = KernelReceiver::KeyUpdates;
+
+KeyUpdates key_updates_in_kernel(const Plan& plan, const KeyChain& read_keys) {
+  if (!plan.rekeys) return KeyUpdates::kNothing;
+  return read_keys.has_next() ? KeyUpdates::kRekeys : KeyUpdates::kWaits;
+}
+
 tl::unexpected<Error> rekey_impossible(std::string_view what) {
   return tls::refuse(ErrorCode::kRekeyImpossible, AlertDescription::kInternalError, what);
 }
@@ -146,13 +153,9 @@ Result<void> Connection::receive_in_userspace(ConnectionState state) {
 }
 
 void Connection::receive_in_kernel(ktls::Syscalls& syscalls) {
-  const bool rekeys = plan_.rekeys && read_keys_.has_next();
-  using KeyUpdates = KernelReceiver::KeyUpdates;
-  const KeyUpdates key_updates = rekeys         ? KeyUpdates::kRekeys
-                                 : plan_.rekeys ? KeyUpdates::kWaits
-                                                : KeyUpdates::kNothing;
+  const KeyUpdates key_updates = key_updates_in_kernel(plan_, read_keys_);
   // A secret that nobody can use is not kept.
-  if (!rekeys) read_keys_ = KeyChain(*facts_.suite, {});
+  if (key_updates != KeyUpdates::kRekeys) read_keys_ = KeyChain(*facts_.suite, {});
   layer_.close_read();
   receiver_ = std::make_unique<KernelReceiver>(*loop_, fd_, syscalls,
                                                *facts_.suite->bulk_cipher->kernel, key_updates);
