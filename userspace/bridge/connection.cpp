@@ -180,6 +180,7 @@ void Connection::send_in_kernel(ktls::Syscalls& syscalls, std::size_t record_siz
   layer_.close_write();
   const KernelSendState state{.cipher = *facts_.suite->bulk_cipher->kernel,
                               .rekeys = plan_.rekeys,
+                              .zerocopy = plan_.zerocopy_transmit,
                               .record_size = record_size};
   sender_ = std::make_unique<KernelSender>(*loop_, fd_, syscalls, state, std::move(keys),
                                            budget_from(sequence));

@@ -24,11 +24,14 @@ struct DirectionPlan {
   [[nodiscard]] bool in_kernel() const { return placement != ktls::Placement::kUserspace; }
 };
 
-// `rekeys`: this kernel changes the keys of a direction that it has.
+// What this kernel does with a direction that it has:
+//   rekeys             changes its keys
+//   zerocopy_transmit  hands pages of a file to a network card as they are, if told to
 struct Plan {
   DirectionPlan receive;
   DirectionPlan transmit;
   bool rekeys = false;
+  bool zerocopy_transmit = false;
 
   // kRequireKernel fails closed: every other policy takes what there is.
   [[nodiscard]] bool satisfies(OffloadPolicy policy) const {
