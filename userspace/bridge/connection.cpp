@@ -55,8 +55,6 @@ bool limit_records(ktls::TlsSocket& socket, std::size_t record_size) {
          socket.set_payload_max(static_cast<std::uint16_t>(record_size));
 }
 
-using KeyUpdates = KernelReceiver::KeyUpdates;
-
 KeyUpdates key_updates_in_kernel(const Plan& plan, const KeyChain& read_keys) {
   if (!plan.rekeys) return KeyUpdates::kNothing;
   return read_keys.has_next() ? KeyUpdates::kRekeys : KeyUpdates::kWaits;
@@ -157,8 +155,12 @@ void Connection::receive_in_kernel(ktls::Syscalls& syscalls) {
   // A secret that nobody can use is not kept.
   if (key_updates != KeyUpdates::kRekeys) read_keys_ = KeyChain(*facts_.suite, {});
   layer_.close_read();
-  receiver_ = std::make_unique<KernelReceiver>(*loop_, fd_, syscalls,
-                                               *facts_.suite->bulk_cipher->kernel, key_updates);
+  const KernelReceiveState state{
+      .cipher = *facts_.suite->bulk_cipher->kernel,
+      .key_updates = key_updates,
+      .expect_no_padding =
+          plan_.expect_no_padding && facts_.version == tls::ProtocolVersion::kTls13};
+  receiver_ = std::make_unique<KernelReceiver>(*loop_, fd_, syscalls, state);
 }
 
 KeyBudget Connection::budget_from(std::uint64_t sequence) const {

@@ -23,6 +23,9 @@ using tls::ContentType;
 
 constexpr std::uint8_t kHandshakeType = 22;
 constexpr std::string_view kText = "text";
+constexpr KernelReceiveState kReceiveState{.cipher = ktls::Cipher::kAes128Gcm,
+                                           .key_updates = KeyUpdates::kRekeys,
+                                           .expect_no_padding = true};
 
 // What a call answers that does not fail, or whose failure means: try again.
 bool is_temporary(int sys_errno) {
@@ -137,8 +140,7 @@ TEST_P(Faults, OfAReceiveEndTheConnectionUnlessTheyPass) {
     install(kernel, Direction::kReceive);
     kernel.fake().queue_record(kernel.stand_in(), 23, bytes_of(kText));
     kernel.fake().fail(FakeCall::kReceive, 1, sys_errno);
-    KernelReceiver receives(loop(), pair.ours.get(), kernel, ktls::Cipher::kAes128Gcm,
-                            KernelReceiver::KeyUpdates::kRekeys);
+    KernelReceiver receives(loop(), pair.ours.get(), kernel, kReceiveState);
     run([&](Scope& scope) -> Task<void> {
       auto step = co_await receives.move_to(scope, plain.ours.get());
       EXPECT_EQ(step.has_value(), is_temporary(sys_errno));
@@ -160,8 +162,7 @@ TEST_P(Faults, OfTheNextReceiveKeyAreTold) {
     const SocketPair pair = tcp_pair();
     install(kernel, Direction::kReceive);
     kernel.fake().fail(FakeCall::kInstallReceive, 1, sys_errno);
-    KernelReceiver receives(loop(), pair.ours.get(), kernel, ktls::Cipher::kAes128Gcm,
-                            KernelReceiver::KeyUpdates::kRekeys);
+    KernelReceiver receives(loop(), pair.ours.get(), kernel, kReceiveState);
     KeyChain keys(suite(), secret());
     auto next = keys.next();
     ASSERT_TRUE(next);

@@ -207,6 +207,9 @@ TEST(Plan, PassesTheKernelsOptionsOn) {
   EXPECT_FALSE(planned(capability).zerocopy_transmit);
   capability.zerocopy_transmit = true;
   EXPECT_TRUE(planned(capability).zerocopy_transmit);
+  EXPECT_FALSE(planned(capability).expect_no_padding);
+  capability.expect_no_padding = true;
+  EXPECT_TRUE(planned(capability).expect_no_padding);
 }
 
 TEST(Plan, SatisfiesARequiredKernelOnlyWithBothDirections) {
