@@ -153,8 +153,13 @@ TEST_P(CopyingReceiver, ExpectsNoPaddingUntilThePeerPads) {
     const std::size_t padding = cell().is_tls13() ? 1 : 0;
     co_await send_padded(stage, peer, text, 4 * kReceivesPerLook, 0);
     EXPECT_EQ(option(stage), expected(true));
+    const long violations = statistic("TlsRxNoPadViolation");
     co_await send_padded(stage, peer, text, 3 * kReceivesPerLook, padding);
     EXPECT_EQ(option(stage), expected(false));
+    // The kernel decrypted twice what came before the next look, and nothing after it.
+    const long twice = statistic("TlsRxNoPadViolation") - violations;
+    EXPECT_EQ(twice != 0, expected(true) == 1) << twice;
+    EXPECT_LE(twice, 2 * kReceivesPerLook);
     co_await send_padded(stage, peer, text, 8 * kReceivesPerLook, 0);
     EXPECT_EQ(option(stage), expected(true));
     co_await send_padded(stage, peer, text, 3 * kReceivesPerLook, 7000 * padding);
