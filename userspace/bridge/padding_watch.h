@@ -28,8 +28,7 @@ struct ReceivedTotals {
 
 class PaddingWatch {
  public:
-  // One of so many records may cost twice: copying what was decrypted elsewhere costs about an
-  // eighth of decrypting it.
+  // One of so many records may cost twice: at most an eighth of the decrypting is in vain then.
   static constexpr std::uint64_t kRecordsPerCostly = 8;
   // Looks without fault in a row before padding is expected no more, after the first time; twice as
   // many after each further one, up to the last number: a peer that goes to and fro gains nothing.
