@@ -2,6 +2,7 @@
 
 #include "userspace/bridge/connection.h"
 
+#include <algorithm>
 #include <array>
 #include <chrono>
 #include <optional>
@@ -52,6 +53,11 @@ Result<std::optional<ConnectionState>> install(ktls::TlsSocket& socket, Directio
 bool limit_records(ktls::TlsSocket& socket, std::size_t record_size) {
   return record_size >= tls::kPlaintextSizeMax ||
          socket.set_payload_max(static_cast<std::uint16_t>(record_size));
+}
+
+KeyUpdates key_updates_in_kernel(const Plan& plan, const KeyChain& read_keys) {
+  if (!plan.rekeys) return KeyUpdates::kNothing;
+  return read_keys.has_next() ? KeyUpdates::kRekeys : KeyUpdates::kWaits;
 }
 
 tl::unexpected<Error> rekey_impossible(std::string_view what) {
@@ -145,16 +151,16 @@ Result<void> Connection::receive_in_userspace(ConnectionState state) {
 }
 
 void Connection::receive_in_kernel(ktls::Syscalls& syscalls) {
-  const bool rekeys = plan_.rekeys && read_keys_.has_next();
-  using KeyUpdates = KernelReceiver::KeyUpdates;
-  const KeyUpdates key_updates = rekeys         ? KeyUpdates::kRekeys
-                                 : plan_.rekeys ? KeyUpdates::kWaits
-                                                : KeyUpdates::kNothing;
+  const KeyUpdates key_updates = key_updates_in_kernel(plan_, read_keys_);
   // A secret that nobody can use is not kept.
-  if (!rekeys) read_keys_ = KeyChain(*facts_.suite, {});
+  if (key_updates != KeyUpdates::kRekeys) read_keys_ = KeyChain(*facts_.suite, {});
   layer_.close_read();
-  receiver_ = std::make_unique<KernelReceiver>(*loop_, fd_, syscalls,
-                                               *facts_.suite->bulk_cipher->kernel, key_updates);
+  const KernelReceiveState state{
+      .cipher = *facts_.suite->bulk_cipher->kernel,
+      .key_updates = key_updates,
+      .expect_no_padding =
+          plan_.expect_no_padding && facts_.version == tls::ProtocolVersion::kTls13};
+  receiver_ = std::make_unique<KernelReceiver>(*loop_, fd_, syscalls, state);
 }
 
 KeyBudget Connection::budget_from(std::uint64_t sequence) const {
@@ -176,9 +182,16 @@ void Connection::send_in_kernel(ktls::Syscalls& syscalls, std::size_t record_siz
   layer_.close_write();
   const KernelSendState state{.cipher = *facts_.suite->bulk_cipher->kernel,
                               .rekeys = plan_.rekeys,
+                              .zerocopy = plan_.zerocopy_transmit,
                               .record_size = record_size};
   sender_ = std::make_unique<KernelSender>(*loop_, fd_, syscalls, state, std::move(keys),
                                            budget_from(sequence));
+}
+
+Result<void> Connection::count_control_record() {
+  if (++control_records_in_a_row_ <= kControlRecordsMax) return {};
+  return tls::refuse(ErrorCode::kLimitReached, AlertDescription::kUnexpectedMessage,
+                     "too many control records in a row");
 }
 
 Result<Connection::Control> Connection::act_on_alert(const ControlRecord& record) {
@@ -247,6 +260,12 @@ Task<Result<void>> Connection::act_on_handshake(Scope& scope, const ControlRecor
   const std::uint64_t updates_before = key_updates_received_;
   auto events = post_handshake_->receive(record.content);
   if (!events) co_return ktls::fail(std::move(events).error());
+  const bool updates_key = std::ranges::any_of(*events, [](const tls::PostHandshakeEvent& event) {
+    return std::holds_alternative<tls::KeyUpdateReceived>(event);
+  });
+  if (!updates_key) {  // KeyUpdates have a limit of their own
+    if (auto counted = count_control_record(); !counted) co_return counted;
+  }
   for (const tls::PostHandshakeEvent& event : *events) {
     if (const auto* update = std::get_if<tls::KeyUpdateReceived>(&event)) {
       auto done = co_await act_on_key_update(scope, update->update_requested);
@@ -287,17 +306,18 @@ Task<Result<void>> Connection::watch_receive_key(Scope& scope) {
 }
 
 Task<Result<Connection::Control>> Connection::act_on(Scope& scope, const ControlRecord& record) {
-  // KeyUpdates have a limit of their own.
-  const std::uint64_t updates_before = key_updates_received_;
-  if (++control_records_in_a_row_ > kControlRecordsMax) {
-    co_return tls::refuse(ErrorCode::kLimitReached, AlertDescription::kUnexpectedMessage,
-                          "too many control records in a row");
-  }
   if (record.type != ContentType::kHandshake && post_handshake_->inside_message()) {
     co_return tls::refuse(ErrorCode::kUnexpectedMessage, AlertDescription::kUnexpectedMessage,
                           "a record of another type within a handshake message");
   }
-  if (record.type == ContentType::kAlert) co_return act_on_alert(record);
+  if (record.type == ContentType::kAlert) {
+    auto control = act_on_alert(record);
+    if (!control) co_return control;
+    if (auto counted = count_control_record(); !counted) {
+      co_return ktls::fail(std::move(counted).error());
+    }
+    co_return control;
+  }
   if (record.type != ContentType::kHandshake) {
     co_return ktls::fail(Error::alerting(
         ErrorCode::kUnexpectedMessage, tls::code_of(AlertDescription::kUnexpectedMessage),
@@ -306,7 +326,6 @@ Task<Result<Connection::Control>> Connection::act_on(Scope& scope, const Control
   if (auto done = co_await act_on_handshake(scope, record); !done) {
     co_return ktls::fail(std::move(done).error());
   }
-  if (key_updates_received_ != updates_before) --control_records_in_a_row_;
   co_return Control::kContinue;
 }
 

@@ -102,6 +102,8 @@ class Connection {
                       KeyChain keys);
   [[nodiscard]] KeyBudget budget_from(std::uint64_t sequence) const;
 
+  // One more that was understood, before anything is done about it. Error: kLimitReached.
+  [[nodiscard]] ktls::Result<void> count_control_record();
   [[nodiscard]] ktls::Result<Control> act_on_alert(const ControlRecord& record);
   [[nodiscard]] Task<ktls::Result<void>> act_on_handshake(Scope& scope,
                                                           const ControlRecord& record);

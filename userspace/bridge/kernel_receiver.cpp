@@ -2,7 +2,9 @@
 
 #include "userspace/bridge/kernel_receiver.h"
 
+#include <algorithm>
 #include <cerrno>
+#include <span>
 #include <utility>
 #include <variant>
 #include <vector>
@@ -23,6 +25,12 @@ using tls::ContentType;
 
 constexpr auto kApplicationData = static_cast<std::uint8_t>(ContentType::kApplicationData);
 constexpr std::uint8_t kKeyUpdateType = 24;  // RFC 8446 section 4, HandshakeType
+
+// Four records of full size: one that straddled two calls the kernel would not decrypt in place.
+// And no record is larger than what it is given.
+static_assert(kBufferSize % tls::kPlaintextSizeMax == 0);
+// What decrypting one record may write: RFC 8446 section 5.2, TLSCiphertext.length.
+constexpr std::size_t kRecordSizeMax = tls::kPlaintextSizeMax + 256;
 
 // Moves all `size` bytes that the pipe holds; waits only where the other end takes no more.
 Task<Result<void>> empty_pipe(Loop& loop, Scope& scope, const Pipe& pipe, int out_fd,
@@ -70,9 +78,12 @@ Error receive_error(Error error) {
 
 }  // namespace
 
-KernelReceiver::KernelReceiver(Loop& loop, int fd, ktls::Syscalls& syscalls, ktls::Cipher cipher,
-                               KeyUpdates key_updates)
-    : loop_(&loop), socket_(fd, syscalls), cipher_(cipher), key_updates_(key_updates) {
+KernelReceiver::KernelReceiver(Loop& loop, int fd, ktls::Syscalls& syscalls,
+                               const KernelReceiveState& state)
+    : loop_(&loop),
+      socket_(fd, syscalls),
+      state_(state),
+      no_padding_(socket_, state.cipher, state.expect_no_padding) {
   make_nonblocking(fd);
 }
 
@@ -80,7 +91,12 @@ Task<Result<ReceivedStep>> KernelReceiver::receive_now(Scope& scope, int splice_
   auto leased = co_await loop_->lease(scope);
   if (!leased) co_return ktls::fail(std::move(leased).error());
   Buffer buffer = *std::move(leased);
-  auto received = socket_.receive(buffer.tail());
+  const std::span<std::uint8_t> room = buffer.tail().first(kBufferSize);
+  auto received = socket_.receive(room);
+  // The kernel decrypts in place: behind what it answers lie padding, or a record that did not open
+  // or is told by the next call. Nobody reads that, and it is wiped with the rest.
+  buffer.mark_written(
+      0, received ? std::min(room.size(), received->size + kRecordSizeMax) : room.size());
   // An error of the socket (a header that is none, a reset) is gone when it has been told.
   const bool is_told = splice_errno != 0 &&
                        (received ? received->end_of_stream : received.error().sys_errno == EAGAIN);
@@ -93,6 +109,7 @@ Task<Result<ReceivedStep>> KernelReceiver::receive_now(Scope& scope, int splice_
     co_return ktls::fail(receive_error(std::move(received).error()));
   }
   if (received->end_of_stream) co_return ReceivedStep(EndOfStream{});
+  no_padding_.received(*received, room.size());
   buffer.commit(received->size);
   if (received->type != kApplicationData) {
     const std::span<const std::uint8_t> content = buffer.bytes();
@@ -118,6 +135,9 @@ Task<Result<ReceivedStep>> KernelReceiver::receive_step(Scope& scope) {
     if (!step) co_return step;
     const auto* plaintext = std::get_if<Buffer>(&*step);
     was_empty_ = plaintext != nullptr && plaintext->empty();
+    // Requests of a few hundred bytes are not worth the system calls.
+    const bool is_bulk = plaintext != nullptr && plaintext->size() >= tls::kPlaintextSizeMax;
+    if (is_bulk) no_padding_.begin();
     if (!was_empty_) co_return step;
     if (!has_waited) continue;
     // Until 6.2 part of a record makes the socket readable: do not spin on it.
@@ -178,6 +198,7 @@ Task<Result<ReceiveStep>> KernelReceiver::move_step(Scope& scope, int plain_fd) 
         auto out =
             co_await empty_pipe(*loop_, scope, *pipe, plain_fd, static_cast<std::size_t>(moved));
         if (!out) co_return ktls::fail(std::move(out).error());
+        no_padding_.spliced(static_cast<std::size_t>(moved));
         co_return ReceiveStep(Moved{static_cast<std::size_t>(moved)});
       }
       pipe->reset();
@@ -192,6 +213,7 @@ Task<Result<ReceiveStep>> KernelReceiver::move_step(Scope& scope, int plain_fd) 
       if (moved < 0) splice_errno = static_cast<int>(-moved);
     } else {
       has_copied_ = true;
+      no_padding_.begin();
     }
     auto step = co_await copy_to(scope, plain_fd, splice_errno);
     if (!step) co_return step;
@@ -205,6 +227,7 @@ Task<Result<ReceiveStep>> KernelReceiver::move_step(Scope& scope, int plain_fd) 
 Result<void> KernelReceiver::change_state(tls::ConnectionState state) {
   if (!can_change_state())
     return ktls::fail(Error::of(ErrorCode::kUnsupported, "receiving is in the kernel"));
+  no_padding_.change_key(state.sequence());
   return install_next(socket_, ktls::Direction::kReceive, std::move(state));
 }
 
@@ -216,7 +239,7 @@ bool KernelReceiver::awaits_state(const ControlRecord& record) const {
 }
 
 Result<std::uint64_t> KernelReceiver::sequence() {
-  return socket_.sequence(ktls::Direction::kReceive, cipher_);
+  return socket_.sequence(ktls::Direction::kReceive, state_.cipher);
 }
 
 }  // namespace bridge

@@ -7,32 +7,43 @@
 #include <optional>
 
 #include "ktls/core/socket.h"
+#include "userspace/bridge/no_padding_option.h"
 #include "userspace/bridge/transport.h"
 #include "userspace/io/loop.h"
 
 namespace bridge {
 
+// What the kernel does with a KeyUpdate, or what looks like one.
+//   kNothing  hands it out like any record: before Linux 6.14
+//   kWaits    reads no more, and takes no other key either: later ones in TLS 1.2
+//   kRekeys   reads no more until it has another key: later ones in TLS 1.3
+enum class KeyUpdates : std::uint8_t { kNothing, kWaits, kRekeys };
+
+// What a KernelReceiver has to know of the direction that the kernel was given.
+//   cipher             as installed
+//   expect_no_padding  TLS 1.3 in a kernel where TLS_RX_EXPECT_NO_PAD is safe
+struct KernelReceiveState {
+  ktls::Cipher cipher;
+  KeyUpdates key_updates = KeyUpdates::kNothing;
+  bool expect_no_padding = false;
+};
+
 // Borrows the loop and the descriptor, on which TLS_RX is installed. Makes it non-blocking.
 class KernelReceiver final : public Receiver {
  public:
-  // What the kernel does with a KeyUpdate, or what looks like one.
-  //   kNothing  hands it out like any record: before Linux 6.14
-  //   kWaits    reads no more, and takes no other key either: later ones in TLS 1.2
-  //   kRekeys   reads no more until it has another key: later ones in TLS 1.3
-  enum class KeyUpdates : std::uint8_t { kNothing, kWaits, kRekeys };
-
-  KernelReceiver(Loop& loop, int fd, ktls::Syscalls& syscalls, ktls::Cipher cipher,
-                 KeyUpdates key_updates);
+  KernelReceiver(Loop& loop, int fd, ktls::Syscalls& syscalls, const KernelReceiveState& state);
 
   [[nodiscard]] Task<ktls::Result<ReceiveStep>> move_to(Scope& scope, int plain_fd) override;
   [[nodiscard]] Task<ktls::Result<ReceivedStep>> receive(Scope& scope) override;
   [[nodiscard]] ktls::Result<void> change_state(tls::ConnectionState state) override;
   [[nodiscard]] bool can_change_state() const override {
-    return key_updates_ == KeyUpdates::kRekeys;
+    return state_.key_updates == KeyUpdates::kRekeys;
   }
   [[nodiscard]] bool awaits_state(const ControlRecord& record) const override;
   [[nodiscard]] ktls::Result<std::uint64_t> sequence() override;
-  [[nodiscard]] bool may_stall() const override { return key_updates_ != KeyUpdates::kNothing; }
+  [[nodiscard]] bool may_stall() const override {
+    return state_.key_updates != KeyUpdates::kNothing;
+  }
   [[nodiscard]] bool is_stalled() override { return may_stall() && socket_.awaits_key(); }
   [[nodiscard]] ktls::Reason remark() const override {
     return has_copied_ ? ktls::Reason::kPipeLimit : ktls::Reason::kNone;
@@ -52,8 +63,8 @@ class KernelReceiver final : public Receiver {
 
   Loop* loop_;
   ktls::TlsSocket socket_;
-  ktls::Cipher cipher_;
-  KeyUpdates key_updates_;
+  KernelReceiveState state_;
+  NoPaddingOption no_padding_;
   std::optional<ktls::Error> error_;  // the kernel tells it once: the first is final
   bool was_empty_ = true;  // the last attempt found nothing more: wait before the next one
   bool has_copied_ = false;

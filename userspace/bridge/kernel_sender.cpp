@@ -91,6 +91,21 @@ Result<void> KernelSender::change_state(tls::ConnectionState state) {
   return install_next(socket_, ktls::Direction::kTransmit, std::move(state));
 }
 
+// --- zero copy -----------------------------------------------------------------------------------
+
+Result<void> KernelSender::prepare_for(Content content) {
+  if (content == option_ || (content == Content::kFixed && !state_.zerocopy)) return {};
+  const bool on = content == Content::kFixed;
+  auto set = socket_.set_zerocopy_transmit(on);
+  if (set) {
+    option_ = content;
+    return {};
+  }
+  if (!on) return set;
+  state_.zerocopy = false;  // the pages are copied then: no harm, and no reason to ask again
+  return {};
+}
+
 // --- splicing ------------------------------------------------------------------------------------
 
 Task<Result<void>> KernelSender::empty_pipe(Scope& scope, int pipe_end, std::size_t size,
@@ -98,6 +113,7 @@ Task<Result<void>> KernelSender::empty_pipe(Scope& scope, int pipe_end, std::siz
   while (size != 0) {
     const std::uint64_t records = records_of_splice(size, slots);
     if (auto room = co_await make_room(scope, records); !room) co_return room;
+    if (auto ready = prepare_for(Content::kMayChange); !ready) co_return ready;
     budget().spend(records);
     ssize_t moved = splice_now(pipe_end, fd(), size);
     if (moved == -EAGAIN) {
@@ -192,6 +208,7 @@ Task<Result<SendStep>> KernelSender::copy_from(Scope& scope, int plain_fd) {
 
 Task<Result<std::size_t>> KernelSender::send_piece(Scope& scope, const FileRange& range) {
   if (auto room = co_await make_room(scope, 1); !room) co_return ktls::fail(room.error());
+  if (auto ready = prepare_for(range.content); !ready) co_return ktls::fail(ready.error());
   // Whole pages fill a record before they are too many pieces, so its size is what counts.
   const std::uint64_t room = budget().left();
   // What stands in the open record is counted in, so that no piece ends with the rest of a record.
@@ -241,6 +258,7 @@ Task<Result<void>> KernelSender::send_all(Scope& scope, ContentType type,
     std::size_t size = content.size();
     if (is_data) {
       if (auto room = co_await make_room(scope, 1); !room) co_return room;
+      if (auto ready = prepare_for(Content::kMayChange); !ready) co_return ready;
       const std::uint64_t room = budget().left();
       if (room < records_of(size)) size = static_cast<std::size_t>(room) * state_.record_size;
     }

@@ -17,10 +17,12 @@ namespace bridge {
 // What a KernelSender has to know of the direction that the kernel was given.
 //   cipher       as installed
 //   rekeys       the kernel takes another key
+//   zerocopy     the kernel takes TLS_TX_ZEROCOPY_RO
 //   record_size  content bytes of the largest record that the kernel makes there
 struct KernelSendState {
   ktls::Cipher cipher;
   bool rekeys = false;
+  bool zerocopy = false;
   std::size_t record_size = 0;
 };
 
@@ -49,6 +51,10 @@ class KernelSender final : public Sender {
   [[nodiscard]] std::uint64_t records_of_splice(std::size_t size, std::size_t slots) const;
   // Whether the budget may not last for what a pipe of the pool holds.
   [[nodiscard]] ktls::Result<bool> is_near_limit(std::size_t capacity);
+  // Before application data: has the kernel copy it, unless it cannot change. What a network card
+  // was given before stays with it, which is why only what is fixed for good may go there.
+  // Error: kSystem where the option cannot be turned off; nothing may be sent then.
+  [[nodiscard]] ktls::Result<void> prepare_for(Content content);
   // From the plain side through a pipe of so few buffers that what it holds is one record.
   [[nodiscard]] Task<ktls::Result<SendStep>> move_one_record(Scope& scope, int plain_fd);
   // Without a pipe: one buffer of plaintext, received and sent.
@@ -61,9 +67,10 @@ class KernelSender final : public Sender {
 
   ktls::TlsSocket socket_;
   KernelSendState state_;
-  bool has_open_record_ = false;  // the kernel may be collecting a record
-  std::size_t open_size_ = 0;     // what More::kYes left in it, of the last send
-  bool was_empty_ = true;         // the plain side had nothing more: wait before the next splice
+  Content option_ = Content::kMayChange;  // what TLS_TX_ZEROCOPY_RO on the socket is right for
+  bool has_open_record_ = false;          // the kernel may be collecting a record
+  std::size_t open_size_ = 0;             // what More::kYes left in it, of the last send
+  bool was_empty_ = true;  // the plain side had nothing more: wait before the next splice
   bool has_copied_ = false;
 };
 

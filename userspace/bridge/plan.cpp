@@ -40,7 +40,9 @@ Plan plan(const tls::Negotiated& negotiated, const ktls::Capability& capability,
           OffloadPolicy policy) {
   return {.receive = plan_direction(negotiated, capability, policy, Direction::kReceive),
           .transmit = plan_direction(negotiated, capability, policy, Direction::kTransmit),
-          .rekeys = capability.rekey};
+          .rekeys = capability.rekey,
+          .expect_no_padding = capability.expect_no_padding,
+          .zerocopy_transmit = capability.zerocopy_transmit};
 }
 
 }  // namespace bridge

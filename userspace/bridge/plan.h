@@ -24,11 +24,16 @@ struct DirectionPlan {
   [[nodiscard]] bool in_kernel() const { return placement != ktls::Placement::kUserspace; }
 };
 
-// `rekeys`: this kernel changes the keys of a direction that it has.
+// What this kernel does with a direction that it has:
+//   rekeys             changes its keys
+//   expect_no_padding  decrypts TLS 1.3 straight into a receiver's buffer, if told to
+//   zerocopy_transmit  hands pages of a file to a network card as they are, if told to
 struct Plan {
   DirectionPlan receive;
   DirectionPlan transmit;
   bool rekeys = false;
+  bool expect_no_padding = false;
+  bool zerocopy_transmit = false;
 
   // kRequireKernel fails closed: every other policy takes what there is.
   [[nodiscard]] bool satisfies(OffloadPolicy policy) const {

@@ -9,6 +9,7 @@
 #include "ktls/base/result.h"
 #include "ktls/core/reason.h"
 #include "ktls/core/socket.h"
+#include "userspace/bridge/fixed_content.h"
 #include "userspace/bridge/key_budget.h"
 #include "userspace/bridge/key_chain.h"
 #include "userspace/bridge/transport.h"
@@ -20,11 +21,14 @@
 
 namespace bridge {
 
-// Part of a regular file.
+// Part of a regular file. Whoever calls it kFixed without fixed_by() answers for it: what changes
+// while it is on its way may reach the peer as a record that does not open, or go out twice, as two
+// texts under one nonce.
 struct FileRange {
   int fd;
   std::uint64_t offset;
   std::uint64_t size;
+  Content content = Content::kMayChange;
 };
 
 // What the key changes of a direction came to.

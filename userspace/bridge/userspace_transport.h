@@ -42,6 +42,8 @@ class UserspaceReceiver final : public Receiver {
   std::optional<ControlRecord> pending_control_;
 };
 
+// Borrows as UserspaceReceiver does. Collects no record: every call ends its last one, also with
+// More::kYes.
 class UserspaceSender final : public Sender {
  public:
   // `record_size`: content bytes of the largest record that `layer` makes.

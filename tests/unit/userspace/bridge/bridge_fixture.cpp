@@ -121,7 +121,9 @@ Plan BridgeTest::intended(const tls::Negotiated& negotiated) const {
   }
   return {.receive = placed(cell().receives_in_kernel()),
           .transmit = placed(cell().sends_in_kernel()),
-          .rekeys = capability().rekey};
+          .rekeys = capability().rekey,
+          .expect_no_padding = capability().expect_no_padding,
+          .zerocopy_transmit = capability().zerocopy_transmit};
 }
 
 void BridgeTest::one_is_done() {

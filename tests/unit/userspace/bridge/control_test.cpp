@@ -376,6 +376,47 @@ TEST_P(ControlRecords, MayComeInARowUpToALimit) {
   EXPECT_EQ(bridge.report.received, kQuestion.size());
 }
 
+TEST_P(ControlRecords, AtTheirLimitLeaveRoomForKeyUpdates) {
+  if (!cell().is_tls13()) GTEST_SKIP() << "TLS 1.2 has no KeyUpdate";
+  if (cell().receives_in_kernel() && !capability().rekey) {
+    GTEST_SKIP() << "ends at the first KeyUpdate";
+  }
+  const Bytes warning = {1, tls::code_of(AlertDescription::kUserCanceled)};
+  const BridgeSide bridge = run_crafted([&](Stage& stage, CraftedEnd& peer) -> Task<void> {
+    co_await expect_question(stage, peer);
+    for (int i = 0; i < kInARow; ++i) {
+      const bool sent = co_await peer.send(ContentType::kAlert, warning);
+      EXPECT_TRUE(sent);
+    }
+    const bool updated = co_await peer.send(ContentType::kHandshake, kKeyUpdate);
+    EXPECT_TRUE(updated);
+    peer.change_write_key();
+    const bool sent = co_await peer.send(ContentType::kAlert, warning);
+    EXPECT_TRUE(sent);
+    static_cast<void>(co_await peer.read(1));
+    EXPECT_TRUE(peer.was_told(AlertDescription::kUnexpectedMessage));
+  });
+  EXPECT_EQ(bridge.report.ending, Ending::kAlert) << bridge.report.detail;
+  EXPECT_EQ(bridge.report.key_updates_received, 1U);
+}
+
+TEST_P(ControlRecords, ThatBringAMessageByteByByteAreCounted) {
+  if (!cell().is_tls13() || !cell().is_client()) GTEST_SKIP() << "no message is so long here";
+  const Bytes header = {4, 0, 1, 0};  // of a NewSessionTicket
+  const BridgeSide bridge = run_crafted([&](Stage& stage, CraftedEnd& peer) -> Task<void> {
+    co_await expect_question(stage, peer);
+    for (std::size_t i = 0; i < kInARow + 1; ++i) {
+      const bool sent =
+          co_await peer.send(ContentType::kHandshake, bytes(i < header.size() ? header[i] : 0));
+      EXPECT_TRUE(sent);
+    }
+    static_cast<void>(co_await peer.read(1));
+    EXPECT_TRUE(peer.was_told(AlertDescription::kUnexpectedMessage));
+  });
+  EXPECT_EQ(bridge.report.ending, Ending::kAlert) << bridge.report.detail;
+  EXPECT_NE(bridge.report.detail.find("in a row"), std::string::npos) << bridge.report.detail;
+}
+
 TEST_P(ControlRecords, WithAFatalAlertEndTheConnectionWithoutAnAnswer) {
   const BridgeSide bridge = run_crafted([&](Stage& stage, CraftedEnd& peer) -> Task<void> {
     const bool sent = co_await peer.send(ContentType::kAlert, bytes(2, 80));

@@ -29,10 +29,11 @@ Task<bool> CraftedEnd::shake_hands(const Cell& cell) {
 }
 
 // As one record, and under protection whatever its type is: what a layer would not do, too.
-Bytes CraftedEnd::seal(ContentType type, std::span<const std::uint8_t> content) {
+Bytes CraftedEnd::seal(ContentType type, std::span<const std::uint8_t> content,
+                       std::size_t padding) {
   tls::ConnectionState& state = *layer_.write_state();
-  Bytes wire(state.sealed_size(content.size()));
-  const auto size = state.seal({.type = type, .content = content}, wire);
+  Bytes wire(state.sealed_size(content.size(), padding));
+  const auto size = state.seal({.type = type, .content = content, .padding = padding}, wire);
   EXPECT_EQ(size, wire.size());
   return wire;
 }

@@ -23,7 +23,8 @@ class CraftedEnd {
   [[nodiscard]] Task<bool> shake_hands(const Cell& cell);
 
   // One record of any type, sealed but not sent.
-  [[nodiscard]] Bytes seal(tls::ContentType type, std::span<const std::uint8_t> content);
+  [[nodiscard]] Bytes seal(tls::ContentType type, std::span<const std::uint8_t> content,
+                           std::size_t padding = 0);
   [[nodiscard]] Task<bool> send(tls::ContentType type, Bytes content);
   [[nodiscard]] Task<bool> send_text(std::string text);
   // An application data record without content.

@@ -10,9 +10,7 @@
 
 #include <gtest/gtest.h>
 
-#include "tests/unit/userspace/bridge/kernel_behind.h"
-#include "tests/unit/userspace/io/loop_fixture.h"
-#include "userspace/bridge/kernel_keys.h"
+#include "tests/unit/userspace/bridge/kernel_half.h"
 #include "userspace/bridge/kernel_receiver.h"
 #include "userspace/bridge/kernel_sender.h"
 
@@ -25,10 +23,9 @@ using tls::ContentType;
 
 constexpr std::uint8_t kHandshakeType = 22;
 constexpr std::string_view kText = "text";
-
-std::span<const std::uint8_t> bytes_of(std::string_view text) {
-  return {reinterpret_cast<const std::uint8_t*>(text.data()), text.size()};
-}
+constexpr KernelReceiveState kReceiveState{.cipher = ktls::Cipher::kAes128Gcm,
+                                           .key_updates = KeyUpdates::kRekeys,
+                                           .expect_no_padding = true};
 
 // What a call answers that does not fail, or whose failure means: try again.
 bool is_temporary(int sys_errno) {
@@ -44,31 +41,10 @@ void for_every_errno(const Story& story) {
   }
 }
 
-class Faults : public LoopTest {
+class Faults : public KernelHalfTest {
  protected:
   // Copies instead of splicing, so that every byte passes the calls that can be made to fail.
   void SetUp() override { create({.pipes_max = 0}); }
-
-  [[nodiscard]] static const tls::CipherSuite& suite() { return *tls::find_cipher_suite(0x1301); }
-  [[nodiscard]] static tls::TrafficSecret secret() {
-    return tls::TrafficSecret::with_size(tls::size_of(suite().prf_hash));
-  }
-  static void install(KernelBehind& kernel, Direction direction) {
-    auto keys = tls::derive_traffic_keys(suite(), secret());
-    auto state =
-        tls::ConnectionState::create(tls::ProtocolVersion::kTls13, suite(), *std::move(keys));
-    ktls::TlsSocket socket(0, kernel);
-    ASSERT_TRUE(socket.attach());
-    ASSERT_TRUE(install_next(socket, direction, *std::move(state)));
-  }
-  [[nodiscard]] std::unique_ptr<Sender> sender(KernelBehind& kernel, int fd,
-                                               std::uint64_t budget = tls::kNoRecordLimit) {
-    install(kernel, Direction::kTransmit);
-    const KernelSendState state{
-        .cipher = ktls::Cipher::kAes128Gcm, .rekeys = true, .record_size = tls::kPlaintextSizeMax};
-    return std::make_unique<KernelSender>(loop(), fd, kernel, state, KeyChain(suite(), secret()),
-                                          KeyBudget(budget, 0, milliseconds(0)));
-  }
 };
 BRIDGE_ON_BOTH_LOOPS(Faults);
 
@@ -164,8 +140,7 @@ TEST_P(Faults, OfAReceiveEndTheConnectionUnlessTheyPass) {
     install(kernel, Direction::kReceive);
     kernel.fake().queue_record(kernel.stand_in(), 23, bytes_of(kText));
     kernel.fake().fail(FakeCall::kReceive, 1, sys_errno);
-    KernelReceiver receives(loop(), pair.ours.get(), kernel, ktls::Cipher::kAes128Gcm,
-                            KernelReceiver::KeyUpdates::kRekeys);
+    KernelReceiver receives(loop(), pair.ours.get(), kernel, kReceiveState);
     run([&](Scope& scope) -> Task<void> {
       auto step = co_await receives.move_to(scope, plain.ours.get());
       EXPECT_EQ(step.has_value(), is_temporary(sys_errno));
@@ -187,8 +162,7 @@ TEST_P(Faults, OfTheNextReceiveKeyAreTold) {
     const SocketPair pair = tcp_pair();
     install(kernel, Direction::kReceive);
     kernel.fake().fail(FakeCall::kInstallReceive, 1, sys_errno);
-    KernelReceiver receives(loop(), pair.ours.get(), kernel, ktls::Cipher::kAes128Gcm,
-                            KernelReceiver::KeyUpdates::kRekeys);
+    KernelReceiver receives(loop(), pair.ours.get(), kernel, kReceiveState);
     KeyChain keys(suite(), secret());
     auto next = keys.next();
     ASSERT_TRUE(next);

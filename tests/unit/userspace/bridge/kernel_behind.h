@@ -3,6 +3,7 @@
 
 #include <array>
 #include <cstdint>
+#include <functional>
 #include <optional>
 #include <span>
 #include <utility>
@@ -68,6 +69,7 @@ class KernelBehind final : public ktls::Syscalls {
     return fake_.sendmsg(stand_in(), message, flags);
   }
   ssize_t recvmsg(int, msghdr* message, int flags) override {
+    if (const auto hook = std::exchange(before_receive, nullptr)) hook();
     return fake_.recvmsg(stand_in(), message, flags);
   }
   int poll(int, short events, int timeout_ms) override {
@@ -83,6 +85,9 @@ class KernelBehind final : public ktls::Syscalls {
     if (fake_.getsockopt(stand_in(), kSolTls, name, structure.data(), &size) != 0) return {};
     return state_of(structure, suite);
   }
+
+  // Called first by the next recvmsg: to do to the real socket what the kernel would.
+  std::function<void()> before_receive;
 
   int tcp_pair(int fds[2]) override { return fake_.tcp_pair(fds); }
   int close(int fd) override { return fake_.close(fd); }

@@ -199,6 +199,19 @@ TEST(Plan, StaysInUserspaceWithACipherThatTheKernelHasNoNumberFor) {
               userspace(Reason::kPolicyNever), userspace(Reason::kPolicyNever));
 }
 
+TEST(Plan, PassesTheKernelsOptionsOn) {
+  const auto planned = [](const Capability& capability) {
+    return plan(negotiated(*tls::find_cipher_suite(0x1301)), capability, OffloadPolicy::kAuto);
+  };
+  Capability capability;
+  EXPECT_FALSE(planned(capability).zerocopy_transmit);
+  capability.zerocopy_transmit = true;
+  EXPECT_TRUE(planned(capability).zerocopy_transmit);
+  EXPECT_FALSE(planned(capability).expect_no_padding);
+  capability.expect_no_padding = true;
+  EXPECT_TRUE(planned(capability).expect_no_padding);
+}
+
 TEST(Plan, SatisfiesARequiredKernelOnlyWithBothDirections) {
   const DirectionPlan out = userspace(Reason::kInstallRefused);
   const auto satisfied = [](const DirectionPlan& receive, const DirectionPlan& transmit) {
