@@ -71,6 +71,30 @@ TEST_P(KernelContract, SuppressesReadinessOnceAKeyUpdateWasPeekedAt) {
   expect_record(pair.receiver, kTypeHandshake, key_update);
 }
 
+TEST_P(KernelContract, IsNotReadableWhileItWaitsForAKeyAndAgainOnceItHasIt) {
+  if (!kernel().rekeys()) GTEST_SKIP() << "this kernel does not rekey";
+  const Bytes key_update{24, 0, 0, 1, 0};
+  const Pair pair = installed_pair(Cipher::kAes128Gcm, Version::kTls13);
+  send_all(pair.sender, kTypeHandshake, key_update);
+  expect_record(pair.receiver, kTypeHandshake, key_update);
+  const CryptoInfo next = contract_info(Cipher::kAes128Gcm, Version::kTls13, 0, 1);
+  ASSERT_TRUE(socket(pair.sender).install(Direction::kTransmit, next).has_value());
+  send_all(pair.sender, kTypeApplicationData, bytes_of("next key"));
+  EXPECT_EQ(kernel().readiness(pair.receiver), POLLOUT);
+  ASSERT_TRUE(socket(pair.receiver).install(Direction::kReceive, next).has_value());
+  expect_readiness(pair.receiver, POLLIN | POLLOUT);
+  expect_record(pair.receiver, kTypeApplicationData, bytes_of("next key"));
+}
+
+TEST_P(KernelContract, SeesNoKeyUpdateBehindAnotherMessageOfItsRecord) {
+  const Bytes ticket_and_key_update{4, 0, 0, 1, 9, 24, 0, 0, 1, 0};
+  const Pair pair = installed_pair(Cipher::kAes128Gcm, Version::kTls13);
+  send_all(pair.sender, kTypeHandshake, ticket_and_key_update);
+  expect_record(pair.receiver, kTypeHandshake, ticket_and_key_update);
+  send_all(pair.sender, kTypeApplicationData, bytes_of("same key"));
+  expect_record(pair.receiver, kTypeApplicationData, bytes_of("same key"));
+}
+
 TEST_P(KernelContract, WaitsForAllOnlyUpToAnotherTypeTheEndOrTheTimeout) {
   const Pair pair = installed_pair(Cipher::kAes128Gcm, Version::kTls13);
   kernel().wait_to_receive(pair.receiver, kTimeoutMs);
