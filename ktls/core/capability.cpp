@@ -7,8 +7,10 @@
 #include <utility>
 
 #include <poll.h>
+#include <sys/uio.h>
 
 #include "ktls/core/socket.h"
+#include "ktls/core/trial_records.h"
 
 namespace ktls {
 namespace {
@@ -17,10 +19,12 @@ constexpr std::array kVersions{Version::kTls12, Version::kTls13};
 constexpr std::size_t kReceiveIndex = 0;
 constexpr std::size_t kTransmitIndex = 1;
 
-// The record that the trials send: close_notify (RFC 8446 section 6), to ourselves.
+// The record that a trial seals: close_notify (RFC 8446 section 6), to ourselves.
 constexpr std::uint8_t kTrialAlertType = 21;
 constexpr std::array<std::uint8_t, 2> kTrialAlert{1, 0};
-// No byte of the alert, and not what a buffer that was never written holds.
+constexpr std::uint8_t kTrialDataType = 23;
+// No byte of the alert and none of trial_records.h, and not what a buffer that was never written
+// holds.
 constexpr std::uint8_t kCanary = 0xa5;
 // Loopback delivers within microseconds, and a probe must end where it does not.
 constexpr int kRecordTimeoutMs = 200;
@@ -58,6 +62,16 @@ class TrialPair {
     return errno_ != 0 ? errno_ : errno_of(socket(end).attach());
   }
   [[nodiscard]] TlsSocket socket(std::size_t end) { return TlsSocket(fds_[end], syscalls_); }
+  // Bytes past TLS, whole or not at all: a new connection has room for them.
+  [[nodiscard]] bool write(std::size_t end, std::span<std::uint8_t> bytes) {
+    if (errno_ != 0) return false;
+    iovec part{bytes.data(), bytes.size()};
+    msghdr message{};
+    message.msg_iov = &part;
+    message.msg_iovlen = 1;
+    const ssize_t sent = syscalls_.sendmsg(fds_[end], &message, MSG_DONTWAIT | MSG_NOSIGNAL);
+    return sent == static_cast<ssize_t>(bytes.size());
+  }
 
  private:
   Syscalls& syscalls_;
@@ -65,7 +79,7 @@ class TrialPair {
   int errno_ = 0;
 };
 
-// Keys that protect nothing: the one record that is ever sent under them is known to all. `fill`
+// Keys that protect nothing: the few records that are ever sent under them are known to all. `fill`
 // tells the keys of a rekey from the first ones.
 Result<CryptoInfo> trial_info(const CipherLayout& layout, Version version, std::uint8_t fill) {
   std::array<std::uint8_t, RecordKey::kCapacity> bytes{};
@@ -91,7 +105,7 @@ using CipherTrials = std::array<DirectionTrials, 2>;
 // An AEAD that the one direction did not find is not looked for again: the lookup goes by its name
 // alone, and has the kernel run modprobe several times (crypto/api.c, crypto_larval_lookup).
 DirectionTrials try_version(Syscalls& syscalls, const CipherLayout& layout, Version version) {
-  const auto info = trial_info(layout, version, 0x11);
+  const auto info = trial_info(layout, version, kTrialKeyByte);
   // What the kernel would answer for a version that the cipher is not for.
   if (!info) return {EINVAL, EINVAL};
   TrialPair pair(syscalls);
@@ -114,7 +128,7 @@ CipherTrials try_cipher(Syscalls& syscalls, const CipherLayout& layout) {
 }
 
 bool try_rekey(Syscalls& syscalls, const CipherLayout& layout) {
-  const auto first = trial_info(layout, Version::kTls13, 0x11);
+  const auto first = trial_info(layout, Version::kTls13, kTrialKeyByte);
   const auto second = trial_info(layout, Version::kTls13, 0x22);
   if (!first || !second) return false;
   TrialPair pair(syscalls);
@@ -149,16 +163,23 @@ Result<ReceivedBytes> await_record(Syscalls& syscalls, TlsSocket socket,
   return received;
 }
 
+// One end receives under the trial keys and expects no padding.
+bool try_install_expecting_no_padding(TrialPair& pair, const CryptoInfo& info) {
+  return try_install(pair, 0, Direction::kReceive, info) == 0 &&
+         pair.socket(0).set_expect_no_padding(true).has_value();
+}
+
+bool is_untouched(std::span<const std::uint8_t> bytes) {
+  return std::ranges::all_of(bytes, [](std::uint8_t byte) { return byte == kCanary; });
+}
+
 // Where no padding is expected, a record that is not application data is decrypted twice: first
 // into the receiver's buffer, then aside. A kernel that does not go back in the buffer in between
 // writes the second result behind the first (net/tls/tls_sw.c, tls_decrypt_sw).
-bool try_expect_no_padding(Syscalls& syscalls, const CipherLayout& layout) {
-  const auto info = trial_info(layout, Version::kTls13, 0x11);
-  if (!info) return false;
+bool rewinds_for_control_record(Syscalls& syscalls, const CryptoInfo& info) {
   TrialPair pair(syscalls);
-  if (try_install(pair, 0, Direction::kReceive, *info) != 0) return false;
-  if (try_install(pair, 1, Direction::kTransmit, *info) != 0) return false;
-  if (!pair.socket(0).set_expect_no_padding(true)) return false;
+  if (!try_install_expecting_no_padding(pair, info)) return false;
+  if (try_install(pair, 1, Direction::kTransmit, info) != 0) return false;
   if (!pair.socket(1).send(kTrialAlertType, kTrialAlert)) return false;
 
   std::array<std::uint8_t, 64> buffer{};
@@ -167,9 +188,36 @@ bool try_expect_no_padding(Syscalls& syscalls, const CipherLayout& layout) {
   if (!received || received->type != kTrialAlertType || received->size != kTrialAlert.size()) {
     return false;
   }
-  const auto behind = std::span(buffer).subspan(kTrialAlert.size());
   return std::ranges::equal(std::span(buffer).first(kTrialAlert.size()), kTrialAlert) &&
-         std::ranges::all_of(behind, [](std::uint8_t byte) { return byte == kCanary; });
+         is_untouched(std::span(buffer).subspan(kTrialAlert.size()));
+}
+
+// The same with a padded record, which no kernel seals. What is joined to it must lie where the
+// count of bytes says; its padding may be written behind them, but nothing beyond its own length.
+bool rewinds_for_padded_record(Syscalls& syscalls, const CryptoInfo& info) {
+  TrialPair pair(syscalls);
+  // From end 1, which knows nothing of TLS, and before the keys are installed: what waits by then
+  // is received at once.
+  std::array<std::uint8_t, kTrialPaddedRecord.size() + kTrialNextRecord.size()> records{};
+  const auto next = std::ranges::copy(kTrialPaddedRecord, records.begin()).out;
+  std::ranges::copy(kTrialNextRecord, next);
+  if (!pair.write(1, records) || !try_install_expecting_no_padding(pair, info)) return false;
+
+  std::array<std::uint8_t, 64> buffer{};
+  buffer.fill(kCanary);
+  const auto received = await_record(syscalls, pair.socket(0), buffer);
+  constexpr std::size_t kSize = kTrialPaddedText.size() + kTrialNextText.size();
+  if (!received || received->type != kTrialDataType || received->size != kSize) return false;
+  const auto text = std::span(buffer).first(kSize);
+  return std::ranges::equal(text.first(kTrialPaddedText.size()), kTrialPaddedText) &&
+         std::ranges::equal(text.subspan(kTrialPaddedText.size()), kTrialNextText) &&
+         is_untouched(std::span(buffer).subspan(kTrialPaddedText.size() + kTrialPadding));
+}
+
+bool try_expect_no_padding(Syscalls& syscalls) {
+  const auto info = trial_info(layout_of(Cipher::kAes128Gcm), Version::kTls13, kTrialKeyByte);
+  return info && rewinds_for_control_record(syscalls, *info) &&
+         rewinds_for_padded_record(syscalls, *info);
 }
 
 int try_attach(Syscalls& syscalls) {
@@ -208,14 +256,15 @@ Capability probe(std::span<const Cipher> ciphers, Syscalls& syscalls) {
     capability.install_errno[index_of(cipher)] = try_cipher(syscalls, layout_of(cipher));
   }
   capability.zerocopy_transmit = try_zerocopy_transmit(syscalls);
-  // Any cipher will do: rekeying (net/tls/tls_main.c, do_tls_setsockopt_conf) and padding
-  // (tls_sw.c, tls_decrypt_sw) are the same for all.
-  const auto usable = std::ranges::find_if(ciphers, [&](Cipher cipher) {
+  const auto serves_tls13 = [&](Cipher cipher) {
     return capability.install_error(cipher, Version::kTls13, Direction::kTransmit) == 0;
-  });
-  if (usable != ciphers.end()) {
-    capability.rekey = try_rekey(syscalls, layout_of(*usable));
-    capability.expect_no_padding = try_expect_no_padding(syscalls, layout_of(*usable));
+  };
+  // Any cipher will do: rekeying is the same for all (net/tls/tls_main.c, do_tls_setsockopt_conf).
+  const auto usable = std::ranges::find_if(ciphers, serves_tls13);
+  if (usable != ciphers.end()) capability.rekey = try_rekey(syscalls, layout_of(*usable));
+  // So is padding (tls_sw.c, tls_decrypt_sw), but the known answer is of one cipher.
+  if (serves_tls13(Cipher::kAes128Gcm)) {
+    capability.expect_no_padding = try_expect_no_padding(syscalls);
   }
   return capability;
 }

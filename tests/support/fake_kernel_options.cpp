@@ -1,5 +1,5 @@
-// FakeKernel's options of SOL_TLS that are not keys, after net/tls/tls_main.c: do_tls_setsockopt
-// and do_tls_getsockopt.
+// FakeKernel's options that are not keys: of SOL_TLS after net/tls/tls_main.c, do_tls_setsockopt
+// and do_tls_getsockopt, and the few of SOL_SOCKET that show in how TLS behaves.
 #include <algorithm>
 #include <cerrno>
 #include <cstring>
@@ -34,6 +34,22 @@ std::uint16_t version_of(const std::optional<FakeKeys>& tx, const std::optional<
 }
 
 }  // namespace
+
+int FakeKernel::set_socket_option(Socket& socket, int name, const void* value, socklen_t size) {
+  if (name == SO_LINGER && size == sizeof(linger)) {
+    linger option{};
+    std::memcpy(&option, value, sizeof option);
+    socket.resets_at_close = option.l_onoff != 0 && option.l_linger == 0;
+    return 0;
+  }
+  if (name == SO_RCVLOWAT && size == sizeof(int)) {
+    int low_water = 0;
+    std::memcpy(&low_water, value, sizeof low_water);
+    socket.low_water = static_cast<std::size_t>(std::max(low_water, 1));  // sock_set_rcvlowat
+    return 0;
+  }
+  return ENOPROTOOPT;
+}
 
 int FakeKernel::set_option(Socket& socket, int name, const void* value, socklen_t size) const {
   if (socket.ulp != kUlpName) return ENOPROTOOPT;

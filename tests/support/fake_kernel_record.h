@@ -19,6 +19,7 @@ inline constexpr std::size_t kFakePlaintextMax = 16384;
 struct FakeRecord {
   std::uint8_t type = 0;
   std::vector<std::uint8_t> payload;
+  std::size_t padding = 0;  // zeros behind the content type (RFC 8446 section 5.4)
 
   bool operator==(const FakeRecord&) const = default;
 };
@@ -51,8 +52,10 @@ class FakeKeys {
 
   // One record on the wire; moves the sequence number and the explicit nonce on.
   [[nodiscard]] std::vector<std::uint8_t> seal(std::uint8_t type,
-                                               std::span<const std::uint8_t> payload);
-  // Opens one whole record; moves the sequence number on only when it opens.
+                                               std::span<const std::uint8_t> payload,
+                                               std::size_t padding = 0);
+  // Opens one whole record; moves the sequence number on only when it opens. Of what a real cipher
+  // sealed it knows one known answer by heart: that of probe() (ktls/core/trial_records.h).
   [[nodiscard]] std::optional<FakeRecord> open(std::span<const std::uint8_t> record);
 
   // Bytes that must be there before the kernel looks at any: the header and, where there is one,
@@ -69,6 +72,7 @@ class FakeKeys {
   [[nodiscard]] std::span<const std::uint8_t> iv() const;
   [[nodiscard]] std::uint64_t digest(std::uint64_t seed, std::span<const std::uint8_t> nonce,
                                      std::span<const std::uint8_t> bytes) const;
+  [[nodiscard]] std::optional<FakeRecord> open_toy(std::span<const std::uint8_t> record) const;
   // Adds or removes the keystream.
   void mask(std::span<const std::uint8_t> nonce, std::span<std::uint8_t> bytes) const;
   void advance();

@@ -2,12 +2,15 @@
 #include "tests/support/kernel_contract.h"
 
 #include <algorithm>
+#include <array>
 #include <cerrno>
 #include <chrono>
 #include <cstdlib>
 #include <string_view>
 #include <thread>
 #include <utility>
+
+#include <poll.h>
 
 #include "ktls/core/linux_tls.h"
 
@@ -200,6 +203,54 @@ ssize_t KernelContract::plain_receive(int fd, std::span<std::uint8_t> buffer) {
     if (errno != EAGAIN || std::chrono::steady_clock::now() > deadline) return -errno;
     std::this_thread::sleep_for(kPause);
   }
+}
+
+KernelContract::Received KernelContract::receive_now(int fd, std::size_t size, int flags) {
+  Received received;
+  received.bytes.resize(size);
+  iovec part{received.bytes.data(), received.bytes.size()};
+  alignas(cmsghdr) std::array<std::byte, CMSG_SPACE(1)> control{};
+  msghdr message{};
+  message.msg_iov = &part;
+  message.msg_iovlen = 1;
+  message.msg_control = control.data();
+  message.msg_controllen = control.size();
+  received.size = syscalls().recvmsg(fd, &message, flags);
+  if (received.size < 0) received.size = -errno;
+  received.bytes.resize(static_cast<std::size_t>(std::max<ssize_t>(received.size, 0)));
+  if (received.size < 0) return received;
+  received.end_of_record = (message.msg_flags & MSG_EOR) != 0;
+  const cmsghdr* header = CMSG_FIRSTHDR(&message);
+  if (header != nullptr) received.type = *CMSG_DATA(header);
+  return received;
+}
+
+KernelContract::Received KernelContract::receive_with(int fd, std::size_t size, int flags) {
+  const auto deadline = std::chrono::steady_clock::now() + kPatience;
+  while (true) {
+    Received received = receive_now(fd, size, flags);
+    if (received.size != -EAGAIN || std::chrono::steady_clock::now() > deadline) return received;
+    std::this_thread::sleep_for(kPause);
+  }
+}
+
+void KernelContract::expect_readiness(int fd, int events) {
+  const auto deadline = std::chrono::steady_clock::now() + kPatience;
+  while (kernel().readiness(fd) != events && std::chrono::steady_clock::now() < deadline) {
+    std::this_thread::sleep_for(kPause);
+  }
+  EXPECT_EQ(kernel().readiness(fd), events);
+}
+
+void KernelContract::reset_now(int fd, int peer) {
+  const linger no_time{1, 0};
+  ASSERT_EQ(syscalls().setsockopt(fd, SOL_SOCKET, SO_LINGER, &no_time, sizeof no_time), 0);
+  close_now(fd);
+  expect_readiness(peer, POLLIN | POLLOUT | POLLRDHUP | POLLERR | POLLHUP);
+}
+
+void KernelContract::set_receive_low_water(int fd, int size) {
+  ASSERT_EQ(syscalls().setsockopt(fd, SOL_SOCKET, SO_RCVLOWAT, &size, sizeof size), 0);
 }
 
 Bytes KernelContract::read_raw(int fd, std::size_t size) {

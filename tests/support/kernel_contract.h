@@ -40,6 +40,10 @@ class KernelUnderTest {
   virtual bool limits_payload() = 0;
   // Whether TLS_RX_EXPECT_NO_PAD is expected to leave the bytes behind a control record alone.
   virtual bool rewinds_retry() = 0;
+  // Whether SPLICE_F_MORE is expected to leave a record open, as MSG_MORE does.
+  virtual bool splices_pages() = 0;
+  // Whether POLLIN is expected to wait for a whole record.
+  virtual bool awaits_whole_record() = 0;
   // Whether the kernel is expected to have the cipher itself, and not just its number.
   virtual bool has_aead(Cipher cipher) = 0;
 
@@ -47,9 +51,28 @@ class KernelUnderTest {
   virtual int listening_socket() = 0;
   virtual int udp_socket() = 0;
   virtual void shutdown_write(int fd) = 0;
+  virtual void shutdown_read(int fd) = 0;
+  // From now on receiving waits, for this long: what would be EAGAIN is EAGAIN then.
+  virtual void wait_to_receive(int fd, int timeout_ms) = 0;
   // Record number 0 without content, under contract_keys(kAes128Gcm, version). No kernel sends
   // one, but peers do.
   virtual Bytes empty_record(Version version, std::uint8_t type) = 0;
+  // "padded" as application data number 0 under contract_keys(kAes128Gcm, kTls13), with 20 bytes of
+  // padding. No kernel sends one of these either.
+  virtual Bytes padded_record() = 0;
+
+  // What ktls/ has no use for, and its callers have: -1 and errno on failure. A pipe is
+  // non-blocking and keeps what one write wrote as one buffer, so that each is a page in a record.
+  virtual int pipe(int fds[2]) = 0;
+  virtual int file_of(const Bytes& bytes) = 0;
+  virtual ssize_t write(int fd, const Bytes& bytes) = 0;
+  virtual ssize_t read(int fd, std::span<std::uint8_t> buffer) = 0;
+  virtual ssize_t splice(int from, int to, std::size_t size, unsigned flags) = 0;
+  virtual ssize_t sendfile(int to, int from, std::size_t offset, std::size_t size) = 0;
+  // What poll(2) answers at once of POLLIN, POLLOUT, POLLRDHUP, POLLERR and POLLHUP.
+  virtual short readiness(int fd) = 0;
+  // FIONREAD
+  virtual std::size_t unread(int fd) = 0;
 };
 
 struct KernelCase {
@@ -119,6 +142,22 @@ class KernelContract : public ::testing::TestWithParam<KernelCase> {
   Bytes read_raw(int fd, std::size_t size);
   // What recvmsg without a control buffer answers: the size, or -errno.
   ssize_t plain_receive(int fd, std::span<std::uint8_t> buffer);
+  // What a recvmsg of one part answers, with a control buffer: the type too, 0 where none came.
+  struct Received {
+    ssize_t size = 0;  // or -errno
+    std::uint8_t type = 0;
+    bool end_of_record = false;
+    Bytes bytes;
+  };
+  // Waits until something is there, as receive() does.
+  Received receive_with(int fd, std::size_t size, int flags);
+  // The same at once, and for nothing.
+  Received receive_now(int fd, std::size_t size, int flags = 0);
+  // Until poll(2) answers `events` as told, with patience.
+  void expect_readiness(int fd, int events);
+  // Closes with an RST in the place of a FIN, and waits until `peer` has it.
+  void reset_now(int fd, int peer);
+  void set_receive_low_water(int fd, int size);
   // One record as a peer with these keys sends it.
   Bytes sealed(const CryptoInfo& keys, std::uint8_t type, const Bytes& payload);
   int install_errno(int fd, Direction direction, const void* value, std::size_t size);

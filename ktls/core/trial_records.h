@@ -1,0 +1,31 @@
+// The known answer of probe(): two records that a kernel is to open, one of them padded, which no
+// kernel would seal for it.
+#pragma once
+
+#include <array>
+#include <cstddef>
+#include <cstdint>
+#include <string_view>
+
+namespace ktls {
+
+// Every byte of the key and of the IV: AES-128-GCM, TLS 1.3. They protect what all know.
+inline constexpr std::uint8_t kTrialKeyByte = 0x11;
+
+// Application data number 0 and number 1, sealed with the AEAD of OpenSSL 3.0 (Python's
+// cryptography) by RFC 8446 section 5.2: additional data is the header, the nonce is the IV with
+// the number added by XOR. tests/unit/userspace/record/trial_records_test.cpp seals and opens them.
+inline constexpr std::string_view kTrialPaddedText = "padded";
+inline constexpr std::size_t kTrialPadding = 20;  // zeros behind the content type
+inline constexpr std::array<std::uint8_t, 48> kTrialPaddedRecord{
+    0x17, 0x03, 0x03, 0x00, 0x2b, 0x85, 0x86, 0x31, 0x29, 0x4d, 0xcb, 0xd1, 0x94, 0xb8, 0x10, 0xcb,
+    0x59, 0xb7, 0x11, 0x75, 0x88, 0x0c, 0x28, 0xba, 0x1b, 0xd1, 0x14, 0x86, 0x5b, 0xf3, 0x39, 0xb8,
+    0x0a, 0x56, 0x1b, 0xc3, 0xed, 0x09, 0xd6, 0x1a, 0x7f, 0xc5, 0x87, 0xb2, 0x5b, 0x47, 0x57, 0xf0,
+};
+inline constexpr std::string_view kTrialNextText = " next";
+inline constexpr std::array<std::uint8_t, 27> kTrialNextRecord{
+    0x17, 0x03, 0x03, 0x00, 0x16, 0x2e, 0xdc, 0x3e, 0xa8, 0xdc, 0xcb, 0xbd, 0x62, 0xe2,
+    0x63, 0xc3, 0x37, 0x98, 0xd6, 0xd6, 0x71, 0xd1, 0x75, 0x48, 0xf8, 0x48, 0xf1,
+};
+
+}  // namespace ktls
