@@ -104,6 +104,9 @@ SUITES = [
       for kernel in KERNELS),
     *(Suite(f"vm/{kernel}", ("tests/kernel/vm_test.py", kernel), needs=("vm",),
             timeout_s=VM_TIMEOUT_S) for kernel in KERNELS),
+    *(Suite(f"kernel/{kernel}/rekey", ("tests/proofs/rekey_proof.py", kernel),
+            needs=("vm", "openssl"), timeout_s=VM_TIMEOUT_S, kernel=kernel)
+      for kernel in KERNELS),
     Suite("kernel/newest/key-updates", ("tests/proofs/key_update_proof.py", "--size", "4"),
           needs=("vm", "openssl", "gnutls-cli"), timeout_s=VM_TIMEOUT_S, kernel="newest"),
     Suite("kernel/newest/splice", ("tests/kernel/splice_proof.py", "--size", "16"),
