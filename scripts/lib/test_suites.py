@@ -107,7 +107,8 @@ SUITES = [
     *(Suite(f"kernel/{kernel}/rekey", ("tests/proofs/rekey_proof.py", kernel),
             needs=("vm", "openssl"), timeout_s=VM_TIMEOUT_S, kernel=kernel)
       for kernel in KERNELS),
-    Suite("kernel/newest/key-updates", ("tests/proofs/key_update_proof.py", "--size", "4"),
+    Suite("kernel/newest/key-updates",
+          ("tests/proofs/key_update_proof.py", "--size", "4", "--flood", "20000"),
           needs=("vm", "openssl", "gnutls-cli"), timeout_s=VM_TIMEOUT_S, kernel="newest"),
     Suite("kernel/newest/splice", ("tests/kernel/splice_proof.py", "--size", "16"),
           needs=("vm", "openssl", "curl", "strace"), timeout_s=VM_TIMEOUT_S, kernel="newest"),
