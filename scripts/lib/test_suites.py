@@ -56,6 +56,7 @@ SUITES = [
     Suite("house/tidy", ("tests/house/tidy_test.py",), timeout_s=60),
     Suite("house/tidy-build", ("tests/house/tidy_build_test.py",), timeout_s=120),
     Suite("house/runner", ("tests/house/runner_test.py",), timeout_s=120),
+    Suite("house/guards", ("tests/house/guards_test.py",), timeout_s=120),
     Suite("house/setup", ("tests/house/setup_test.py",), timeout_s=60),
     Suite("cli/errors", ("tests/cli/errors_test.py",), needs=("openssl",), timeout_s=180),
     Suite("cli/log", ("tests/cli/log_test.py",), needs=("openssl",), timeout_s=120),
