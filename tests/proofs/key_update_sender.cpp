@@ -19,6 +19,7 @@
 #include <unistd.h>
 
 #include "ktls/core/capability.h"
+#include "tests/unit/userspace/bridge/take_control.h"
 #include "userspace/bridge/connection.h"
 #include "userspace/bridge/establish.h"
 #include "userspace/bridge/plan.h"
@@ -31,6 +32,8 @@ namespace bridge::test {
 namespace {
 
 constexpr std::chrono::minutes kPatience(20);
+// Little, so that a file is on its way for a while.
+constexpr int kSendBuffer = 65'536;
 
 struct Options {
   bool by_splice = false;
@@ -72,20 +75,6 @@ ktls::UniqueFd listen_anywhere() {
   }
   std::cout << ntohs(address.sin_port) << std::endl;
   return listener;
-}
-
-// Takes what the peer sends until it closes, or until nothing more can come.
-Task<ktls::Result<void>> take_control(Connection& connection, Scope& scope, int plain_fd) {
-  for (;;) {
-    auto step = co_await connection.receiver().move_to(scope, plain_fd);
-    if (!step) co_return ktls::fail(std::move(step).error());
-    if (std::holds_alternative<EndOfStream>(*step)) co_return ktls::Result<void>();
-    const auto* record = std::get_if<ControlRecord>(&*step);
-    if (record == nullptr) continue;
-    auto control = co_await connection.act_on(scope, *record);
-    if (!control) co_return ktls::fail(std::move(control).error());
-    if (*control == Connection::Control::kCloseNotify) co_return ktls::Result<void>();
-  }
 }
 
 Task<ktls::Result<std::uint64_t>> send_file_and_close(Connection& connection, Scope& scope,
@@ -171,6 +160,7 @@ Task<void> serve(Loop& loop, const Options& options, std::shared_ptr<tls::Contex
   if (!file) co_return fail(ktls::Error::system(errno, options.file));
   auto socket = co_await loop.accept(scope, listener);
   if (!socket) co_return fail(socket.error());
+  ::setsockopt(socket->get(), SOL_SOCKET, SO_SNDBUF, &kSendBuffer, sizeof kSendBuffer);
   auto handshake = tls::Handshake::create(context, tls::Role::kServer, {});
   if (!handshake) co_return fail(handshake.error());
   auto finished = co_await establish(loop, scope, socket->get(), **handshake);

@@ -14,6 +14,7 @@
 
 #include "ktls/base/endian.h"
 #include "ktls/core/socket.h"
+#include "tests/support/every_errno.h"
 #include "tests/support/fake_kernel.h"
 #include "tests/unit/userspace/bridge/bridge_fixture.h"
 #include "tests/unit/userspace/bridge/kernel_behind.h"
@@ -25,6 +26,7 @@ using ktls::Direction;
 using ktls::FakeCall;
 using ktls::Placement;
 using ktls::Reason;
+using ktls::test::for_every_errno;
 
 class Adopt : public BridgeTest {
  protected:
@@ -171,43 +173,42 @@ Task<void> send_three(Connection& connection, Scope& scope, int plain_fd) {
   }
 }
 
-// Every errno that Linux has (asm-generic/errno.h), and the Reason that is expected of it.
-struct Refusal {
-  int sys_errno;
-  Reason reason;
-};
-std::vector<Refusal> every_errno(const std::map<int, Reason>& named, Reason otherwise) {
-  std::vector<Refusal> refusals;
-  for (int sys_errno = EPERM; sys_errno <= EHWPOISON; ++sys_errno) {
-    const auto found = named.find(sys_errno);
-    refusals.push_back({sys_errno, found == named.end() ? otherwise : found->second});
-  }
-  return refusals;
+// Which Reason each errno stands for, and all others.
+Reason expected_of(const std::map<int, Reason>& named, Reason otherwise, int sys_errno) {
+  const auto found = named.find(sys_errno);
+  return found == named.end() ? otherwise : found->second;
 }
 
-std::vector<Refusal> attach_refusals() {
-  return every_errno({{ENOENT, Reason::kUlpUnavailable},
+Reason refusal_to_attach(int sys_errno) {
+  return expected_of({{ENOENT, Reason::kUlpUnavailable},
                       {EEXIST, Reason::kOtherUlp},
                       {ENOTCONN, Reason::kNotEstablished},
                       {ENOPROTOOPT, Reason::kNotTcp},
                       {EOPNOTSUPP, Reason::kNotTcp},
                       {ENOTSOCK, Reason::kNotTcp}},
-                     Reason::kUlpRefused);
+                     Reason::kUlpRefused, sys_errno);
 }
 
-std::vector<Refusal> install_refusals() {
-  return every_errno({{ENOENT, Reason::kCipherModuleMissing}, {EBUSY, Reason::kRekeyImpossible}},
-                     Reason::kInstallRefused);
+Reason refusal_to_install(int sys_errno) {
+  return expected_of({{ENOENT, Reason::kCipherModuleMissing}, {EBUSY, Reason::kRekeyImpossible}},
+                     Reason::kInstallRefused, sys_errno);
+}
+
+std::string words_for(const DirectionPlan& direction) {
+  return std::string(ktls::name_of(direction.placement)) + ", " +
+         std::string(ktls::text_of(direction.reason).code);
 }
 
 TEST_P(Adopt, GoesOnInUserspaceWithAnyErrnoAtAttach) {
-  for (const Refusal& refusal : attach_refusals()) {
-    SCOPED_TRACE(refusal.sys_errno);
+  for_every_errno([&](int sys_errno) {
+    const Reason reason = refusal_to_attach(sys_errno);
+    std::string outcome;
     KernelBehind kernel;
-    kernel.fake().fail(FakeCall::kAttach, 1, refusal.sys_errno);
+    kernel.fake().fail(FakeCall::kAttach, 1, sys_errno);
     const auto body = [&](Connection& connection, Scope& scope, int plain_fd) -> Task<void> {
-      EXPECT_EQ(connection.plan().receive.reason, refusal.reason);
-      EXPECT_EQ(connection.plan().transmit.reason, refusal.reason);
+      EXPECT_EQ(connection.plan().receive.reason, reason);
+      outcome = words_for(connection.plan().receive);
+      EXPECT_EQ(connection.plan().transmit.reason, reason);
       EXPECT_FALSE(connection.plan().satisfies(OffloadPolicy::kRequireKernel));
       EXPECT_FALSE(kernel.installed(Direction::kReceive, *connection.facts().suite));
       EXPECT_FALSE(kernel.installed(Direction::kTransmit, *connection.facts().suite));
@@ -220,17 +221,20 @@ TEST_P(Adopt, GoesOnInUserspaceWithAnyErrnoAtAttach) {
     });
     EXPECT_EQ(kernel.fake().calls(FakeCall::kInstallReceive), 0U);
     EXPECT_EQ(kernel.fake().calls(FakeCall::kInstallTransmit), 0U);
-  }
+    return outcome;
+  });
 }
 
 TEST_P(Adopt, ReceivesInUserspaceWithAnyErrnoAtRxWhileTxGoesToTheKernel) {
-  for (const Refusal& refusal : install_refusals()) {
-    SCOPED_TRACE(refusal.sys_errno);
+  for_every_errno([&](int sys_errno) {
+    const Reason reason = refusal_to_install(sys_errno);
+    std::string outcome;
     KernelBehind kernel;
-    kernel.fake().fail(FakeCall::kInstallReceive, 1, refusal.sys_errno);
+    kernel.fake().fail(FakeCall::kInstallReceive, 1, sys_errno);
     const auto body = [&](Connection& connection, Scope& scope, int plain_fd) -> Task<void> {
       EXPECT_EQ(connection.plan().receive.placement, Placement::kUserspace);
-      EXPECT_EQ(connection.plan().receive.reason, refusal.reason);
+      EXPECT_EQ(connection.plan().receive.reason, reason);
+      outcome = words_for(connection.plan().receive);
       EXPECT_EQ(connection.plan().transmit.placement, Placement::kKernel);
       EXPECT_EQ(connection.plan().transmit.reason, Reason::kNone);
       EXPECT_FALSE(connection.plan().satisfies(OffloadPolicy::kRequireKernel));
@@ -244,17 +248,20 @@ TEST_P(Adopt, ReceivesInUserspaceWithAnyErrnoAtRxWhileTxGoesToTheKernel) {
       EXPECT_EQ(received, kText) << "the keys that went to the kernel are not the peer's";
       if (!cell().is_tls13()) expect_nonces_that_count(stage.tls.wire());
     });
-  }
+    return outcome;
+  });
 }
 
 TEST_P(Adopt, SendsFromUserspaceWithAnyErrnoAtTxWhileRxStaysInTheKernel) {
-  for (const Refusal& refusal : install_refusals()) {
-    SCOPED_TRACE(refusal.sys_errno);
+  for_every_errno([&](int sys_errno) {
+    const Reason reason = refusal_to_install(sys_errno);
+    std::string outcome;
     KernelBehind kernel;
-    kernel.fake().fail(FakeCall::kInstallTransmit, 1, refusal.sys_errno);
+    kernel.fake().fail(FakeCall::kInstallTransmit, 1, sys_errno);
     const auto body = [&](Connection& connection, Scope& scope, int plain_fd) -> Task<void> {
       EXPECT_EQ(connection.plan().transmit.placement, Placement::kUserspace);
-      EXPECT_EQ(connection.plan().transmit.reason, refusal.reason);
+      EXPECT_EQ(connection.plan().transmit.reason, reason);
+      outcome = words_for(connection.plan().transmit);
       EXPECT_EQ(connection.plan().receive.placement, Placement::kKernel);
       EXPECT_EQ(connection.plan().receive.reason, Reason::kNone);
       EXPECT_FALSE(connection.plan().satisfies(OffloadPolicy::kRequireKernel));
@@ -269,7 +276,8 @@ TEST_P(Adopt, SendsFromUserspaceWithAnyErrnoAtTxWhileRxStaysInTheKernel) {
       const bool over = co_await stage.bridge_is_over();
       EXPECT_TRUE(over);
     });
-  }
+    return outcome;
+  });
 }
 
 TEST_P(Adopt, GoesOnInUserspaceWhenBothInstallsAreRefused) {
@@ -310,16 +318,27 @@ TEST_P(Adopt, InstallsBothDirectionsWithTheKeysOfThePeer) {
   EXPECT_EQ(kernel.fake().calls(FakeCall::kInstallTransmit), 1U);
 }
 
-TEST_P(Adopt, SendsFromUserspaceWhenTheKernelRefusesThePeersRecordSize) {
+// EXPECT_NO_PAD, above all: 6.12 writes behind what it returns where a record is not as expected.
+TEST_P(Adopt, SetsNoOptionThatTheConnectionDoesNotNeed) {
+  KernelBehind kernel;
+  adopt(
+      kernel, [](Connection&, Scope&, int) -> Task<void> { co_return; },
+      [](Stage&) -> Task<void> { co_return; });
+  EXPECT_EQ(kernel.fake().calls(FakeCall::kInstallReceive), 1U);
+  EXPECT_EQ(kernel.fake().calls(FakeCall::kOtherOption), 0U);
+}
+
+TEST_P(Adopt, SendsFromUserspaceWithAnyErrnoAtThePeersRecordSize) {
   tls::test::RecordSizeExtension extension{.sent = tls::test::wire_of_limit(1000), .received = {}};
   extension.add_to(peer_context());
-  for (const int sys_errno : {ENOPROTOOPT, EINVAL, EPERM}) {
-    SCOPED_TRACE(sys_errno);
+  for_every_errno([&](int sys_errno) {
+    std::string outcome;
     KernelBehind kernel;
     kernel.fake().fail(FakeCall::kOtherOption, 1, sys_errno);
     const auto body = [&](Connection& connection, Scope& scope, int plain_fd) -> Task<void> {
       EXPECT_EQ(connection.plan().transmit.placement, Placement::kUserspace);
       EXPECT_EQ(connection.plan().transmit.reason, Reason::kRecordSizeLimited);
+      outcome = words_for(connection.plan().transmit);
       EXPECT_EQ(connection.plan().receive.placement, Placement::kKernel);
       EXPECT_FALSE(kernel.installed(Direction::kTransmit, *connection.facts().suite));
       co_await send_three(connection, scope, plain_fd);
@@ -327,7 +346,8 @@ TEST_P(Adopt, SendsFromUserspaceWhenTheKernelRefusesThePeersRecordSize) {
     adopt(kernel, body,
           [](Stage& stage) -> Task<void> { co_await exchange_sending(stage, kText); });
     EXPECT_EQ(kernel.fake().calls(FakeCall::kInstallTransmit), 0U);
-  }
+    return outcome;
+  });
 }
 
 TEST_P(Adopt, TellsTheKernelThePeersRecordSize) {

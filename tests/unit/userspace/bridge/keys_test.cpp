@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <array>
 #include <chrono>
+#include <functional>
 #include <string>
 #include <utility>
 #include <vector>
@@ -16,6 +17,7 @@
 #include "ktls/core/socket.h"
 #include "tests/unit/userspace/bridge/bridge_fixture.h"
 #include "tests/unit/userspace/bridge/crafted_end.h"
+#include "tests/unit/userspace/bridge/take_control.h"
 #include "userspace/io/when_both.h"
 
 namespace bridge::test {
@@ -54,20 +56,6 @@ ktls::UniqueFd file_of(const std::string& text) {
   return fd;
 }
 
-// Takes what the peer sends until it closes.
-Task<ktls::Result<void>> take_control(Connection& connection, Scope& scope, int plain_fd) {
-  for (;;) {
-    auto step = co_await connection.receiver().move_to(scope, plain_fd);
-    if (!step) co_return ktls::fail(std::move(step).error());
-    if (std::holds_alternative<EndOfStream>(*step)) co_return ktls::Result<void>();
-    const auto* record = std::get_if<ControlRecord>(&*step);
-    if (record == nullptr) continue;
-    auto control = co_await connection.act_on(scope, *record);
-    if (!control) co_return ktls::fail(std::move(control).error());
-    if (*control == Connection::Control::kCloseNotify) co_return ktls::Result<void>();
-  }
-}
-
 class Keys : public BridgeTest {
  protected:
   [[nodiscard]] bool can_update() const {
@@ -92,6 +80,24 @@ class Keys : public BridgeTest {
       EXPECT_TRUE(taken) << taken.error().message();
       sent = std::move(done);
     };
+  }
+  // A story whose TLS peer is of our own making, with the handshake done.
+  using CraftedStory = std::function<Task<void>(Stage&, CraftedEnd&)>;
+  void run_crafted(BridgeSide& bridge, const CraftedStory& story) {
+    run(
+        bridge,
+        [&](Stage& stage) -> Task<void> {
+          CraftedEnd peer(stage);
+          const bool shaken = co_await peer.shake_hands(cell());
+          EXPECT_TRUE(shaken);
+          if (shaken) co_await story(stage, peer);
+        },
+        false);
+  }
+  BridgeSide run_crafted(const CraftedStory& story) {
+    BridgeSide made = side();
+    run_crafted(made, story);
+    return made;
   }
 
  private:
@@ -277,26 +283,21 @@ TEST_P(Keys, OfAPeerThatFloodsAreCutOff) {
   const Bytes key_update = {24, 0, 0, 1, 0};
   BridgeSide bridge = side();
   bridge.keys.peer_updates_a_second = kAllowed;
-  run(
-      bridge,
-      [&](Stage& stage) -> Task<void> {
-        CraftedEnd peer(stage);
-        bool sent = co_await peer.shake_hands(cell());
-        EXPECT_TRUE(sent);
-        constexpr int kBatch = 1'000;
-        for (int i = 0; i < flood && sent && !stage.bridge.over; i += kBatch) {
-          Bytes wire;
-          for (int k = 0; k < kBatch; ++k) {
-            const Bytes record = peer.seal(ContentType::kHandshake, key_update);
-            wire.insert(wire.end(), record.begin(), record.end());
-            peer.change_write_key();
-          }
-          sent = co_await stage.tls.send_bytes(std::move(wire));
-        }
-        static_cast<void>(co_await peer.read(1));
-        stage.tls.shut_write();
-      },
-      false);
+  run_crafted(bridge, [&](Stage& stage, CraftedEnd& peer) -> Task<void> {
+    constexpr int kBatch = 1'000;
+    bool sent = true;
+    for (int i = 0; i < flood && sent && !stage.bridge.over; i += kBatch) {
+      Bytes wire;
+      for (int k = 0; k < kBatch; ++k) {
+        const Bytes record = peer.seal(ContentType::kHandshake, key_update);
+        wire.insert(wire.end(), record.begin(), record.end());
+        peer.change_write_key();
+      }
+      sent = co_await stage.tls.send_bytes(std::move(wire));
+    }
+    static_cast<void>(co_await peer.read(1));
+    stage.tls.shut_write();
+  });
   EXPECT_EQ(bridge.report.ending, Ending::kAlert) << bridge.report.detail;
   EXPECT_EQ(bridge.report.reason, Reason::kKeyUpdateFlood);
   // A second's allowance, and what it grew by meanwhile on a slow machine. What comes after the
@@ -335,6 +336,14 @@ TEST_P(Keys, ThatTheKernelWaitsForInVainAreNamed) {
   EXPECT_EQ(bridge.report.reason, Reason::kKeyMissing) << bridge.report.detail;
 }
 
+// As one handshake record each.
+Task<void> send_in_records(CraftedEnd& peer, std::vector<Bytes> parts) {
+  for (Bytes& part : parts) {
+    const bool sent = co_await peer.send(ContentType::kHandshake, std::move(part));
+    EXPECT_TRUE(sent);
+  }
+}
+
 // The kernel takes a record that begins with 24 for a KeyUpdate, wherever in a message that is.
 TEST_P(Keys, StayWhereARecordOnlyLooksLikeAKeyUpdate) {
   if (!cell().is_tls13() || !cell().is_client()) GTEST_SKIP() << "no ticket comes here";
@@ -343,28 +352,18 @@ TEST_P(Keys, StayWhereARecordOnlyLooksLikeAKeyUpdate) {
       {4, 0, 0, 22, 0, 0, 14, 16, 1, 2, 3, 4, 1, 0, 0, 8, 1, 2, 3},
       {24, 5, 6, 7, 8, 0, 0},
   };
-  BridgeSide bridge = side();
-  run(
-      bridge,
-      [&](Stage& stage) -> Task<void> {
-        CraftedEnd peer(stage);
-        const bool shaken = co_await peer.shake_hands(cell());
-        EXPECT_TRUE(shaken);
-        for (const Bytes& part : parts) {
-          const bool sent = co_await peer.send(ContentType::kHandshake, part);
-          EXPECT_TRUE(sent);
-        }
-        const bool sent = co_await peer.send_text("after the ticket");
-        EXPECT_TRUE(sent);
-        const std::string text = co_await stage.plain.read(16);
-        EXPECT_EQ(text, "after the ticket");
-        const Bytes close_notify = {1, 0};
-        const bool closed = co_await peer.send(ContentType::kAlert, close_notify);
-        EXPECT_TRUE(closed);
-        stage.plain.shut_write();
-        static_cast<void>(co_await peer.read(1));
-      },
-      false);
+  const BridgeSide bridge = run_crafted([&](Stage& stage, CraftedEnd& peer) -> Task<void> {
+    co_await send_in_records(peer, parts);
+    const bool sent = co_await peer.send_text("after the ticket");
+    EXPECT_TRUE(sent);
+    const std::string text = co_await stage.plain.read(16);
+    EXPECT_EQ(text, "after the ticket");
+    const Bytes close_notify = {1, 0};
+    const bool closed = co_await peer.send(ContentType::kAlert, close_notify);
+    EXPECT_TRUE(closed);
+    stage.plain.shut_write();
+    static_cast<void>(co_await peer.read(1));
+  });
   EXPECT_EQ(bridge.report.ending, Ending::kClean) << bridge.report.detail;
 }
 
@@ -374,20 +373,10 @@ TEST_P(Keys, AreMissingWhereTls12OnlyLooksLikeAKeyUpdate) {
   if (!stalls || cell().is_client()) GTEST_SKIP() << "nothing stalls here";
   // Something like a ClientHello, whose second record begins with 24.
   const std::vector<Bytes> parts = {{1, 0, 0, 8, 1, 2, 3}, {24, 5, 6, 7, 8}};
-  BridgeSide bridge = side();
-  run(
-      bridge,
-      [&](Stage& stage) -> Task<void> {
-        CraftedEnd peer(stage);
-        const bool shaken = co_await peer.shake_hands(cell());
-        EXPECT_TRUE(shaken);
-        for (const Bytes& part : parts) {
-          const bool sent = co_await peer.send(ContentType::kHandshake, part);
-          EXPECT_TRUE(sent);
-        }
-        static_cast<void>(co_await peer.read(1));
-      },
-      false);
+  const BridgeSide bridge = run_crafted([&](Stage&, CraftedEnd& peer) -> Task<void> {
+    co_await send_in_records(peer, parts);
+    static_cast<void>(co_await peer.read(1));
+  });
   EXPECT_EQ(bridge.report.ending, Ending::kAlert) << bridge.report.detail;
   EXPECT_EQ(bridge.report.reason, Reason::kKeyMissing);
 }

@@ -1,4 +1,6 @@
 // relay(): how each end of either side becomes an ending, and what the other side sees of it.
+#include <chrono>
+#include <ctime>
 #include <string>
 
 #include <gtest/gtest.h>
@@ -171,6 +173,33 @@ TEST_P(Relaying, ReportsAResetOfThePeerThatMeetsASend) {
     co_await expect_plain_reset(stage);
   });
   EXPECT_EQ(bridge.report.ending, Ending::kReset) << bridge.report.detail;
+}
+
+milliseconds processor_time() {
+  timespec used{};
+  ::clock_gettime(CLOCK_THREAD_CPUTIME_ID, &used);
+  return std::chrono::duration_cast<milliseconds>(std::chrono::seconds(used.tv_sec) +
+                                                  std::chrono::nanoseconds(used.tv_nsec));
+}
+
+// Linux 6.1 calls a socket readable that has part of a record, and then has nothing to give.
+TEST_P(Idling, SpendsNoProcessorOnHalfARecord) {
+  constexpr milliseconds kPause(500);
+  const BridgeSide bridge = run([&](Stage& stage) -> Task<void> {
+    SSL_write(stage.tls.ssl(), kQuestion.data(), static_cast<int>(kQuestion.size()));
+    const Bytes record = stage.tls.take_output();
+    const auto middle = record.begin() + static_cast<std::ptrdiff_t>(record.size() / 2);
+    bool sent = co_await stage.tls.send_bytes(Bytes(record.begin(), middle));
+    const milliseconds before = processor_time();
+    co_await stage.sleep(kPause);
+    EXPECT_LT(processor_time() - before, kPause / 4);
+    sent = sent && co_await stage.tls.send_bytes(Bytes(middle, record.end()));
+    EXPECT_TRUE(sent);
+    const std::string question = co_await stage.plain.read(kQuestion.size());
+    EXPECT_EQ(question, kQuestion);
+    co_await close(stage);
+  });
+  EXPECT_EQ(bridge.report.ending, Ending::kClean) << bridge.report.detail;
 }
 
 TEST_P(Idling, EndsAtItsTimeoutWhichDataThatMovesExtends) {
