@@ -19,9 +19,22 @@ namespace tls {
 // not throw: libssl is its caller.
 using KeylogSink = std::function<void(std::string_view line)>;
 
+// A name that a server has besides its default, with a certificate of its own: clients are shown it
+// who ask for the name (SNI).
+//   name              "www.example.org", or "*.example.org" for any one label before the rest; an
+//                     exact name goes before a wildcard. For its form see canonical_host_name().
+//   certificate_file  as in ServerOptions, but never empty
+struct Host {
+  std::string name;
+  std::string certificate_file;
+  std::string key_file;
+};
+
+// The default certificate is for clients that send no name, or one that no host has.
 struct ServerOptions {
   std::string certificate_file;  // PEM chain, leaf first; empty with an empty key_file: self-signed
   std::string key_file;          // PEM private key; empty: in certificate_file
+  std::vector<Host> hosts = {};
   std::vector<std::string> alpn;  // in order of preference; empty: ALPN is ignored
   ProtocolVersion version_min = ProtocolVersion::kTls12;
   ProtocolVersion version_max = ProtocolVersion::kTls13;
@@ -41,19 +54,37 @@ struct ClientOptions {
   KeylogSink keylog;
 };
 
+// What is shown to clients that ask for `host`.
+//   host         in canonical form; empty: the default
+//   fingerprint  lower-case hex of the SHA-256 of the leaf, with colons
+struct ServedCertificate {
+  std::string host;
+  std::string fingerprint;
+};
+
 class Context {
  public:
   // Errors name the file and what libcrypto said: kInvalidArgument (a file that does not parse, a
-  // key that does not match its certificate), kSystem (a file that cannot be read).
-  [[nodiscard]] static ktls::Result<std::shared_ptr<Context>> server(const ServerOptions& options);
+  // key that does not match its certificate), kSystem (a file that cannot be read). A host's name
+  // that is malformed or given twice is kInvalidArgument, too.
+  //
+  // `predecessor`: the context of the server role that the new one is to replace, for a reload.
+  // Nothing but its ticket keys goes over, so that sessions are resumed by either of them, where
+  // their name has the same host in both. The files are read anew; if that fails, the predecessor
+  // is as it was. Handshakes under way keep the context that they began with alive.
+  [[nodiscard]] static ktls::Result<std::shared_ptr<Context>> server(
+      const ServerOptions& options, const std::shared_ptr<Context>& predecessor = nullptr);
   [[nodiscard]] static ktls::Result<std::shared_ptr<Context>> client(const ClientOptions& options);
 
   virtual ~Context() = default;
-  // Lower-case hex of the SHA-256 of the leaf certificate, with colons; empty in the client role.
+  // Of the default certificate, as in ServedCertificate; empty in the client role.
   [[nodiscard]] virtual std::string certificate_fingerprint() const = 0;
-  // PEM of the leaf certificate (for a self-signed one: what a client must trust).
+  // PEM of the default leaf certificate (for a self-signed one: what a client must trust).
   [[nodiscard]] virtual std::string certificate_pem() const = 0;
-  // What was accepted but will not please every peer, for people: an expired certificate.
+  // Server role: the default certificate, then those of the hosts in the order of the options.
+  [[nodiscard]] virtual std::vector<ServedCertificate> certificates() const = 0;
+  // What was accepted but will not please every peer, for people: a certificate that has expired,
+  // or that does not hold the name of its host.
   [[nodiscard]] virtual const std::vector<std::string>& warnings() const = 0;
   // Client role: sessions that can be resumed at present.
   [[nodiscard]] virtual std::size_t session_count() const = 0;

@@ -72,14 +72,6 @@ Result<void> read_key(const std::string& path, Credentials& credentials) {
   return fail(openssl_error(ErrorCode::kInvalidArgument, path + ": holds no PEM private key"));
 }
 
-std::string subject_of(const X509* certificate) {
-  const BioPtr bio(BIO_new(BIO_s_mem()));
-  X509_NAME_print_ex(bio.get(), X509_get_subject_name(certificate), 0, XN_FLAG_RFC2253);
-  char* text = nullptr;
-  const long size = BIO_get_mem_data(bio.get(), &text);
-  return size > 0 ? std::string(text, static_cast<std::size_t>(size)) : "(no subject)";
-}
-
 void warn_of_dates(const std::string& path, const X509* certificate,
                    std::vector<std::string>& warnings) {
   if (X509_cmp_current_time(X509_get0_notAfter(certificate)) < 0) {
@@ -123,6 +115,21 @@ Result<Credentials> load_credentials(const std::string& certificate_file,
                   credentials.warnings);
   }
   return credentials;
+}
+
+std::string subject_of(const X509* certificate) {
+  const BioPtr bio(BIO_new(BIO_s_mem()));
+  X509_NAME_print_ex(bio.get(), X509_get_subject_name(certificate), 0, XN_FLAG_RFC2253);
+  char* text = nullptr;
+  const long size = BIO_get_mem_data(bio.get(), &text);
+  return size > 0 ? std::string(text, static_cast<std::size_t>(size)) : "(no subject)";
+}
+
+bool covers(X509* certificate, const std::string& host) {
+  // X509_check_host(3) takes names alone: what stands for any label is checked as one that nobody
+  // would list by itself.
+  const std::string name = host.starts_with("*.") ? "any-label" + host.substr(1) : host;
+  return X509_check_host(certificate, name.data(), name.size(), kNameCheckFlags, nullptr) == 1;
 }
 
 std::string fingerprint_of(const X509* certificate) {

@@ -9,6 +9,11 @@
 
 namespace tls {
 
+// Names are in subjectAltName, and a wildcard is a whole label (RFC 6125 sections 6.4.3, 6.4.4;
+// RFC 9525 drops both exceptions).
+inline constexpr unsigned int kNameCheckFlags =
+    X509_CHECK_FLAG_NO_PARTIAL_WILDCARDS | X509_CHECK_FLAG_NEVER_CHECK_SUBJECT;
+
 //   chain      what follows the leaf, in order; may be empty, never null
 //   warnings   what a peer will object to, for people: an expired certificate, for instance
 struct Credentials {
@@ -23,6 +28,13 @@ struct Credentials {
 // asked for a passphrase), or the key belongs to another certificate.
 [[nodiscard]] ktls::Result<Credentials> load_credentials(const std::string& certificate_file,
                                                          const std::string& key_file);
+
+// Whether clients that ask for `host` (in canonical form; "*.example.org": for any name that it
+// stands for) will find it in the certificate, which must be in subjectAltName.
+[[nodiscard]] bool covers(X509* certificate, const std::string& host);
+
+// "CN=leaf", for people.
+[[nodiscard]] std::string subject_of(const X509* certificate);
 
 // An ECDSA P-256 certificate signed by its own key, for localhost, 127.0.0.1, ::1 and the name of
 // this host; valid for 90 days, from an hour ago so that a peer's clock may be late.

@@ -187,10 +187,13 @@ Result<Negotiated> SslHandshake::negotiate(ProtocolVersion version, const Cipher
   KTLS_TRY(HandedOverStates states,
            hand_over_states(version, suite, read_counter_, write_counter_, keys));
   std::string peer_name;
+  std::string host;
   if (role() == Role::kClient) {
     if (connection_->context().verify()) peer_name = connection_->server_name();
-  } else if (const char* name = SSL_get_servername(ssl(), TLSEXT_NAMETYPE_host_name)) {
-    peer_name = name;
+  } else {
+    host = connection_->context().hosts().name(connection_->host());
+    const char* const name = SSL_get_servername(ssl(), TLSEXT_NAMETYPE_host_name);
+    if (name != nullptr) peer_name = name;
   }
   return Negotiated{
       .version = version,
@@ -198,6 +201,7 @@ Result<Negotiated> SslHandshake::negotiate(ProtocolVersion version, const Cipher
       .role = role(),
       .resumed = SSL_session_reused(ssl()) != 0,
       .peer_name = std::move(peer_name),
+      .host = std::move(host),
       .alpn = std::move(alpn),
       .fragment_size_max = fragment_size_max(*connection_),
       .read = std::move(states.read),

@@ -7,6 +7,7 @@
 #include <arpa/inet.h>
 #include <openssl/err.h>
 
+#include "userspace/handshake/openssl/credentials.h"
 #include "userspace/handshake/openssl/error_queue.h"
 
 namespace tls {
@@ -88,10 +89,7 @@ Result<void> SslConnection::expect_peer(std::string server_name) {
   server_name_ = std::move(server_name);
 
   X509_VERIFY_PARAM* const param = SSL_get0_param(ssl());
-  // Names are in subjectAltName, and a wildcard is a whole label (RFC 6125 sections 6.4.3, 6.4.4;
-  // RFC 9525 drops both exceptions).
-  X509_VERIFY_PARAM_set_hostflags(
-      param, X509_CHECK_FLAG_NO_PARTIAL_WILDCARDS | X509_CHECK_FLAG_NEVER_CHECK_SUBJECT);
+  X509_VERIFY_PARAM_set_hostflags(param, kNameCheckFlags);
   std::array<std::uint8_t, 16> bytes{};
   const auto address = parse_address(server_name_, bytes);
   const int set = address.empty()

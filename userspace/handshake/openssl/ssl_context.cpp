@@ -1,8 +1,9 @@
-// The settings of an SSL_CTX: versions, suites, credentials, trust, ALPN, sessions.
+// The settings of an SSL_CTX: versions, suites, hosts, trust, ALPN, sessions.
 #include "userspace/handshake/openssl/ssl_context.h"
 
 #include <algorithm>
 #include <array>
+#include <chrono>
 #include <span>
 #include <utility>
 
@@ -27,10 +28,9 @@ using ktls::Result;
 constexpr std::size_t kTicketsPerConnection = 2;
 // Sessions of TLS 1.2 clients that know no tickets.
 constexpr long kServerSessionsMax = 1024;
-// Whose sessions these are (SSL_CTX_set_session_id_context(3)); programs of other kinds have
-// others.
-constexpr std::array<unsigned char, 11> kSessionIdContext = {'k', 't', 'l', 's', '-', 'b',
-                                                             'r', 'i', 'd', 'g', 'e'};
+constexpr std::string_view kSessionOwner = "ktls-bridge";  // programs of other kinds have others
+constexpr std::size_t kSha256Size = 32;
+static_assert(kSha256Size <= SSL_MAX_SID_CTX_LENGTH);
 // RFC 7301 section 3.1: ProtocolName<1..2^8-1>, ProtocolName protocol_name_list<2..2^16-1>.
 constexpr std::size_t kAlpnNameMax = 255;
 constexpr std::size_t kAlpnListMax = 65535;
@@ -78,20 +78,6 @@ int accept_server_name(SSL* /*ssl*/, int* /*alert*/, void* /*argument*/) {
   return SSL_TLSEXT_ERR_OK;
 }
 
-Result<void> resume_sessions(SSL_CTX* context) {
-  if (SSL_CTX_set_session_id_context(context, kSessionIdContext.data(), kSessionIdContext.size()) !=
-          1 ||
-      SSL_CTX_set_num_tickets(context, kTicketsPerConnection) != 1) {
-    return fail(openssl_error(ErrorCode::kCrypto, "session id context"));
-  }
-  SSL_CTX_set_session_cache_mode(context, SSL_SESS_CACHE_SERVER);
-  SSL_CTX_sess_set_cache_size(context, kServerSessionsMax);
-  // SSL_CTX_set_tlsext_servername_callback(), whose macro casts as C does.
-  SSL_CTX_callback_ctrl(context, SSL_CTRL_SET_TLSEXT_SERVERNAME_CB,
-                        reinterpret_cast<void (*)()>(accept_server_name));
-  return {};
-}
-
 }  // namespace
 
 template <typename Options>
@@ -113,11 +99,17 @@ Result<void> SslContext::configure(const Options& options) {
   return use_alpn(options.alpn);
 }
 
-Result<std::shared_ptr<SslContext>> SslContext::create(const ServerOptions& options) {
+Result<std::shared_ptr<SslContext>> SslContext::create(const ServerOptions& options,
+                                                       const SslContext* predecessor) {
   std::shared_ptr<SslContext> context(new SslContext(Role::kServer));
   if (auto set = context->configure(options); !set) return fail(set.error());
-  if (auto set = resume_sessions(context->handle()); !set) return fail(set.error());
-  if (auto set = context->use_credentials(options); !set) return fail(set.error());
+  context->ciphers_ = options.ciphers;
+  context->ticket_keys_ =
+      predecessor == nullptr ? std::make_shared<TicketKeys>() : predecessor->ticket_keys_;
+  context->resume_sessions();
+  KTLS_TRY(context->hosts_, Hosts::load(options, context->handle()));
+  context->warnings_ = context->hosts_.warnings();
+  SSL_CTX_set_client_hello_cb(context->handle(), on_client_hello, context.get());
   return context;
 }
 
@@ -131,24 +123,83 @@ Result<std::shared_ptr<SslContext>> SslContext::create(const ClientOptions& opti
   return context;
 }
 
-Result<void> SslContext::use_credentials(const ServerOptions& options) {
-  if (options.certificate_file.empty() && !options.key_file.empty()) {
-    return fail(Error::of(ErrorCode::kInvalidArgument,
-                          options.key_file + ": a key without a certificate file"));
+void SslContext::resume_sessions() {
+  SSL_CTX_set_num_tickets(handle(), kTicketsPerConnection);
+  SSL_CTX_set_session_cache_mode(handle(), SSL_SESS_CACHE_SERVER);
+  SSL_CTX_sess_set_cache_size(handle(), kServerSessionsMax);
+  SSL_CTX_set_timeout(handle(), std::chrono::seconds(kSessionLifetime).count());
+  SSL_CTX_set_tlsext_ticket_key_evp_cb(handle(), on_ticket);
+  // SSL_CTX_set_tlsext_servername_callback(), whose macro casts as C does.
+  SSL_CTX_callback_ctrl(handle(), SSL_CTRL_SET_TLSEXT_SERVERNAME_CB,
+                        reinterpret_cast<void (*)()>(accept_server_name));
+}
+
+// The callback of the ClientHello and not that of the server name, which libssl calls when it has
+// resumed a session already.
+int SslContext::on_client_hello(SSL* ssl, int* alert, void* context) noexcept {
+  const unsigned char* extension = nullptr;
+  std::size_t size = 0;
+  std::string server_name;
+  if (SSL_client_hello_get0_ext(ssl, TLSEXT_TYPE_server_name, &extension, &size) == 1) {
+    server_name = canonical_name(server_name_in({extension, size}));
   }
-  KTLS_TRY(Credentials credentials,
-           options.certificate_file.empty()
-               ? make_self_signed_credentials()
-               : load_credentials(options.certificate_file, options.key_file));
-  if (SSL_CTX_use_cert_and_key(handle(), credentials.leaf.get(), credentials.key.get(),
-                               credentials.chain.get(), 1) != 1) {
-    return fail(openssl_error(ErrorCode::kInvalidArgument,
-                              options.certificate_file + ": libssl refuses the certificate"));
+  SslConnection* const connection = SslConnection::of(ssl);
+  if (connection != nullptr &&
+      static_cast<const SslContext*>(context)->choose_host(*connection, server_name)) {
+    return SSL_CLIENT_HELLO_SUCCESS;
   }
-  fingerprint_ = fingerprint_of(credentials.leaf.get());
-  pem_ = pem_of(credentials.leaf.get());
-  warnings_ = std::move(credentials.warnings);
-  return {};
+  *alert = SSL_AD_INTERNAL_ERROR;
+  return SSL_CLIENT_HELLO_ERROR;
+}
+
+// Called once more for the ClientHello after a HelloRetryRequest, which may be of any client's
+// making: then the second name is the one that counts, for libssl as well.
+bool SslContext::choose_host(SslConnection& connection, std::string_view server_name) const {
+  const std::size_t host = hosts_.find(server_name);
+  if (host != connection.host() && !hosts_.show(host, connection.ssl())) return false;
+  connection.set_host(host);
+  return bind_sessions(connection.ssl(), hosts_.name(host), server_name);
+}
+
+// By the session id context, which is part of the session and of its ticket, libssl resumes what is
+// of the same name at the same host and no more. RFC 6066 section 3: a server "MUST NOT accept the
+// request to resume the session if the server_name extension contains a different name", which
+// libssl does not look at. Nor does it ask whether the suite of a TLS 1.2 session may still be
+// chosen, which after a reload it may not be.
+bool SslContext::bind_sessions(SSL* ssl, std::string_view host,
+                               std::string_view server_name) const {
+  std::string bound(kSessionOwner);
+  for (const std::string_view part : {std::string_view(ciphers_), host, server_name}) {
+    bound.append(1, '\0').append(part);
+  }
+  std::array<unsigned char, kSha256Size> digest{};
+  unsigned int size = 0;
+  return EVP_Digest(bound.data(), bound.size(), digest.data(), &size, EVP_sha256(), nullptr) == 1 &&
+         SSL_set_session_id_context(ssl, digest.data(), size) == 1;
+}
+
+// SSL_CTX_set_tlsext_ticket_key_evp_cb(3) has the answers: 1 goes on, 2 goes on with a new ticket,
+// 0 has a full handshake, a negative one ends it.
+int SslContext::on_ticket(SSL* ssl, unsigned char* name, unsigned char* iv, EVP_CIPHER_CTX* cipher,
+                          EVP_MAC_CTX* mac, int seals) noexcept {
+  const SslConnection* const connection = SslConnection::of(ssl);
+  if (connection == nullptr) return -1;
+  TicketKeys& keys = *connection->context().ticket_keys_;
+  const std::span<unsigned char, TicketKeys::kNameSize> key_name(name, TicketKeys::kNameSize);
+  const std::span<unsigned char, TicketKeys::kIvSize> key_iv(iv, TicketKeys::kIvSize);
+  if (seals != 0) return keys.seal(key_name, key_iv, cipher, mac) ? 1 : -1;
+  const auto found = keys.open(key_name, key_iv, cipher, mac);
+  if (!found) return -1;
+  if (*found == TicketKeys::Found::kNone) return 0;
+  // RFC 8446 appendix C.4: "Clients SHOULD NOT reuse a ticket for multiple connections", and so
+  // need a new one for each.
+  const bool renews = *found == TicketKeys::Found::kPrevious || SSL_version(ssl) == TLS1_3_VERSION;
+  return renews ? 2 : 1;
+}
+
+std::string SslContext::certificate_fingerprint() const {
+  const auto served = hosts_.certificates();
+  return served.empty() ? std::string() : served[Hosts::kDefault].fingerprint;
 }
 
 Result<void> SslContext::use_trust(const ClientOptions& options) {
@@ -216,8 +267,13 @@ int SslContext::select_alpn(SSL* /*ssl*/, const unsigned char** chosen, unsigned
   return SSL_TLSEXT_ERR_ALERT_FATAL;
 }
 
-Result<std::shared_ptr<Context>> Context::server(const ServerOptions& options) {
-  return SslContext::create(options);
+Result<std::shared_ptr<Context>> Context::server(const ServerOptions& options,
+                                                 const std::shared_ptr<Context>& predecessor) {
+  const auto* const replaced = dynamic_cast<const SslContext*>(predecessor.get());
+  if (predecessor && (replaced == nullptr || replaced->role() != Role::kServer)) {
+    return fail(Error::of(ErrorCode::kInvalidArgument, "a predecessor of the other role"));
+  }
+  return SslContext::create(options, replaced);
 }
 
 Result<std::shared_ptr<Context>> Context::client(const ClientOptions& options) {

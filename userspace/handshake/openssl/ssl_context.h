@@ -3,24 +3,34 @@
 
 #include <cstddef>
 #include <cstdint>
+#include <memory>
 #include <string>
+#include <string_view>
 #include <vector>
 
 #include "userspace/handshake/openssl/context.h"
+#include "userspace/handshake/openssl/hosts.h"
 #include "userspace/handshake/openssl/pointers.h"
 #include "userspace/handshake/openssl/session_cache.h"
+#include "userspace/handshake/openssl/ticket_keys.h"
 
 namespace tls {
 
+class SslConnection;
+
 class SslContext final : public Context {
  public:
+  // `predecessor`: as for Context::server().
   [[nodiscard]] static ktls::Result<std::shared_ptr<SslContext>> create(
-      const ServerOptions& options);
+      const ServerOptions& options, const SslContext* predecessor);
   [[nodiscard]] static ktls::Result<std::shared_ptr<SslContext>> create(
       const ClientOptions& options);
 
-  [[nodiscard]] std::string certificate_fingerprint() const override { return fingerprint_; }
-  [[nodiscard]] std::string certificate_pem() const override { return pem_; }
+  [[nodiscard]] std::string certificate_fingerprint() const override;
+  [[nodiscard]] std::string certificate_pem() const override { return hosts_.pem(); }
+  [[nodiscard]] std::vector<ServedCertificate> certificates() const override {
+    return hosts_.certificates();
+  }
   [[nodiscard]] const std::vector<std::string>& warnings() const override { return warnings_; }
   [[nodiscard]] std::size_t session_count() const override { return sessions_.size(); }
 
@@ -31,16 +41,24 @@ class SslContext final : public Context {
   [[nodiscard]] const std::vector<std::string>& alpn() const { return alpn_; }
   [[nodiscard]] const KeylogSink& keylog() const { return keylog_; }
   [[nodiscard]] SessionCache& sessions() { return sessions_; }
+  // Server role.
+  [[nodiscard]] const Hosts& hosts() const { return hosts_; }
 
  private:
   explicit SslContext(Role role) : role_(role) {}
 
   template <typename Options>
   [[nodiscard]] ktls::Result<void> configure(const Options& options);
-  [[nodiscard]] ktls::Result<void> use_credentials(const ServerOptions& options);
+  void resume_sessions();
+  [[nodiscard]] bool choose_host(SslConnection& connection, std::string_view server_name) const;
+  [[nodiscard]] bool bind_sessions(SSL* ssl, std::string_view host,
+                                   std::string_view server_name) const;
   [[nodiscard]] ktls::Result<void> use_trust(const ClientOptions& options);
   [[nodiscard]] ktls::Result<void> use_alpn(const std::vector<std::string>& protocols);
 
+  static int on_client_hello(SSL* ssl, int* alert, void* context) noexcept;
+  static int on_ticket(SSL* ssl, unsigned char* name, unsigned char* iv, EVP_CIPHER_CTX* cipher,
+                       EVP_MAC_CTX* mac, int seals) noexcept;
   static int select_alpn(SSL* ssl, const unsigned char** chosen, unsigned char* chosen_size,
                          const unsigned char* offered, unsigned int offered_size, void* context);
 
@@ -49,9 +67,10 @@ class SslContext final : public Context {
   std::vector<std::string> alpn_;
   std::vector<unsigned char> alpn_wire_;  // as in the extension: each name after its length
   KeylogSink keylog_;
-  std::string fingerprint_;
-  std::string pem_;
+  std::string ciphers_;  // of TLS 1.2, as the options have them
+  Hosts hosts_;
   std::vector<std::string> warnings_;
+  std::shared_ptr<TicketKeys> ticket_keys_;  // server role
   SessionCache sessions_;
   SslCtxPtr handle_;  // last: goes first, while what its callbacks need is still there
 };
