@@ -60,7 +60,8 @@ Result<std::shared_ptr<tls::Context>> TlsSetting::make_context() const {
                                .version_max = options_.version_max,
                                .ciphers = {},
                                .ciphersuites = {},
-                               .keylog = sink});
+                               .keylog = sink},
+                              contexts_.current());
 }
 
 std::optional<Complaint> TlsSetting::check_kernel() {
