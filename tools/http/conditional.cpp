@@ -5,8 +5,8 @@
 namespace http {
 namespace {
 
-// Of a field with a date, "if it is no valid HTTP-date" it is as if the field were not there, and
-// so it is where the file has no date to compare with (sections 13.1.3 and 13.1.4).
+// A field whose value is not one valid HTTP-date is as good as absent, and so it is where the file
+// has no date to compare with (sections 13.1.3 and 13.1.4).
 std::optional<bool> is_modified_since(std::optional<std::string_view> field,
                                       const Representation& representation, Seconds now) {
   if (!field || !representation.modified) return std::nullopt;

@@ -31,8 +31,8 @@ struct Decision {
 
 // Evaluates the fields in the order of section 13.2.2. Nothing is checked of what does not exist:
 // "A server MUST ignore all received preconditions if its response to the same request without
-// those conditions [...] would have been a status code other than a 2xx (Successful) or 412"
-// (section 13.2.1).
+// those conditions [...] would have been a status code other than a 2xx (Successful) or 412
+// (Precondition Failed)" (section 13.2.1).
 [[nodiscard]] Decision evaluate(const Request& request, const Representation& representation,
                                 Seconds now);
 

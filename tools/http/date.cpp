@@ -110,17 +110,11 @@ void read_rfc850(Scanner& scanner, Parts& parts, Seconds now) {
   scanner.expect("-");
   parts.month = scanner.name_of(kMonths);
   scanner.expect("-");
-  const int year = scanner.number(2);
+  const int this_year = int{std::chrono::year_month_day{std::chrono::floor<days>(now)}.year()};
+  parts.year = this_year - this_year % 100 + scanner.number(2);
   scanner.expect(" ");
   read_time(scanner, parts);
   scanner.expect(" GMT");
-  // "Recipients of a timestamp value in rfc850-date format, which uses a two-digit year, MUST
-  // interpret a timestamp that appears to be more than 50 years in the future as representing the
-  // most recent year in the past that had the same last two digits."
-  const auto today = std::chrono::floor<days>(now);
-  const int this_year = int{std::chrono::year_month_day{today}.year()};
-  parts.year = this_year - this_year % 100 + year;
-  if (parts.year > this_year + 50) parts.year -= 100;
 }
 
 // "06 Nov 1994 08:49:37 GMT"
@@ -154,6 +148,19 @@ std::optional<Seconds> to_seconds(const Parts& parts) {
   return sys_days{date} + hours{parts.hour} + minutes{parts.minute} + seconds{parts.second};
 }
 
+// "Recipients of a timestamp value in rfc850-date format, which uses a two-digit year, MUST
+// interpret a timestamp that appears to be more than 50 years in the future as representing the
+// most recent year in the past that had the same last two digits."
+std::optional<Seconds> to_seconds_in_century(Parts parts, Seconds now) {
+  const auto today = std::chrono::floor<days>(now);
+  const auto limit =
+      sys_days{std::chrono::year_month_day{today} + std::chrono::years{50}} + (now - today);
+  const auto date = to_seconds(parts);
+  if (!date || *date <= limit) return date;
+  parts.year -= 100;
+  return to_seconds(parts);
+}
+
 }  // namespace
 
 ImfFixdate imf_fixdate(Seconds time) {
@@ -185,11 +192,12 @@ ImfFixdate imf_fixdate(Seconds time) {
 
 std::optional<Seconds> parse_date(std::string_view text, Seconds now) {
   Parts parts;
-  const auto* long_day = std::find_if(kLongDays.begin(), kLongDays.end(), [&](auto name) {
+  const auto* const long_day = std::find_if(kLongDays.begin(), kLongDays.end(), [&](auto name) {
     return text.starts_with(name) && text.substr(name.size()).starts_with(", ");
   });
-  Scanner scanner(long_day == kLongDays.end() ? text : text.substr(long_day->size()));
-  if (long_day != kLongDays.end()) {
+  const bool is_rfc850 = long_day != kLongDays.end();
+  Scanner scanner(is_rfc850 ? text.substr(long_day->size()) : text);
+  if (is_rfc850) {
     scanner.expect(", ");
     read_rfc850(scanner, parts, now);
   } else {
@@ -203,7 +211,7 @@ std::optional<Seconds> parse_date(std::string_view text, Seconds now) {
     }
   }
   if (!scanner.is_done()) return std::nullopt;
-  return to_seconds(parts);
+  return is_rfc850 ? to_seconds_in_century(parts, now) : to_seconds(parts);
 }
 
 }  // namespace http

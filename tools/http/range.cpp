@@ -38,7 +38,7 @@ std::optional<RangeSpec> parse_spec(std::string_view text) {
   if (!before.empty() && !spec.first) return std::nullopt;
   if (!behind.empty() && !spec.last) return std::nullopt;
   if (!spec.first && !spec.last) return std::nullopt;
-  // "An int-range is invalid if the last-pos value is present and less than the first-pos."
+  // "An int-range is invalid if the last-pos value is present and less than first-pos."
   if (spec.first && spec.last && *spec.last < *spec.first) return std::nullopt;
   return spec;
 }

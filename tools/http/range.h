@@ -31,7 +31,7 @@ struct RangeAnswer {
 
 // More ranges than readers of documents ask for; each costs the head of a part.
 inline constexpr std::size_t kRangesMax = 16;
-// "more than two overlapping ranges" are "egregious" (section 14.2).
+// "more than two overlapping ranges" are "egregious" (section 17.15).
 inline constexpr std::size_t kOverlappingMax = 2;
 
 // Reads a Range field against a file of `size` bytes. Another unit than bytes, a malformed set and

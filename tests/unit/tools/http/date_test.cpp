@@ -54,6 +54,8 @@ TEST(ParseDate, TakesAYearOfTwoDigitsForThePastIfItIsFiftyYearsAhead) {
   };
   EXPECT_EQ(year_of("Monday, 01-Jan-73 00:00:00 GMT", kNow), 2073);
   EXPECT_EQ(year_of("Monday, 01-Jan-74 00:00:00 GMT", kNow), 1974);
+  EXPECT_EQ(year_of("Monday, 14-Nov-73 22:13:20 GMT", kNow), 2073);
+  EXPECT_EQ(year_of("Monday, 14-Nov-73 22:13:21 GMT", kNow), 1973);
   EXPECT_EQ(year_of("Monday, 01-Jan-00 00:00:00 GMT", kNow), 2000);
   EXPECT_EQ(year_of("Monday, 01-Jan-99 00:00:00 GMT", kNow), 1999);
 }
