@@ -20,6 +20,10 @@ constexpr std::array<std::string_view, 7> kLongDays = {"Sunday",   "Monday", "Tu
 constexpr Seconds kFirst = sys_days{std::chrono::year{0} / 1 / 1};
 constexpr Seconds kLast = sys_days{std::chrono::year{10000} / 1 / 1} - seconds{1};
 
+std::string_view name_at(std::string_view names, std::size_t i) {
+  return names.substr(i * 3, 3);
+}
+
 // Writes from the front; the callers' forms add up to the array's size.
 class Writer {
  public:
@@ -57,8 +61,8 @@ class Scanner {
   // The index, from 0, of the next three letters in a row of such names.
   [[nodiscard]] unsigned name_of(std::string_view names) {
     const std::string_view name = take(3);
-    for (std::size_t i = 0; is_good_ && i < names.size(); i += 3) {
-      if (names.substr(i, 3) == name) return static_cast<unsigned>(i / 3);
+    for (unsigned i = 0; is_good_ && i < names.size() / 3; ++i) {
+      if (name_at(names, i) == name) return i;
     }
     is_good_ = false;
     return 0;
@@ -172,11 +176,11 @@ ImfFixdate imf_fixdate(Seconds time) {
 
   ImfFixdate written{};
   Writer writer(written.data());
-  writer.put(kDays.substr(std::chrono::weekday{day}.c_encoding() * 3, 3));
+  writer.put(name_at(kDays, std::chrono::weekday{day}.c_encoding()));
   writer.put(", ");
   writer.put_two(unsigned{date.day()});
   writer.put(" ");
-  writer.put(kMonths.substr((unsigned{date.month()} - 1) * 3, 3));
+  writer.put(name_at(kMonths, unsigned{date.month()} - 1));
   writer.put(" ");
   writer.put_two(year / 100);
   writer.put_two(year % 100);

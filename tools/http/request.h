@@ -83,10 +83,10 @@ class Request {
 };
 
 struct RequestLimits {
-  std::size_t head_size_max = 16 * 1024;  // with the empty lines before it: else 431 or 414
-  std::size_t target_size_max = 8000;     // what section 3 of RFC 9112 recommends: else 414
-  std::size_t fields_max = 100;           // lines of a head: else 431
-  std::size_t empty_lines_max = 4;        // before a request line (section 2.2): else 400
+  std::size_t head_size_max = 16384;   // 16 KiB, with the empty lines before it: else 431 or 414
+  std::size_t target_size_max = 8000;  // what section 3 of RFC 9112 recommends: else 414
+  std::size_t fields_max = 100;        // lines of a head: else 431
+  std::size_t empty_lines_max = 4;     // before a request line (section 2.2): else 400
 };
 
 struct NeedMore {};
