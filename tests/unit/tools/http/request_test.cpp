@@ -187,7 +187,7 @@ TEST(RequestReader, RefusesMalformedRequestLines) {
     std::string bytes(line);
     EXPECT_EQ(status(bytes.append("\r\nHost: a\r\n\r\n")), 400) << line;
   }
-  EXPECT_EQ(status(std::string("GET /\0 HTTP/1.1\r\nHost: a\r\n\r\n", 29)), 400);
+  EXPECT_EQ(status(std::string("GET /\0 HTTP/1.1\r\nHost: a\r\n\r\n", 28)), 400);
 }
 
 TEST(RequestReader, Refuses505ForOtherVersions) {
