@@ -10,7 +10,7 @@ BUILD = REPOSITORY / "build-test"
 # The kernels of scripts/vm, oldest first.
 KERNELS = ("6.1", "6.12", "newest")
 # As scripts/fuzz --list names them.
-FUZZ_TARGETS = ("c_api", "record_ssl2", "record_tls")
+FUZZ_TARGETS = ("c_api", "http_request", "record_ssl2", "record_tls")
 UNIT_TIMEOUT_S = 300
 # A guest runs on an emulated processor, some thirty times slower than the machine under it.
 VM_TIMEOUT_S = 1200
@@ -83,6 +83,7 @@ SUITES = [
           needs=("valgrind",), timeout_s=600),
     Suite("docs/man", ("tests/docs/man_test.py",), needs=("groff", "mandoc"), timeout_s=60),
     Suite("docs/readme", ("tests/docs/readme_test.py",), timeout_s=60),
+    Suite("docs/http-requirements", ("tests/docs/http_requirements_test.py",), timeout_s=60),
     Suite("docs/demo", ("tests/docs/demo_test.py",), needs=("curl", "openssl"), timeout_s=120),
     *(Suite(f"docs/placement/{kernel}", ("tests/docs/placement_test.py", kernel),
             needs=("vm", "curl", "openssl"), timeout_s=VM_TIMEOUT_S, kernel=kernel)

@@ -50,6 +50,8 @@ HEADERS = [
     ("CLI/", ("tools", "tests"), "only tools parse arguments"),
     ("toml++/", ("tools",), "only tools read configuration"),
     ("nlohmann/", ("tools", "tests"), "only tools write JSON"),
+    ("boost/", ("tools/http/request.cpp",),
+     "Beast's parser has one door: use http::RequestReader"),
 ]
 
 
