@@ -14,6 +14,8 @@
 #include <fmt/format.h>
 #include <sys/stat.h>
 
+#include "tools/http/field_syntax.h"
+
 namespace http {
 namespace {
 
@@ -37,21 +39,18 @@ bool is_special(unsigned char type) {
   return type == DT_FIFO || type == DT_SOCK || type == DT_CHR || type == DT_BLK;
 }
 
-char lower(char c) {
-  return c >= 'A' && c <= 'Z' ? static_cast<char>(c - 'A' + 'a') : c;
-}
-
 // As people look for names: whether a letter is a capital matters last.
 bool precedes(const DirectoryEntry& left, const DirectoryEntry& right) {
   if (left.is_directory != right.is_directory) return left.is_directory;
   const auto [in_left, in_right] =
       std::mismatch(left.name.begin(), left.name.end(), right.name.begin(), right.name.end(),
-                    [](char a, char b) { return lower(a) == lower(b); });
+                    [](char a, char b) { return lower_case(a) == lower_case(b); });
   if (in_left == left.name.end() && in_right == right.name.end()) return left.name < right.name;
   if (in_left == left.name.end() || in_right == right.name.end()) {
     return in_left == left.name.end();
   }
-  return static_cast<unsigned char>(lower(*in_left)) < static_cast<unsigned char>(lower(*in_right));
+  return static_cast<unsigned char>(lower_case(*in_left)) <
+         static_cast<unsigned char>(lower_case(*in_right));
 }
 
 }  // namespace
