@@ -22,10 +22,6 @@ constexpr std::array<bool, 256> token_characters() {
 
 constexpr std::array<bool, 256> kTokenCharacters = token_characters();
 
-char lower(char c) {
-  return c >= 'A' && c <= 'Z' ? static_cast<char>(c - 'A' + 'a') : c;
-}
-
 // qvalue = ( "0" [ "." 0*3DIGIT ] ) / ( "1" [ "." 0*3("0") ] )
 std::optional<int> parse_weight(std::string_view text) {
   if (text.empty() || text.size() > 5 || text[0] < '0' || text[0] > '1') return std::nullopt;
@@ -49,9 +45,13 @@ std::string_view trimmed(std::string_view text) {
   return text.substr(first, text.find_last_not_of(kBlank) - first + 1);
 }
 
+char lower_case(char c) {
+  return c >= 'A' && c <= 'Z' ? static_cast<char>(c - 'A' + 'a') : c;
+}
+
 bool equals_ignoring_case(std::string_view a, std::string_view b) {
   return std::equal(a.begin(), a.end(), b.begin(), b.end(),
-                    [](char x, char y) { return lower(x) == lower(y); });
+                    [](char x, char y) { return lower_case(x) == lower_case(y); });
 }
 
 bool is_token(std::string_view text) {
@@ -97,7 +97,7 @@ std::optional<WeightedMember> parse_weighted(std::string_view member) {
   if (!is_token(weighted.name)) return std::nullopt;
   if (semicolon == std::string_view::npos) return weighted;
   const std::string_view parameter = trimmed(member.substr(semicolon + 1));
-  if (parameter.size() < 2 || lower(parameter[0]) != 'q' || parameter[1] != '=') {
+  if (parameter.size() < 2 || lower_case(parameter[0]) != 'q' || parameter[1] != '=') {
     return std::nullopt;
   }
   const auto weight = parse_weight(parameter.substr(2));

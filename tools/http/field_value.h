@@ -9,6 +9,9 @@ namespace http {
 // Without the spaces and tabs at both ends (OWS, RFC 9110 section 5.6.3).
 [[nodiscard]] std::string_view trimmed(std::string_view text);
 
+// Letters of ASCII alone: no protocol element depends on a locale.
+[[nodiscard]] char lower_case(char c);
+
 // Compared as protocol elements are: letters of ASCII in either case, no locale.
 [[nodiscard]] bool equals_ignoring_case(std::string_view a, std::string_view b);
 

@@ -1,0 +1,165 @@
+// The formats of the access log.
+
+#include "tools/http/access_record.h"
+
+#include <algorithm>
+#include <array>
+#include <ctime>
+#include <iterator>
+
+#include <fmt/format.h>
+#include <nlohmann/json.hpp>
+
+namespace http {
+namespace {
+
+using ktls::Error;
+using ktls::ErrorCode;
+using Kind = AccessLogFormat::Kind;
+
+struct NamedFormat {
+  std::string_view name;
+  AccessLogFormat format;
+};
+
+constexpr NamedFormat kFormats[] = {
+    {"common", {Kind::kCommon, false}},     {"common+tx", {Kind::kCommon, true}},
+    {"combined", {Kind::kCombined, false}}, {"combined+tx", {Kind::kCombined, true}},
+    {"json", {Kind::kJson, false}},
+};
+
+std::tm utc_of(std::chrono::system_clock::time_point time) {
+  const std::time_t seconds =
+      std::chrono::system_clock::to_time_t(std::chrono::floor<std::chrono::seconds>(time));
+  std::tm utc{};
+  ::gmtime_r(&seconds, &utc);
+  return utc;
+}
+
+// "10/Oct/2000:13:55:36 +0000", with English months in every locale.
+std::string apache_time(std::chrono::system_clock::time_point time) {
+  constexpr std::array<std::string_view, 12> kMonths = {"Jan", "Feb", "Mar", "Apr", "May", "Jun",
+                                                        "Jul", "Aug", "Sep", "Oct", "Nov", "Dec"};
+  const std::tm utc = utc_of(time);
+  return fmt::format("{:02}/{}/{:04}:{:02}:{:02}:{:02} +0000", utc.tm_mday,
+                     kMonths.at(static_cast<std::size_t>(utc.tm_mon)), utc.tm_year + 1900,
+                     utc.tm_hour, utc.tm_min, utc.tm_sec);
+}
+
+// RFC 3339: "2000-10-10T13:55:36.042Z".
+std::string rfc3339_time(std::chrono::system_clock::time_point time) {
+  const std::tm utc = utc_of(time);
+  const auto ms =
+      std::chrono::floor<std::chrono::milliseconds>(time.time_since_epoch()).count() % 1000;
+  return fmt::format("{:04}-{:02}-{:02}T{:02}:{:02}:{:02}.{:03}Z", utc.tm_year + 1900,
+                     utc.tm_mon + 1, utc.tm_mday, utc.tm_hour, utc.tm_min, utc.tm_sec, ms);
+}
+
+// The letter behind the backslash of C for those controls that httpd writes so, else 0.
+constexpr char letter_for(char c) {
+  switch (c) {
+    case '\b':
+      return 'b';
+    case '\n':
+      return 'n';
+    case '\r':
+      return 'r';
+    case '\t':
+      return 't';
+    case '\v':
+      return 'v';
+    case '"':
+    case '\\':
+      return c;
+    default:
+      return '\0';
+  }
+}
+
+// As ap_escape_logitem() of httpd's server/util.c.
+void append_escaped(std::string& line, std::string_view item) {
+  for (const char c : item) {
+    if (const char letter = letter_for(c); letter != '\0') {
+      line += '\\';
+      line += letter;
+    } else if (c >= ' ' && c < 0x7f) {
+      line += c;
+    } else {
+      fmt::format_to(std::back_inserter(line), "\\x{:02x}", static_cast<unsigned char>(c));
+    }
+  }
+}
+
+void append_quoted(std::string& line, std::string_view item) {
+  line += " \"";
+  append_escaped(line, item.empty() ? "-" : item);
+  line += '"';
+}
+
+std::string request_line(const AccessRecord& record) {
+  if (record.method.empty()) return std::string(record.target);
+  std::string line = fmt::format("{} {}", record.method, record.target);
+  if (!record.protocol.empty()) line.append(" ").append(record.protocol);
+  return line;
+}
+
+// "%h %l %u %t \"%r\" %>s %b", and for combined " \"%{Referer}i\" \"%{User-Agent}i\"".
+std::string apache_line(const AccessRecord& record, AccessLogFormat format) {
+  std::string line;
+  append_escaped(line, record.peer.empty() ? "-" : record.peer);
+  line.append(" - - [").append(apache_time(record.time)).append("]");
+  append_quoted(line, request_line(record));
+  fmt::format_to(std::back_inserter(line), " {} {}", record.status,
+                 record.sent_bytes == 0 ? "-" : fmt::to_string(record.sent_bytes));
+  if (format.kind == Kind::kCombined) {
+    append_quoted(line, record.referer);
+    append_quoted(line, record.user_agent);
+  }
+  if (format.with_tx) append_quoted(line, record.tx);
+  return line;
+}
+
+// Every line has every field, so that a table can be made of them.
+std::string json_line(const AccessRecord& record) {
+  nlohmann::ordered_json line;
+  line["time"] = rfc3339_time(record.time);
+  line["peer"] = record.peer;
+  line["peer_port"] = record.peer_port;
+  line["host"] = record.host;
+  line["method"] = record.method;
+  line["target"] = record.target;
+  line["protocol"] = record.protocol;
+  line["status"] = record.status;
+  line["sent"] = record.sent_bytes;
+  line["duration_ms"] = static_cast<double>(record.duration.count()) / 1000;
+  line["referer"] = record.referer;
+  line["user_agent"] = record.user_agent;
+  line["version"] = record.tls_version;
+  line["suite"] = record.cipher_suite;
+  line["tx"] = record.tx;
+  line["tx_reason"] = record.tx_reason;
+  line["rx"] = record.rx;
+  line["ranges"] = record.ranges;
+  line["ended"] = record.ended;
+  // Bytes that are not UTF-8 are replaced: a peer must not stop the log.
+  return line.dump(-1, ' ', true, nlohmann::ordered_json::error_handler_t::replace);
+}
+
+}  // namespace
+
+ktls::Result<AccessLogFormat> parse_access_log_format(std::string_view text) {
+  const auto* const row = std::find_if(std::begin(kFormats), std::end(kFormats),
+                                       [&](const auto& each) { return each.name == text; });
+  if (row != std::end(kFormats)) return row->format;
+  return ktls::fail(
+      Error::of(ErrorCode::kInvalidArgument,
+                fmt::format("'{}' is no access log format: expected common, combined, common+tx, "
+                            "combined+tx or json",
+                            text)));
+}
+
+std::string access_line(const AccessRecord& record, AccessLogFormat format) {
+  return format.kind == Kind::kJson ? json_line(record) : apache_line(record, format);
+}
+
+}  // namespace http
