@@ -219,11 +219,16 @@ Result<ktls::UniqueFd> connect_within(const std::vector<SocketAddress>& addresse
   return ktls::fail(std::move(error));
 }
 
-std::string peer_text(int fd) {
+SocketAddress peer_address(int fd) {
   SocketAddress peer;
   peer.size = sizeof peer.storage;
-  if (::getpeername(fd, reinterpret_cast<sockaddr*>(&peer.storage), &peer.size) != 0) return "?";
-  return peer.text();
+  if (::getpeername(fd, reinterpret_cast<sockaddr*>(&peer.storage), &peer.size) != 0) return {};
+  return peer;
+}
+
+std::string peer_text(int fd) {
+  const SocketAddress peer = peer_address(fd);
+  return peer.size == 0 ? "?" : peer.text();
 }
 
 }  // namespace tools

@@ -58,7 +58,9 @@ struct SocketAddress {
 [[nodiscard]] ktls::Result<ktls::UniqueFd> connect_within(
     const std::vector<SocketAddress>& addresses, std::chrono::milliseconds timeout);
 
-// The peer's address of a connected socket: "127.0.0.1:40312", "unix:" for a nameless one.
+// The peer's address of a connected socket; of no family where it has none any more.
+[[nodiscard]] SocketAddress peer_address(int fd);
+// The same as text: "127.0.0.1:40312", "unix:" for a nameless one.
 [[nodiscard]] std::string peer_text(int fd);
 
 }  // namespace tools

@@ -50,7 +50,7 @@ void ConnectionLog::end(const ktls::Error& error, std::string_view otherwise) {
 LogFields ConnectionLog::fields() const {
   LogFields fields;
   fields.emplace_back("peer", peer);
-  fields.emplace_back("to", to);
+  if (!to.empty()) fields.emplace_back("to", to);
   if (facts) {
     fields.emplace_back("name", facts->peer_name.empty() ? "-" : facts->peer_name);
     fields.emplace_back("version", std::string(tls::name_of(facts->version)));
@@ -65,6 +65,7 @@ LogFields ConnectionLog::fields() const {
   add_count(fields, "tx_key_updates", key_updates_sent);
   add_count(fields, "tx_key_waits", key_update_waits);
   add_count(fields, "rx_key_updates", key_updates_received);
+  if (requests) fields.emplace_back("requests", *requests);
   fields.emplace_back("received", received);
   fields.emplace_back("sent", sent);
   const std::chrono::duration<double> seconds = std::chrono::steady_clock::now() - started;

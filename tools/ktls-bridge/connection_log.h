@@ -17,7 +17,7 @@ namespace tools {
 // Gathered while the connection lives; written once, at its end.
 struct ConnectionLog {
   std::string peer;
-  std::string to;
+  std::string to;                                // empty: the connection goes nowhere on
   std::optional<bridge::ConnectionFacts> facts;  // none: the handshake did not finish
   std::optional<bridge::Plan> placement;         // none: it was never adopted
   ktls::Reason transmit_remark = ktls::Reason::kNone;
@@ -25,10 +25,11 @@ struct ConnectionLog {
   std::uint64_t key_updates_sent = 0;
   std::uint64_t key_update_waits = 0;  // for the interval between two of them
   std::uint64_t key_updates_received = 0;
-  std::uint64_t received = 0;  // bytes of plaintext from the TLS peer
-  std::uint64_t sent = 0;      // bytes of plaintext to the TLS peer
-  std::string ended;           // clean, truncated, reset, timeout, alert, …
-  std::string reason;          // code of a Reason that ended it, if one did
+  std::optional<std::uint64_t> requests;  // none: of no protocol that has any
+  std::uint64_t received = 0;             // bytes of plaintext from the TLS peer
+  std::uint64_t sent = 0;                 // bytes of plaintext to the TLS peer
+  std::string ended;                      // clean, truncated, reset, timeout, alert, …
+  std::string reason;                     // code of a Reason that ended it, if one did
   std::string detail;
   std::chrono::steady_clock::time_point started = std::chrono::steady_clock::now();
 

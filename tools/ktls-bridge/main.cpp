@@ -9,6 +9,8 @@
 
 #include "tools/common/exit_code.h"
 #include "tools/common/log.h"
+#include "tools/ktls-bridge/serve.h"
+#include "tools/ktls-bridge/serve_options.h"
 #include "tools/ktls-bridge/version.h"
 #include "tools/ktls-bridge/wrap.h"
 #include "tools/ktls-bridge/wrap_options.h"
@@ -23,6 +25,12 @@ void keep_memory_private() {
   ::setrlimit(RLIMIT_CORE, &none);
 }
 
+// " wrap" where that is what was asked for; nothing if no command was.
+std::string chosen_command(const CLI::App& app) {
+  for (const CLI::App* command : app.get_subcommands()) return " " + command->get_name();
+  return "";
+}
+
 }  // namespace
 
 int main(int argc, char** argv) {
@@ -34,16 +42,18 @@ int main(int argc, char** argv) {
   app.footer("`ktls-bridge COMMAND --help` has the flags and examples of a command.");
   tools::WrapOptions wrap;
   tools::add_wrap_command(app, wrap);
+  tools::ServeOptions serve;
+  tools::add_serve_command(app, serve);
   try {
     app.parse(argc, argv);
   } catch (const CLI::Success& success) {
     return app.exit(success);  // --help, --version
   } catch (const CLI::ParseError& error) {
     const std::string what = tools::one_line(error.what());
-    const char* command = app.got_subcommand("wrap") ? " wrap" : "";
-    std::fprintf(stderr, "ktls-bridge%s: %s (see ktls-bridge%s --help)\n", command, what.c_str(),
-                 command);
+    const std::string command = chosen_command(app);
+    std::fprintf(stderr, "ktls-bridge%s: %s (see ktls-bridge%s --help)\n", command.c_str(),
+                 what.c_str(), command.c_str());
     return tools::kExitUsage;
   }
-  return tools::run_wrap(wrap);
+  return app.got_subcommand("serve") ? tools::run_serve(serve) : tools::run_wrap(wrap);
 }

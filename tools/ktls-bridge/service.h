@@ -35,6 +35,9 @@ class Service {
   // Binds all addresses and makes the workers; nothing is accepted yet.
   [[nodiscard]] std::optional<Complaint> open(const std::vector<Endpoint>& endpoints);
 
+  // "127.0.0.1:8443": each address once, with the port that it got, in the order given.
+  [[nodiscard]] const std::vector<std::string>& addresses() const { return listening_; }
+
   // Lines `limits`, if there are too few descriptors, and `listening`.
   void announce_addresses() const;
   // Line `ready`.
@@ -59,7 +62,7 @@ class Service {
   Signals signals_;
   ktls::UniqueFd stopped_;  // eventfd: workers that have ended since it was read
   SocketFiles socket_files_;
-  std::vector<std::string> listening_;  // each address once, with the port that it got
+  std::vector<std::string> listening_;
   bool is_draining_ = false;
   std::vector<std::unique_ptr<Worker>> workers_;
 };

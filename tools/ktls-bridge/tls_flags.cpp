@@ -33,14 +33,17 @@ void add_credential_flags(CLI::App& app, TlsOptions& options) {
       ->group("TLS");
 }
 
-void add_protocol_flags(CLI::App& app, TlsOptions& options) {
-  static const std::map<std::string, tls::ProtocolVersion> kVersions = {
-      {"1.2", tls::ProtocolVersion::kTls12}, {"1.3", tls::ProtocolVersion::kTls13}};
+void add_alpn_flag(CLI::App& app, TlsOptions& options) {
   app.add_option("--alpn", options.alpn, "Protocols to offer or accept, in order: h2,http/1.1")
       ->delimiter(',')
       ->allow_extra_args(false)
       ->type_name("LIST")
       ->group("TLS");
+}
+
+void add_protocol_flags(CLI::App& app, TlsOptions& options) {
+  static const std::map<std::string, tls::ProtocolVersion> kVersions = {
+      {"1.2", tls::ProtocolVersion::kTls12}, {"1.3", tls::ProtocolVersion::kTls13}};
   app.add_option_function<std::string>(
          "--max-version",
          [&options](const std::string& text) { options.version_max = kVersions.at(text); },

@@ -8,6 +8,7 @@
 #include "ktls/base/result.h"
 #include "userspace/bridge/key_budget.h"
 #include "userspace/bridge/plan.h"
+#include "userspace/handshake/openssl/context.h"
 #include "userspace/suite/version.h"
 
 namespace CLI {
@@ -19,6 +20,7 @@ namespace tools {
 struct TlsOptions {
   std::string certificate_file;  // empty: a self-signed certificate is made
   std::string key_file;          // empty: in certificate_file
+  std::vector<tls::Host> hosts;  // with certificates of their own
   std::vector<std::string> alpn;
   tls::ProtocolVersion version_max = tls::ProtocolVersion::kTls13;
   std::string keylog_file;
@@ -30,8 +32,9 @@ struct TlsOptions {
 
 // Each adds one or a few flags to `app`, in the order in which --help shows them; `options` is
 // borrowed until the command line is parsed. Values that do not parse raise CLI::ValidationError.
-void add_credential_flags(CLI::App& app, TlsOptions& options);   // --cert --key
-void add_protocol_flags(CLI::App& app, TlsOptions& options);     // --alpn --max-version --keylog
+void add_credential_flags(CLI::App& app, TlsOptions& options);  // --cert --key
+void add_alpn_flag(CLI::App& app, TlsOptions& options);
+void add_protocol_flags(CLI::App& app, TlsOptions& options);     // --max-version --keylog
 void add_offload_flag(CLI::App& app, TlsOptions& options);       // --offload
 void add_handshake_timeout(CLI::App& app, TlsOptions& options);  // --handshake-timeout
 void add_key_flags(CLI::App& app, TlsOptions& options);          // --key-records and the like

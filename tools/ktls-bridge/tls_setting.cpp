@@ -56,6 +56,7 @@ Result<std::shared_ptr<tls::Context>> TlsSetting::make_context() const {
   }
   return tls::Context::server({.certificate_file = options_.certificate_file,
                                .key_file = options_.key_file,
+                               .hosts = options_.hosts,
                                .alpn = options_.alpn,
                                .version_max = options_.version_max,
                                .ciphers = {},
@@ -89,7 +90,8 @@ void TlsSetting::announce_self_signed() const {
 }
 
 void TlsSetting::reload() {
-  const bool has_files = client_ ? !client_->ca_file.empty() : !is_self_signed();
+  const bool has_files =
+      client_ ? !client_->ca_file.empty() : !is_self_signed() || !options_.hosts.empty();
   if (!has_files) {
     const char* why = client_ ? "there is no --ca" : "the certificate is self-signed";
     log_.write(LogLevel::kInfo, "reload", {{"detail", std::string("nothing to reload: ") + why}});

@@ -90,6 +90,7 @@ void Worker::begin_drain() {
   if (std::exchange(is_draining_, true)) return;
   accepting_.cancel();
   for (Scope* waiting : waiting_for_room_) waiting->cancel();
+  for (Cancellation* session : sessions_) session->drain();
   loop_->spawn(end_at_deadline());
   stop_when_idle();
 }
@@ -152,6 +153,7 @@ Task<void> Worker::accept_from(Listener& listener) {
 
 Task<void> Worker::run_session(const Serve& serve, UniqueFd accepted) {
   Cancellation cancellation;
+  if (is_draining_) cancellation.drain();
   sessions_.insert(&cancellation);
   co_await serve(*loop_, cancellation, std::move(accepted));
   sessions_.erase(&cancellation);

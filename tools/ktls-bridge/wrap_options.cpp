@@ -107,6 +107,7 @@ void add_wrap_command(CLI::App& app, WrapOptions& options) {
   add_addresses(*wrap, options);
   add_credential_flags(*wrap, options.tls);
   add_verification(*wrap, options);
+  add_alpn_flag(*wrap, options.tls);
   add_protocol_flags(*wrap, options.tls);
   add_offload_flag(*wrap, options.tls);
   add_loop_flags(*wrap, options.service);

@@ -179,7 +179,8 @@ Task<Result<std::uint64_t>> UserspaceSender::send_file(Scope& scope, FileRange r
     auto leased = co_await loop().lease(scope);
     if (!leased) co_return ktls::fail(std::move(leased).error());
     Buffer plain = *std::move(leased);
-    const auto size = std::min<std::uint64_t>(range.size, plain.tailroom());
+    // Whole records: what lies behind kBufferSize would begin one of its own.
+    const auto size = std::min<std::uint64_t>(range.size, kBufferSize);
     const ssize_t read = ::pread(range.fd, plain.tail().data(), static_cast<std::size_t>(size),
                                  static_cast<off_t>(range.offset));
     if (read < 0 && errno == EINTR) continue;

@@ -1,0 +1,156 @@
+// Which bytes are copied and which go by sendfile, and where the pieces end.
+
+#include "tools/ktls-bridge/response_sender.h"
+
+#include <algorithm>
+#include <cerrno>
+#include <span>
+#include <utility>
+
+#include <unistd.h>
+
+#include "userspace/record/record_layer.h"
+#include "userspace/suite/alert.h"
+
+namespace tools {
+namespace {
+
+using bridge::Task;
+using ktls::Error;
+using ktls::ErrorCode;
+using ktls::More;
+using ktls::Result;
+using std::chrono::milliseconds;
+
+// Below this a copy costs less than the second system call.
+constexpr std::size_t kCopyMax = 16'384;
+// What is copied at once: four records.
+constexpr std::size_t kHeldMax = 65'536;
+constexpr std::size_t kChunkMost = std::size_t{1} << 20U;
+constexpr std::size_t kChunkLeast = 65'536;
+constexpr milliseconds kChunkTime = std::chrono::seconds(2);
+// Patience is bounded, whatever the rate: a connection is no storage.
+constexpr std::uint64_t kPatienceMaxMs = 3'600'000;
+
+Error changed(const http::OpenFile& file) {
+  return Error::alerting(ErrorCode::kEndOfStream,
+                         tls::code_of(tls::AlertDescription::kInternalError),
+                         file.path + " changed while it was sent");
+}
+
+}  // namespace
+
+ResponseSender::ResponseSender(bridge::Loop& loop, Cancellation& cancellation,
+                               bridge::Connection& connection, const SendPace& pace,
+                               bridge::Content content)
+    : loop_(loop),
+      cancellation_(cancellation),
+      connection_(connection),
+      pace_(pace),
+      content_(content),
+      chunk_size_(kChunkMost) {}
+
+milliseconds ResponseSender::patience(std::uint64_t size) const {
+  if (pace_.rate_least == 0) return pace_.grace;
+  const std::uint64_t wanted_ms = std::min(size * 1000 / pace_.rate_least, kPatienceMaxMs);
+  return pace_.grace + milliseconds(wanted_ms);
+}
+
+Result<void> ResponseSender::read(const http::OpenFile& file, std::uint64_t offset,
+                                  std::size_t size) {
+  const std::size_t before = held_.size();
+  held_.resize(before + size);
+  std::size_t done = 0;
+  while (done != size) {
+    const ssize_t count = ::pread(file.fd.get(), held_.data() + before + done, size - done,
+                                  static_cast<off_t>(offset + done));
+    if (count < 0 && errno == EINTR) continue;
+    if (count < 0) {
+      Error error = Error::system(errno, "reading " + file.path);
+      error.alert = tls::code_of(tls::AlertDescription::kInternalError);
+      return ktls::fail(std::move(error));
+    }
+    if (count == 0) return ktls::fail(changed(file));
+    done += static_cast<std::size_t>(count);
+  }
+  return {};
+}
+
+Task<Result<void>> ResponseSender::flush(More more) {
+  if (held_.empty()) co_return Result<void>();
+  Phase phase(loop_, cancellation_, patience(held_.size()));
+  const auto* bytes = reinterpret_cast<const std::uint8_t*>(held_.data());
+  auto sent =
+      co_await connection_.sender().send_data(phase.scope(), std::span(bytes, held_.size()), more);
+  if (!sent) co_return sent;
+  sent_ += held_.size();
+  held_.clear();
+  co_return sent;
+}
+
+Task<Result<void>> ResponseSender::send_range(const http::OpenFile& file, std::uint64_t offset,
+                                              std::uint64_t size) {
+  while (size != 0) {
+    // Chunks end where records do, counted from the beginning of the response.
+    const std::uint64_t chunk = std::min(size, chunk_size_ - sent_ % chunk_size_);
+    const auto begun = loop_.now();
+    Phase phase(loop_, cancellation_, patience(chunk));
+    const bridge::FileRange range{
+        .fd = file.fd.get(), .offset = offset, .size = chunk, .content = content_};
+    auto sent = co_await connection_.sender().send_file(phase.scope(), range);
+    if (!sent) co_return ktls::fail(std::move(sent).error());
+    sent_ += *sent;
+    if (*sent != chunk) co_return ktls::fail(changed(file));
+    offset += chunk;
+    size -= chunk;
+    const bool is_slow = loop_.now() - begun > kChunkTime;
+    if (is_slow) chunk_size_ = std::max(chunk_size_ / 2, kChunkLeast);
+  }
+  co_return Result<void>();
+}
+
+Task<Result<void>> ResponseSender::send_piece(const http::ResponseBody& body,
+                                              const http::FilePiece& piece, bool is_last) {
+  held_ += piece.before;
+  std::uint64_t offset = piece.offset;
+  std::uint64_t left = piece.size;
+  if (left > kCopyMax) {
+    // In userspace there is no record that could be left open: the first ones are filled here.
+    if (!connection_.plan().transmit.in_kernel() && held_.size() < kHeldMax) {
+      const std::uint64_t first = std::min<std::uint64_t>(left, kHeldMax - held_.size());
+      if (auto filled = read(*body.file, offset, static_cast<std::size_t>(first)); !filled) {
+        co_return filled;
+      }
+      offset += first;
+      left -= first;
+    }
+    // The last record is read, looked at, and sent then.
+    const std::uint64_t end = sent_ + held_.size() + left;
+    const std::uint64_t tail = is_last ? std::min(left, (end - 1) % tls::kPlaintextSizeMax + 1) : 0;
+    if (left > tail) {
+      if (auto flushed = co_await flush(More::kYes); !flushed) co_return flushed;
+      if (auto sent = co_await send_range(*body.file, offset, left - tail); !sent) co_return sent;
+      offset += left - tail;
+      left = tail;
+    }
+  }
+  if (auto held = read(*body.file, offset, static_cast<std::size_t>(left)); !held) co_return held;
+  if (!is_last && held_.size() >= kHeldMax) co_return co_await flush(More::kYes);
+  co_return Result<void>();
+}
+
+Task<Result<void>> ResponseSender::send(const http::Response& response) {
+  total_ += std::exchange(sent_, 0);
+  head_size_ = response.head.size();
+  held_ = response.head;
+  const http::ResponseBody& body = response.body;
+  for (const http::FilePiece& piece : body.pieces) {
+    auto sent = co_await send_piece(body, piece, &piece == &body.pieces.back());
+    if (!sent) co_return sent;
+  }
+  if (!body.pieces.empty() && body.file->changed()) co_return ktls::fail(changed(*body.file));
+  held_ += body.after;
+  co_return co_await flush(More::kNo);
+}
+
+}  // namespace tools

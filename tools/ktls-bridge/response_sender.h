@@ -1,0 +1,72 @@
+// ResponseSender: sends HTTP responses over a TLS connection: few large records, files by sendfile
+// where the kernel encrypts, and never the rest of another file than the one that was announced.
+#pragma once
+
+#include <chrono>
+#include <cstddef>
+#include <cstdint>
+#include <string>
+
+#include "ktls/base/result.h"
+#include "tools/http/response.h"
+#include "tools/ktls-bridge/phase.h"
+#include "userspace/bridge/connection.h"
+#include "userspace/io/loop.h"
+#include "userspace/io/task.h"
+
+namespace tools {
+
+// A client that takes less than `rate_least` bytes a second, after `grace` for each piece, is ended
+// with kTimeout.
+struct SendPace {
+  std::uint64_t rate_least = 0;  // 0: only `grace` counts
+  std::chrono::milliseconds grace{};
+};
+
+// Borrows everything; one response at a time.
+class ResponseSender {
+ public:
+  // `content`: of the files, as their owner says.
+  ResponseSender(bridge::Loop& loop, Cancellation& cancellation, bridge::Connection& connection,
+                 const SendPace& pace, bridge::Content content);
+
+  // Sends head and body. Size, mtime and ctime of the file are compared once more when its last
+  // byte has been read, and before that byte is sent. Errors: those of the sender and of the phase;
+  // kEndOfStream with the alert internal_error where the file has changed or cannot be read: what
+  // went out must not pass for the whole.
+  [[nodiscard]] bridge::Task<ktls::Result<void>> send(const http::Response& response);
+
+  // Of the body, for the last response: bytes that were given to the transport.
+  [[nodiscard]] std::uint64_t body_sent() const {
+    return sent_ > head_size_ ? sent_ - head_size_ : 0;
+  }
+  // Of all responses, heads too.
+  [[nodiscard]] std::uint64_t total() const { return total_ + sent_; }
+
+ private:
+  [[nodiscard]] bridge::Task<ktls::Result<void>> send_piece(const http::ResponseBody& body,
+                                                            const http::FilePiece& piece,
+                                                            bool is_last);
+  [[nodiscard]] bridge::Task<ktls::Result<void>> send_range(const http::OpenFile& file,
+                                                            std::uint64_t offset,
+                                                            std::uint64_t size);
+  // What is held back, and nothing more of it.
+  [[nodiscard]] bridge::Task<ktls::Result<void>> flush(ktls::More more);
+  // Puts part of a file behind what is held back.
+  [[nodiscard]] ktls::Result<void> read(const http::OpenFile& file, std::uint64_t offset,
+                                        std::size_t size);
+  [[nodiscard]] std::chrono::milliseconds patience(std::uint64_t size) const;
+
+  bridge::Loop& loop_;
+  Cancellation& cancellation_;
+  bridge::Connection& connection_;
+  SendPace pace_;
+  bridge::Content content_;
+  std::string held_;             // to go out in one piece with what follows
+  std::size_t chunk_size_;       // of sendfile: less for a client that is slow
+  std::uint64_t head_size_ = 0;  // of the present response
+  std::uint64_t sent_ = 0;       // of it, head included
+  std::uint64_t total_ = 0;      // of those before
+};
+
+}  // namespace tools

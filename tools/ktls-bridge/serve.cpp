@@ -1,0 +1,144 @@
+// `ktls-bridge serve`: sets everything up on one thread, so that each mistake gets its one line and
+// exit code before anything is served; then serves until a signal.
+
+#include "tools/ktls-bridge/serve.h"
+
+#include <charconv>
+#include <cstdio>
+#include <memory>
+#include <optional>
+#include <string>
+#include <utility>
+#include <vector>
+
+#include "tools/common/exit_code.h"
+#include "tools/common/log.h"
+#include "tools/ktls-bridge/complaint.h"
+#include "tools/ktls-bridge/redirect_session.h"
+#include "tools/ktls-bridge/serve_session.h"
+#include "tools/ktls-bridge/service.h"
+#include "tools/ktls-bridge/signals.h"
+#include "tools/ktls-bridge/tls_setting.h"
+
+namespace tools {
+namespace {
+
+int complain(const Complaint& complaint) {
+  return complain("serve", complaint);
+}
+
+std::optional<Complaint> load_media_types(const ServeOptions& options, const Log& log,
+                                          http::SitePolicy& policy) {
+  policy.media_types = http::MediaTypes::load();
+  if (const auto& reason = policy.media_types.fallback_reason()) {
+    log.write(LogLevel::kInfo, "media_types",
+              {{"detail", reason->message()},
+               {"hint", std::string("a built-in table is used: install media-types")}});
+  }
+  for (const std::string& rule : options.media_types) {
+    if (auto added = policy.media_types.add(rule); !added) {
+      return Complaint{kExitUsage, "--type: " + added.error().message()};
+    }
+  }
+  return std::nullopt;
+}
+
+std::optional<Complaint> open_sites(const ServeOptions& options, const http::SitePolicy& policy,
+                                    std::vector<http::Site>& sites, tls::HostNames& names) {
+  std::vector<std::string> directories = {options.directory};
+  for (const ServedHost& host : options.hosts) {
+    directories.push_back(host.directory);
+    if (auto added = names.add(host.name); !added) {
+      return Complaint{kExitUsage, "--host: " + added.error().message()};
+    }
+  }
+  for (const std::string& directory : directories) {
+    auto site = http::Site::open(directory, policy);
+    if (!site) {
+      const bool is_lacking = site.error().code == ktls::ErrorCode::kUnsupported;
+      return Complaint{is_lacking ? kExitUnavailable : kExitNoInput, site.error().message()};
+    }
+    sites.push_back(*std::move(site));
+  }
+  return std::nullopt;
+}
+
+// Null without --access-log.
+ktls::Result<std::unique_ptr<http::AccessLog>> open_access_log(const ServeOptions& options,
+                                                               const Log& log) {
+  if (options.access_log.empty()) return std::unique_ptr<http::AccessLog>();
+  return http::AccessLog::open(options.access_log, [&log](const ktls::Error& error) {
+    log.write(
+        LogLevel::kError, "access_log",
+        {{"error", error.message()},
+         {"hint", std::string("serving goes on; lines wait, and are lost when too many do")}});
+  });
+}
+
+// The port of "127.0.0.1:8443".
+std::uint16_t port_of(const std::string& address) {
+  std::uint16_t port = 0;
+  const char* const digits = address.data() + address.rfind(':') + 1;
+  std::from_chars(digits, address.data() + address.size(), port);
+  return port;
+}
+
+}  // namespace
+
+int run_serve(const ServeOptions& options) {
+  auto signals = Signals::hold();
+  if (!signals) return complain({kExitOsError, signals.error().message()});
+  if (const auto valid = validate(options); !valid) {
+    return complain({kExitUsage, valid.error().message()});
+  }
+  const Log log(options.service.log_format, options.service.log_level);
+  http::SitePolicy policy = options.policy;
+  if (const auto failed = load_media_types(options, log, policy)) return complain(*failed);
+  std::vector<http::Site> sites;
+  tls::HostNames names;
+  if (const auto failed = open_sites(options, policy, sites, names)) return complain(*failed);
+  auto access_log = open_access_log(options, log);
+  if (!access_log) {
+    return complain({kExitCannotCreate, "--access-log " + access_log.error().message()});
+  }
+  TlsSetting tls(options.tls, std::nullopt, log);
+  if (const auto failed = tls.prepare()) return complain(*failed);
+
+  AddressLimit addresses(options.connections_per_address);
+  ServeSetting setting{.options = options,
+                       .tls = tls,
+                       .policy = policy,
+                       .sites = sites,
+                       .names = names,
+                       .addresses = addresses,
+                       .access_log = access_log->get()};
+  const auto secure = [&setting](bridge::Loop& loop, Cancellation& cancellation,
+                                 ktls::UniqueFd accepted) {
+    return serve_session(loop, cancellation, setting, std::move(accepted));
+  };
+  const auto plain = [&setting](bridge::Loop& loop, Cancellation& cancellation,
+                                ktls::UniqueFd accepted) {
+    return redirect_session(loop, cancellation, setting, std::move(accepted));
+  };
+  Service service(options.service, log, *std::move(signals));
+  if (const auto failed = service.open({{.addresses = options.listen, .serve = secure},
+                                        {.addresses = options.redirect_from, .serve = plain}})) {
+    return complain(*failed);
+  }
+  setting.https_port = port_of(service.addresses().front());
+  if (options.check) {
+    std::fprintf(stderr, "ktls-bridge serve: the configuration is good\n");
+    return kExitOk;
+  }
+  service.announce_addresses();
+  tls.announce_warnings();
+  service.announce_ready(tls.capability());
+  tls.announce_self_signed();
+  if (const auto failed = service.start()) return complain(*failed);
+  return service.run([&tls, log_file = access_log->get()] {
+    tls.reload();
+    if (log_file != nullptr) log_file->reopen();
+  });
+}
+
+}  // namespace tools

@@ -1,0 +1,342 @@
+// One connection, one request after the other.
+
+#include "tools/ktls-bridge/serve_session.h"
+
+#include <chrono>
+#include <optional>
+#include <utility>
+#include <variant>
+
+#include "ktls/core/reason.h"
+#include "tools/common/address.h"
+#include "tools/http/body_skipper.h"
+#include "tools/http/request.h"
+#include "tools/ktls-bridge/connection_log.h"
+#include "tools/ktls-bridge/response_sender.h"
+#include "tools/ktls-bridge/tls_session.h"
+#include "userspace/bridge/closing.h"
+#include "userspace/bridge/relay.h"
+#include "userspace/suite/cipher_suite.h"
+
+namespace tools {
+namespace {
+
+using bridge::Connection;
+using bridge::Loop;
+using bridge::Task;
+using ktls::Error;
+using ktls::ErrorCode;
+using ktls::Result;
+using ktls::UniqueFd;
+using std::chrono::milliseconds;
+
+// A body of a request that nobody wants is read to its end if it is as short as this, so that the
+// connection can go on.
+constexpr std::uint64_t kUnwantedBodyMax = 65'536;
+constexpr milliseconds kNoTime{0};
+
+// "192.0.2.1:40312" and "[2001:db8::1]:40312", taken apart.
+struct PeerName {
+  std::string_view address;
+  std::uint16_t port = 0;
+
+  explicit PeerName(std::string_view text) {
+    const std::size_t colon = text.rfind(':');
+    address = text.substr(0, colon);
+    if (colon == std::string_view::npos) return;
+    for (const char digit : text.substr(colon + 1)) {
+      if (digit >= '0' && digit <= '9') port = static_cast<std::uint16_t>(port * 10 + digit - '0');
+    }
+    if (address.starts_with('[')) address = address.substr(1, address.size() - 2);
+  }
+};
+
+// The host of a Host field, without its port.
+std::string_view host_of(std::string_view authority) {
+  if (authority.starts_with('[')) return authority;  // an address, which no site is called
+  return authority.substr(0, authority.find(':'));
+}
+
+// What the end of reading means.
+enum class Turn : std::uint8_t { kRequest, kRefused, kClosing };
+
+class HttpSession {
+ public:
+  HttpSession(Loop& loop, Cancellation& cancellation, const ServeSetting& setting,
+              Connection& connection, ConnectionLog& line)
+      : loop_(loop),
+        cancellation_(cancellation),
+        setting_(setting),
+        connection_(connection),
+        line_(line),
+        site_(setting.site_of(connection.facts().peer_name)),
+        reader_(setting.options.request),
+        sender_(loop, cancellation, connection, setting.options.pace, setting.options.content) {}
+
+  // Until the connection is closed; the line says how.
+  [[nodiscard]] Task<void> run();
+
+ private:
+  // The next request in request_, or a refusal in refusal_, or nothing more to come.
+  [[nodiscard]] Task<Result<Turn>> read();
+  // One request and its response. False: it was the last.
+  [[nodiscard]] Task<Result<bool>> serve_one();
+  [[nodiscard]] Task<Result<void>> respond(const http::Response& response,
+                                           const http::Request* request);
+  // False: the connection cannot go on behind it.
+  [[nodiscard]] Task<Result<bool>> skip_body(const http::Request& request);
+  [[nodiscard]] Task<Result<std::size_t>> receive(milliseconds timeout, OnDrain on_drain);
+  [[nodiscard]] http::Response answer(const http::Request& request);
+  [[nodiscard]] milliseconds time_left() const;
+  [[nodiscard]] Task<void> close();
+  [[nodiscard]] Task<void> fail(Error error);
+  void log_response(const http::Response& response, const http::Request* request,
+                    std::chrono::steady_clock::time_point begun, std::string_view ended) const;
+
+  Loop& loop_;
+  Cancellation& cancellation_;
+  const ServeSetting& setting_;
+  Connection& connection_;
+  ConnectionLog& line_;
+  std::size_t site_;
+  http::RequestReader reader_;
+  ResponseSender sender_;
+  http::DateCache dates_;
+  std::string input_;  // from the beginning of the present request on; its views are of this
+  std::optional<http::Request> request_;
+  http::Refusal refusal_;
+  std::uint64_t requests_ = 0;
+  bridge::Clock::time_point head_begun_;
+};
+
+milliseconds HttpSession::time_left() const {
+  const auto elapsed = std::chrono::duration_cast<milliseconds>(loop_.now() - head_begun_);
+  return std::max(setting_.options.request_timeout - elapsed, kNoTime);
+}
+
+// Bytes that came, 0 at close_notify.
+Task<Result<std::size_t>> HttpSession::receive(milliseconds timeout, OnDrain on_drain) {
+  Phase phase(loop_, cancellation_, timeout, on_drain);
+  auto data = co_await connection_.receive(phase.scope());
+  if (!data) co_return ktls::fail(std::move(data).error());
+  const auto bytes = data->bytes();
+  input_.append(reinterpret_cast<const char*>(bytes.data()), bytes.size());
+  line_.received += bytes.size();
+  co_return bytes.size();
+}
+
+Task<Result<Turn>> HttpSession::read() {
+  if (!input_.empty()) head_begun_ = loop_.now();
+  for (;;) {
+    auto read = reader_.read(input_);
+    if (auto* request = std::get_if<http::Request>(&read)) {
+      request_ = std::move(*request);
+      co_return Turn::kRequest;
+    }
+    if (const auto* refusal = std::get_if<http::Refusal>(&read)) {
+      refusal_ = *refusal;
+      co_return Turn::kRefused;
+    }
+    const bool is_idle = input_.empty();
+    auto size = co_await receive(is_idle ? setting_.options.keep_alive : time_left(),
+                                 is_idle ? OnDrain::kEnd : OnDrain::kGoOn);
+    if (!size) {
+      const ErrorCode code = size.error().code;
+      const bool is_quiet_end =
+          is_idle && (code == ErrorCode::kTimeout ||
+                      (code == ErrorCode::kCancelled && !cancellation_.cancelled()));
+      if (is_quiet_end) co_return Turn::kClosing;
+      if (code != ErrorCode::kTimeout) co_return ktls::fail(std::move(size).error());
+      refusal_ = {.status = 408, .reason = "the head did not come in time"};
+      co_return Turn::kRefused;
+    }
+    if (*size == 0) co_return Turn::kClosing;
+    if (is_idle) head_begun_ = loop_.now();
+  }
+}
+
+http::Response HttpSession::answer(const http::Request& request) {
+  const bool goes_on = requests_ < setting_.options.requests_max && !cancellation_.draining();
+  const http::Moment moment{.now = http::now_realtime(), .keep_alive = goes_on};
+  const std::size_t wanted = setting_.site_of(host_of(request.host()));
+  if (wanted != 0 && wanted != site_) {
+    // RFC 9110 section 7.4: this connection's certificate was for another name.
+    const http::ErrorAnswer misdirected{.status = 421,
+                                        .keep_alive = goes_on && request.keep_alive,
+                                        .is_head = request.method == http::Method::kHead,
+                                        .accepts_html = false,
+                                        .extra = {}};
+    return http::error_response(misdirected, setting_.policy, moment.now, dates_);
+  }
+  return setting_.sites[site_].answer(request, moment, dates_);
+}
+
+void HttpSession::log_response(const http::Response& response, const http::Request* request,
+                               std::chrono::steady_clock::time_point begun,
+                               std::string_view ended) const {
+  if (setting_.access_log == nullptr) return;
+  const PeerName peer(line_.peer);
+  const bridge::Plan& plan = connection_.plan();
+  const bridge::ConnectionFacts& facts = connection_.facts();
+  const auto elapsed = std::chrono::steady_clock::now() - begun;
+  const auto duration = std::chrono::duration_cast<std::chrono::microseconds>(elapsed);
+  http::AccessRecord record{.time = std::chrono::system_clock::now() - duration,
+                            .peer = peer.address,
+                            .peer_port = peer.port,
+                            .host = {},
+                            .method = {},
+                            .target = {},
+                            .protocol = {},
+                            .status = static_cast<unsigned>(response.status),
+                            .sent_bytes = sender_.body_sent(),
+                            .duration = duration,
+                            .referer = {},
+                            .user_agent = {},
+                            .tls_version = tls::name_of(facts.version),
+                            .cipher_suite = facts.suite->name,
+                            .tx = ktls::name_of(plan.transmit.placement),
+                            .tx_reason = {},
+                            .rx = ktls::name_of(plan.receive.placement),
+                            .ranges = response.ranges,
+                            .ended = ended};
+  if (!plan.transmit.in_kernel()) record.tx_reason = ktls::text_of(plan.transmit.reason).code;
+  if (request != nullptr) {
+    record.host = request->host();
+    record.method = request->method_token;
+    record.target = request->target;
+    record.protocol = request->version_minor == 0 ? "HTTP/1.0" : "HTTP/1.1";
+    record.referer = request->field(http::Field::kReferer).value_or("");
+    record.user_agent = request->field(http::Field::kUserAgent).value_or("");
+  } else {
+    record.target = std::string_view(input_).substr(0, input_.find_first_of("\r\n"));
+  }
+  setting_.access_log->append(http::access_line(record, setting_.options.access_log_format));
+}
+
+Task<Result<void>> HttpSession::respond(const http::Response& response,
+                                        const http::Request* request) {
+  const auto begun = std::chrono::steady_clock::now();
+  auto sent = co_await sender_.send(response);
+  log_response(response, request, begun,
+               sent ? bridge::name_of(bridge::Ending::kClean)
+                    : bridge::name_of(bridge::ending_of(sent.error())));
+  co_return sent;
+}
+
+Task<Result<bool>> HttpSession::skip_body(const http::Request& request) {
+  http::BodySkipper skipper(request, kUnwantedBodyMax);
+  input_.erase(0, request.head_size);
+  for (;;) {
+    input_.erase(0, skipper.skip(input_));
+    if (skipper.state() == http::BodySkipper::State::kDone) co_return true;
+    if (skipper.state() != http::BodySkipper::State::kNeedMore) co_return false;
+    auto size = co_await receive(time_left(), OnDrain::kGoOn);
+    if (!size) co_return ktls::fail(std::move(size).error());
+    if (*size == 0) co_return false;
+  }
+}
+
+Task<Result<bool>> HttpSession::serve_one() {
+  auto turn = co_await read();
+  if (!turn) co_return ktls::fail(std::move(turn).error());
+  if (*turn == Turn::kClosing) co_return false;
+  ++requests_;
+  if (*turn == Turn::kRefused) {
+    const http::ErrorAnswer refused{.status = refusal_.status,
+                                    .keep_alive = false,
+                                    .is_head = false,
+                                    .accepts_html = false,
+                                    .extra = {}};
+    auto sent = co_await respond(
+        http::error_response(refused, setting_.policy, http::now_realtime(), dates_), nullptr);
+    if (!sent) co_return ktls::fail(std::move(sent).error());
+    co_return false;
+  }
+  const http::Request& request = *request_;
+  const http::Response response = answer(request);
+  auto sent = co_await respond(response, &request);
+  if (!sent) co_return ktls::fail(std::move(sent).error());
+  // Who waits for a 100 before it sends its body may, or may not, send it after the response: where
+  // the next request begins is not known.
+  if (!response.keep_alive || (request.expects_continue && request.body != http::Body::kNone)) {
+    co_return false;
+  }
+  if (request.body != http::Body::kNone) co_return co_await skip_body(request);
+  input_.erase(0, request.head_size);
+  co_return true;
+}
+
+Task<void> HttpSession::close() {
+  Phase phase(loop_, cancellation_, bridge::kLastWordsTimeout);
+  auto closed = co_await bridge::send_close_notify(loop_, phase.scope(), connection_);
+  if (!closed) {
+    bridge::reset_on_close(connection_.fd());
+    line_.end(closed.error(), "error");
+    co_return;
+  }
+  line_.ended = bridge::name_of(bridge::Ending::kClean);
+  co_await bridge::close_gently(loop_, phase.scope(), connection_.fd());
+}
+
+Task<void> HttpSession::fail(Error error) {
+  line_.ended = bridge::name_of(bridge::ending_of(error));
+  line_.detail = error.message();
+  if (const auto reason = bridge::reason_of_end(error); reason != ktls::Reason::kNone) {
+    line_.reason = ktls::text_of(reason).code;
+  }
+  co_await bridge::abort_peer(loop_, connection_, error, false);
+}
+
+Task<void> HttpSession::run() {
+  for (;;) {
+    auto served = co_await serve_one();
+    if (!served) {
+      co_await fail(std::move(served).error());
+      break;
+    }
+    if (!*served) {
+      co_await close();
+      break;
+    }
+    request_.reset();
+  }
+  line_.requests = requests_;
+  line_.sent = sender_.total();
+  line_.transmit_remark = connection_.sender().remark();
+  line_.receive_remark = connection_.receiver().remark();
+  line_.key_updates_sent = connection_.sender().key_updates().updates;
+  line_.key_update_waits = connection_.sender().key_updates().waits;
+  line_.key_updates_received = connection_.key_updates_received();
+}
+
+}  // namespace
+
+std::size_t ServeSetting::site_of(std::string_view name) const {
+  if (name.empty() || names.all().empty()) return 0;
+  const auto found = names.find(tls::canonical_name(name));
+  return found ? *found + 1 : 0;
+}
+
+Task<void> serve_session(Loop& loop, Cancellation& cancellation, const ServeSetting& setting,
+                         UniqueFd accepted) {
+  ConnectionLog line;
+  line.peer = peer_text(accepted.get());
+  const AddressLimit::Place place = setting.addresses.take(peer_address(accepted.get()));
+  if (!place) {
+    bridge::reset_on_close(accepted.get());
+    setting.tls.log().write(LogLevel::kWarning, "refused",
+                            {{"peer", line.peer}, {"reason", std::string("max_per_address")}});
+    co_return;
+  }
+  send_at_once(accepted.get());
+  const TlsSession session{
+      .loop = loop, .cancellation = cancellation, .setting = setting.tls, .line = line};
+  const std::unique_ptr<Connection> connection = co_await hand_over(session, accepted.get());
+  if (connection != nullptr) {
+    HttpSession http(loop, cancellation, setting, *connection, line);
+    co_await http.run();
+  }
+  setting.tls.log().write(LogLevel::kInfo, "connection", line.fields());
+}
+
+}  // namespace tools
