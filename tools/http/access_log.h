@@ -20,10 +20,10 @@ namespace http {
 
 struct AccessLogLimits {
   std::chrono::milliseconds delay_max{1000};  // a line is written so soon
-  std::size_t batch_bytes = 64 * 1024;        // or when so much waits
+  std::size_t batch_bytes = 65'536;           // or when so much waits
   // What a disk that is full or slow may keep waiting: some 40,000 lines. What comes beyond is
   // lost, since the memory of the server is worth more.
-  std::size_t waiting_bytes_max = 8 * 1024 * 1024;
+  std::size_t waiting_bytes_max = std::size_t{8} << 20U;
 };
 
 class AccessLog {
