@@ -90,7 +90,7 @@ std::string flaw_of(std::string_view directive) {
 std::string flaw_of_value(std::string_view value) {
   for (std::size_t begin = 0; begin <= value.size();) {
     const std::size_t end = std::min(value.find(',', begin), value.size());
-    const std::string flaw = flaw_of(trimmed(value.substr(begin, end - begin)));
+    std::string flaw = flaw_of(trimmed(value.substr(begin, end - begin)));
     if (!flaw.empty()) return flaw;
     begin = end + 1;
   }

@@ -20,7 +20,7 @@ std::strong_ordering compare(const timespec& left, const timespec& right) {
 }
 
 bool is_settled(const timespec& stamp, const timespec& now) {
-  return compare({stamp.tv_sec + kTimestampGranularityS, stamp.tv_nsec}, now) < 0;
+  return std::is_lt(compare({stamp.tv_sec + kTimestampGranularityS, stamp.tv_nsec}, now));
 }
 
 // Two's complement keeps times before 1970 apart from all others.
@@ -44,7 +44,8 @@ FileVersion FileVersion::of(const struct stat& status) {
 
 bool FileVersion::operator==(const FileVersion& other) const {
   return size == other.size && inode == other.inode && device == other.device &&
-         compare(modified, other.modified) == 0 && compare(changed, other.changed) == 0;
+         std::is_eq(compare(modified, other.modified)) &&
+         std::is_eq(compare(changed, other.changed));
 }
 
 std::string FileVersion::entity_tag(const timespec& now) const {

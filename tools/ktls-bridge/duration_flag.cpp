@@ -14,13 +14,13 @@ namespace {
 using std::chrono::milliseconds;
 
 milliseconds parse_duration(const std::string& flag, const std::string& text) {
-  static const std::map<std::string, std::int64_t> kUnits = {
+  static const std::map<std::string, std::int64_t> units = {
       {"ms", 1}, {"", 1000}, {"s", 1000}, {"m", 60'000}, {"h", 3'600'000}};
   constexpr std::int64_t kLargest = 1'000'000'000;  // far from overflow in any unit
   std::int64_t count = 0;
   const auto [end, error] = std::from_chars(text.data(), text.data() + text.size(), count);
-  const auto unit = kUnits.find(std::string(end, text.data() + text.size()));
-  if (error != std::errc() || unit == kUnits.end() || count < 0 || count > kLargest) {
+  const auto unit = units.find(std::string(end, text.data() + text.size()));
+  if (error != std::errc() || unit == units.end() || count < 0 || count > kLargest) {
     throw CLI::ValidationError(flag,
                                "'" + text + "' is not a duration such as 500ms, 10s, 5m or 2h");
   }
