@@ -2,6 +2,7 @@
 
 #include "tools/ktls-bridge/serve_options.h"
 
+#include <algorithm>
 #include <map>
 #include <utility>
 
@@ -242,11 +243,10 @@ ktls::Result<void> validate(const ServeOptions& options) {
   const auto refuse = [](const char* what) {
     return ktls::fail(ktls::Error::of(ktls::ErrorCode::kInvalidArgument, what));
   };
-  for (const Address& address : options.listen) {
-    if (!options.redirect_from.empty() && address.kind == Address::Kind::kUnix &&
-        options.listen.size() == 1) {
-      return refuse("--http needs a --listen with a port to redirect to");
-    }
+  const bool has_port = std::ranges::any_of(
+      options.listen, [](const Address& address) { return address.kind == Address::Kind::kTcp; });
+  if (!options.redirect_from.empty() && !has_port) {
+    return refuse("--http needs a --listen with a port to redirect to");
   }
   return validate(options.tls);
 }
