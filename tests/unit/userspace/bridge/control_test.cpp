@@ -459,6 +459,16 @@ TEST_P(ControlRecords, ThatBelongNowhereAreRefusedByName) {
   const Bytes other = cell().is_tls13() ? Bytes{0, 0, 0, 0} : kKeyUpdate;
   expect_refused(ContentType::kHandshake, other, AlertDescription::kUnexpectedMessage);
   expect_refused(ContentType::kChangeCipherSpec, {1}, AlertDescription::kUnexpectedMessage);
+  constexpr auto kHeartbeat = static_cast<ContentType>(24);
+  expect_refused(kHeartbeat, {1, 0, 0}, AlertDescription::kUnexpectedMessage);
+}
+
+// RFC 8446 section 5.4; RFC 5246 section 6.2.1 only says that nobody may send them.
+TEST_P(ControlRecords, WithoutContentAreRefusedByName) {
+  expect_refused(ContentType::kHandshake, {}, AlertDescription::kUnexpectedMessage);
+  expect_refused(
+      ContentType::kAlert, {},
+      cell().is_tls13() ? AlertDescription::kUnexpectedMessage : AlertDescription::kDecodeError);
 }
 
 TEST_P(ControlRecords, OfKeyUpdateAreCheckedBeforeAKeyIsChanged) {
