@@ -255,6 +255,14 @@ Task<Result<void>> Connection::act_on_key_update(Scope& scope, bool update_reque
   co_return co_await sender_->answer_update_request(scope);
 }
 
+Task<Result<void>> Connection::exchange_keys(Scope& scope) {
+  if (!receiver_->can_change_state() || !read_keys_.has_next()) {
+    co_return ktls::fail(
+        Error::of(ErrorCode::kUnsupported, "the peer's next key cannot be followed here"));
+  }
+  co_return co_await sender_->update_key(scope, KeyUpdateRequest::kRequested);
+}
+
 Task<Result<void>> Connection::act_on_handshake(Scope& scope, const ControlRecord& record) {
   const bool awaits_state = receiver_->awaits_state(record);
   const std::uint64_t updates_before = key_updates_received_;

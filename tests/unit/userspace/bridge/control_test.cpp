@@ -165,6 +165,26 @@ TEST_P(KeyUpdates, OfOursAreUnderstoodByThePeer) {
   expect_clean(bridge);
 }
 
+TEST_P(KeyUpdates, ThatAskThePeerAreAnsweredByIt) {
+  const bool is_possible =
+      (!cell().sends_in_kernel() && !cell().receives_in_kernel()) || capability().rekey;
+  const BridgeSide bridge = run([&](Stage& stage) -> Task<void> {
+    co_await exchange(stage);
+    for (int i = 1; i <= 3; ++i) {
+      const auto asked = co_await stage.bridge.connection->exchange_keys(*stage.bridge.scope);
+      EXPECT_EQ(asked.has_value(), is_possible);
+      EXPECT_TRUE(asked || asked.error().code == ktls::ErrorCode::kUnsupported);
+      // The answer, then ours, so that the peer has taken the one and answers with the other.
+      co_await answer(stage);
+      co_await exchange(stage);
+      EXPECT_EQ(stage.tls.key_updates_received(), is_possible ? i : 0);
+    }
+    co_await close(stage);
+  });
+  expect_clean(bridge);
+  EXPECT_EQ(bridge.report.key_updates_received, is_possible ? 3U : 0U);
+}
+
 TEST_P(KeyUpdates, KeepDataOfThePlainSideWholeWhileItFlows) {
   if (!survives(SSL_KEY_UPDATE_REQUESTED)) GTEST_SKIP() << "ends at the first KeyUpdate";
   const BridgeSide bridge = run([](Stage& stage) -> Task<void> {
