@@ -11,6 +11,7 @@
 #include "tools/common/address.h"
 #include "tools/http/body_skipper.h"
 #include "tools/http/request.h"
+#include "tools/http/target.h"
 #include "tools/ktls-bridge/connection_log.h"
 #include "tools/ktls-bridge/response_sender.h"
 #include "tools/ktls-bridge/tls_session.h"
@@ -87,6 +88,8 @@ class HttpSession {
   [[nodiscard]] Task<Result<bool>> skip_body(const http::Request& request);
   [[nodiscard]] Task<Result<std::size_t>> receive(milliseconds timeout, OnDrain on_drain);
   [[nodiscard]] http::Response answer(const http::Request& request);
+  // The site that the request is for, whatever the connection is for.
+  [[nodiscard]] std::size_t site_of(const http::Request& request) const;
   [[nodiscard]] milliseconds time_left() const;
   [[nodiscard]] Task<void> close();
   [[nodiscard]] Task<void> fail(Error error);
@@ -155,11 +158,17 @@ Task<Result<Turn>> HttpSession::read() {
   }
 }
 
+std::size_t HttpSession::site_of(const http::Request& request) const {
+  // RFC 9112 section 3.2.2: with a target in the absolute form the Host field is ignored.
+  const std::string_view host =
+      host_of(http::absolute_authority(request.target).value_or(request.host()));
+  return host.empty() ? site_ : setting_.site_of(host);
+}
+
 http::Response HttpSession::answer(const http::Request& request) {
   const bool goes_on = requests_ < setting_.options.requests_max && !cancellation_.draining();
   const http::Moment moment{.now = http::now_realtime(), .keep_alive = goes_on};
-  const std::size_t wanted = setting_.site_of(host_of(request.host()));
-  if (wanted != 0 && wanted != site_) {
+  if (site_of(request) != site_) {
     // RFC 9110 section 7.4: this connection's certificate was for another name.
     const http::ErrorAnswer misdirected{.status = 421,
                                         .keep_alive = goes_on && request.keep_alive,
