@@ -2,6 +2,7 @@
 
 #include "tools/ktls-bridge/serve_session.h"
 
+#include <algorithm>
 #include <chrono>
 #include <optional>
 #include <utility>
@@ -56,6 +57,19 @@ struct PeerName {
 std::string_view host_of(std::string_view authority) {
   if (authority.starts_with('[')) return authority;  // an address, which no site is called
   return authority.substr(0, authority.find(':'));
+}
+
+// Whether it is known where the next request begins, without reading a body of any size. Who waits
+// for a 100 before it sends its body may, or may not, send it after the response.
+bool ends_where_told(const http::Request& request) {
+  if (request.body == http::Body::kNone) return true;
+  if (request.expects_continue) return false;
+  return request.body == http::Body::kChunked || request.content_length <= kUnwantedBodyMax;
+}
+
+// From where a request begins, as far as it came.
+std::string_view without_empty_lines(std::string_view received) {
+  return received.substr(std::min(received.find_first_not_of("\r\n"), received.size()));
 }
 
 // What the end of reading means.
@@ -153,7 +167,12 @@ Task<Result<Turn>> HttpSession::read() {
       refusal_ = {.status = 408, .reason = "the head did not come in time"};
       co_return Turn::kRefused;
     }
-    if (*size == 0) co_return Turn::kClosing;
+    if (*size == 0) {
+      if (without_empty_lines(input_).empty()) co_return Turn::kClosing;
+      // RFC 9112 section 8: whoever has only finished sending can still read this.
+      refusal_ = {.status = 400, .reason = "the connection ended within a head"};
+      co_return Turn::kRefused;
+    }
     if (is_idle) head_begun_ = loop_.now();
   }
 }
@@ -166,7 +185,8 @@ std::size_t HttpSession::site_of(const http::Request& request) const {
 }
 
 http::Response HttpSession::answer(const http::Request& request) {
-  const bool goes_on = requests_ < setting_.options.requests_max && !cancellation_.draining();
+  const bool goes_on = requests_ < setting_.options.requests_max && !cancellation_.draining() &&
+                       ends_where_told(request);
   const http::Moment moment{.now = http::now_realtime(), .keep_alive = goes_on};
   if (site_of(request) != site_) {
     // RFC 9110 section 7.4: this connection's certificate was for another name.
@@ -217,7 +237,8 @@ void HttpSession::log_response(const http::Response& response, const http::Reque
     record.referer = request->field(http::Field::kReferer).value_or("");
     record.user_agent = request->field(http::Field::kUserAgent).value_or("");
   } else {
-    record.target = std::string_view(input_).substr(0, input_.find_first_of("\r\n"));
+    record.target = without_empty_lines(input_);
+    record.target = record.target.substr(0, record.target.find_first_of("\r\n"));
   }
   setting_.access_log->append(http::access_line(record, setting_.options.access_log_format));
 }
@@ -253,7 +274,7 @@ Task<Result<bool>> HttpSession::serve_one() {
   if (*turn == Turn::kRefused) {
     const http::ErrorAnswer refused{.status = refusal_.status,
                                     .keep_alive = false,
-                                    .is_head = false,
+                                    .is_head = without_empty_lines(input_).starts_with("HEAD "),
                                     .accepts_html = false,
                                     .extra = {}};
     auto sent = co_await respond(
@@ -265,11 +286,7 @@ Task<Result<bool>> HttpSession::serve_one() {
   const http::Response response = answer(request);
   auto sent = co_await respond(response, &request);
   if (!sent) co_return ktls::fail(std::move(sent).error());
-  // Who waits for a 100 before it sends its body may, or may not, send it after the response: where
-  // the next request begins is not known.
-  if (!response.keep_alive || (request.expects_continue && request.body != http::Body::kNone)) {
-    co_return false;
-  }
+  if (!response.keep_alive) co_return false;
   if (request.body != http::Body::kNone) co_return co_await skip_body(request);
   input_.erase(0, request.head_size);
   co_return true;
