@@ -64,6 +64,10 @@ SUITES = [
     Suite("cli/reload", ("tests/cli/reload_test.py",), needs=("openssl",), timeout_s=180),
     Suite("cli/client-role", ("tests/cli/client_role_test.py",), needs=("openssl",),
           timeout_s=180),
+    Suite("serve/requirements", ("tests/serve/requirements_test.py",), needs=("openssl",),
+          timeout_s=180),
+    Suite("serve/malformed", ("tests/serve/malformed_test.py",), needs=("openssl",),
+          timeout_s=240),
     *(Suite(f"soak/{loop}", ("tests/soak/soak.py", "--loop", loop, "--seconds", "20",
                              "--connections", "100"), needs=("openssl",), timeout_s=600)
       for loop in ("io_uring", "epoll")),

@@ -13,6 +13,7 @@
 
 #include "tools/common/exit_code.h"
 #include "tools/common/log.h"
+#include "tools/http/field_value.h"
 #include "tools/ktls-bridge/complaint.h"
 #include "tools/ktls-bridge/redirect_session.h"
 #include "tools/ktls-bridge/serve_session.h"
@@ -63,6 +64,18 @@ std::optional<Complaint> open_sites(const ServeOptions& options, const http::Sit
   return std::nullopt;
 }
 
+// Over plain HTTP all is the same but one field, which must not be said there (RFC 6797
+// section 7.2).
+http::SitePolicy redirect_policy_of(const http::SitePolicy& policy) {
+  http::SitePolicy plain;
+  for (const http::OwnHeader& header : policy.headers) {
+    if (!http::equals_ignoring_case(header.name, "Strict-Transport-Security")) {
+      plain.headers.push_back(header);
+    }
+  }
+  return plain;
+}
+
 // Null without --access-log.
 ktls::Result<std::unique_ptr<http::AccessLog>> open_access_log(const ServeOptions& options,
                                                                const Log& log) {
@@ -109,9 +122,11 @@ int run_serve(const ServeOptions& options) {
   if (const auto failed = tls.prepare()) return complain(*failed);
 
   AddressLimit addresses(options.connections_per_address);
+  const http::SitePolicy redirect_policy = redirect_policy_of(policy);
   ServeSetting setting{.options = options,
                        .tls = tls,
                        .policy = policy,
+                       .redirect_policy = redirect_policy,
                        .sites = sites,
                        .names = names,
                        .addresses = addresses,

@@ -50,6 +50,11 @@ T checked(const std::string& flag, ktls::Result<T> result) {
   if constexpr (!std::is_void_v<T>) return *std::move(result);
 }
 
+// CLI11 takes -1 for the largest number that there is.
+CLI::Validator not_negative() {
+  return CLI::Validator(CLI::NonNegativeNumber).description("");
+}
+
 void add_host(ServeOptions& options, const std::string& text) {
   const auto refuse = [&](const std::string& why) {
     throw CLI::ValidationError("--host", "'" + text + "' " + why);
@@ -159,6 +164,7 @@ void add_responses(CLI::App& app, ServeOptions& options) {
                                      .value = "max-age=" + std::to_string(seconds)});
          },
          "Have browsers use HTTPS alone for so many seconds (RFC 6797)")
+      ->check(not_negative())
       ->type_name("SECONDS")
       ->group("Responses");
 }
@@ -168,6 +174,7 @@ void add_limits(CLI::App& app, ServeOptions& options) {
   options.connections_per_address = kPerAddress;
   app.add_option("--max-per-address", options.connections_per_address,
                  "Connections of one address (of one /64 in IPv6); 0: no limit")
+      ->check(not_negative())
       ->type_name("N")
       ->capture_default_str()
       ->group("Limits");
@@ -185,6 +192,7 @@ void add_limits(CLI::App& app, ServeOptions& options) {
   options.pace.rate_least = kRateLeast;
   app.add_option("--min-rate", options.pace.rate_least,
                  "End a client that takes fewer bytes a second; 0: no limit")
+      ->check(not_negative())
       ->type_name("BYTES")
       ->capture_default_str()
       ->group("Limits");
@@ -223,6 +231,9 @@ void add_access_log(CLI::App& app, ServeOptions& options) {
 
 void add_serve_command(CLI::App& app, ServeOptions& options) {
   options.access_log_format = {.kind = http::AccessLogFormat::Kind::kCombined, .with_tx = true};
+  // Named, so that a handshake for another protocol never ends here (RFC 7301, RFC 9325
+  // section 3.7); curl asks for HTTP/1.0 by name.
+  options.tls.alpn = {"http/1.1", "http/1.0"};
   CLI::App* serve = app.add_subcommand("serve", "Serve the files of a directory over HTTPS");
   serve->footer(kExamples);
   add_addresses(*serve, options);
@@ -243,9 +254,8 @@ ktls::Result<void> validate(const ServeOptions& options) {
   const auto refuse = [](const char* what) {
     return ktls::fail(ktls::Error::of(ktls::ErrorCode::kInvalidArgument, what));
   };
-  const bool has_port = std::ranges::any_of(
-      options.listen, [](const Address& address) { return address.kind == Address::Kind::kTcp; });
-  if (!options.redirect_from.empty() && !has_port) {
+  const auto is_unix = [](const Address& address) { return address.kind == Address::Kind::kUnix; };
+  if (!options.redirect_from.empty() && std::ranges::all_of(options.listen, is_unix)) {
     return refuse("--http needs a --listen with a port to redirect to");
   }
   return validate(options.tls);
