@@ -13,6 +13,7 @@
 
 #include "tools/common/exit_code.h"
 #include "tools/common/log.h"
+#include "tools/http/field_value.h"
 #include "tools/ktls-bridge/complaint.h"
 #include "tools/ktls-bridge/redirect_session.h"
 #include "tools/ktls-bridge/serve_session.h"
@@ -63,6 +64,15 @@ std::optional<Complaint> open_sites(const ServeOptions& options, const http::Sit
   return std::nullopt;
 }
 
+// RFC 6797 section 7.2: "An HSTS Host MUST NOT include the STS header field in HTTP responses
+// conveyed over non-secure transport."
+http::SitePolicy without_tls(http::SitePolicy policy) {
+  std::erase_if(policy.headers, [](const http::OwnHeader& own) {
+    return http::equals_ignoring_case(own.name, "Strict-Transport-Security");
+  });
+  return policy;
+}
+
 // Null without --access-log.
 ktls::Result<std::unique_ptr<http::AccessLog>> open_access_log(const ServeOptions& options,
                                                                const Log& log) {
@@ -98,6 +108,7 @@ int run_serve(const ServeOptions& options) {
   const Log log(options.service.log_format, options.service.log_level);
   http::SitePolicy policy = options.policy;
   if (const auto failed = load_media_types(options, log, policy)) return complain(*failed);
+  const http::SitePolicy plain_policy = without_tls(policy);
   std::vector<http::Site> sites;
   tls::HostNames names;
   if (const auto failed = open_sites(options, policy, sites, names)) return complain(*failed);
@@ -112,6 +123,7 @@ int run_serve(const ServeOptions& options) {
   ServeSetting setting{.options = options,
                        .tls = tls,
                        .policy = policy,
+                       .plain_policy = plain_policy,
                        .sites = sites,
                        .names = names,
                        .addresses = addresses,

@@ -158,8 +158,8 @@ Task<Result<Turn>> HttpSession::read() {
 http::Response HttpSession::answer(const http::Request& request) {
   const bool goes_on = requests_ < setting_.options.requests_max && !cancellation_.draining();
   const http::Moment moment{.now = http::now_realtime(), .keep_alive = goes_on};
-  const std::size_t wanted = setting_.site_of(host_of(request.host()));
-  if (wanted != 0 && wanted != site_) {
+  const std::string_view host = host_of(request.host());
+  if (!host.empty() && setting_.site_of(host) != site_) {
     // RFC 9110 section 7.4: this connection's certificate was for another name.
     const http::ErrorAnswer misdirected{.status = 421,
                                         .keep_alive = goes_on && request.keep_alive,
