@@ -1,21 +1,24 @@
 """The tables of the conformance matrix, over one run or many."""
 
+import errno
 import json
 
 import selection
 
 
-def save(path, rows):
+def save(path, rows, ciphers):
     with open(path, "w", encoding="utf-8") as file:
-        json.dump({"rows": rows}, file, indent=1)
+        json.dump({"rows": rows, "ciphers": ciphers}, file, indent=1)
 
 
 def load(paths):
-    rows = []
+    rows, ciphers = [], []
     for path in paths:
         with open(path, encoding="utf-8") as file:
-            rows += json.load(file)["rows"]
-    return rows
+            read = json.load(file)
+        rows += read["rows"]
+        ciphers += read["ciphers"]
+    return rows, ciphers
 
 
 def _passed(row):
@@ -74,6 +77,17 @@ def _calls(rows):
                        *(_score([row for row in mine if row["rx"] == rx]) for rx in receives))
 
 
+def _ciphers(ciphers):
+    """What each kernel said to the keys of each cipher, over versions and directions."""
+    names = list(dict.fromkeys(trial["cipher"] for trial in ciphers))
+    yield ("kernel", *names)
+    for kernel in _kernels(ciphers):
+        answers = [{trial["errno"] for trial in ciphers
+                    if (trial["kernel"], trial["cipher"]) == (kernel, name)} for name in names]
+        yield (kernel, *(" or ".join(errno.errorcode.get(number, "taken")
+                                     for number in sorted(mine)) for mine in answers))
+
+
 def _print(table):
     table = list(table)
     widths = [max(len(line[i]) for line in table) for i in range(len(table[0]))]
@@ -82,8 +96,10 @@ def _print(table):
     print()
 
 
-def show(rows):
+def show(rows, ciphers):
     print()
+    if ciphers:
+        _print(_ciphers(ciphers))
     _print(_suites(rows))
     _print(_calls(rows))
     for why in selection.NOT_SHARED.values():

@@ -4,6 +4,7 @@ the bytes compared, and every record on the wire opened at its number."""
 
 import argparse
 import collections
+import errno
 import json
 import os
 import queue
@@ -153,6 +154,7 @@ class Matrix:
         self.java = JavaPeer(certificate)
         self.runner = Runner(certificate)
         self.rows = []
+        self.ciphers = []
         self.counts = collections.Counter()
 
     def __enter__(self):
@@ -180,6 +182,24 @@ class Matrix:
         for reason, count in skipped.items():
             print(f"skip {count} cells: {reason}")
 
+    def judge_ciphers(self):
+        """The ciphers of the cells must be there; of the others the kernel has the number alone,
+        which must be said as a reason."""
+        trials = collections.defaultdict(list)
+        for trial in self.runner.kernel.get("ciphers", ()):
+            trials[trial["cipher"]].append(trial)
+            self.ciphers.append({"kernel": os.uname().release, **trial})
+        for cipher, mine in trials.items():
+            answers = {(trial["errno"], trial["reason"]) for trial in mine}
+            missing = {(errno.ENOENT, "cipher_module_missing")}
+            has_cells = cipher.upper() in selection.CIPHERS  # the kernel's name and the suite's
+            right = answers == {(0, "none")} or (answers == missing and not has_cells)
+            told = " or ".join(f"{errno.errorcode.get(number, 'taken')} ({reason})"
+                               for number, reason in sorted(answers))
+            self.counts["cipher ok" if right else "FAIL"] += 1
+            print(f"{'ok' if right else 'FAIL'} the keys of {cipher}, {len(mine)} versions and "
+                  f"directions, {told}", flush=True)
+
     def _attempt(self, cell):
         try:
             more = {"java_port": self.java.port()} if cell.peer == "java" else {}
@@ -204,10 +224,12 @@ def run(options):
             print(f"{'FAIL' if os.environ.get('KTLS_BRIDGE_REQUIRE_KTLS') else 'skip'} "
                   "conformance: this kernel has no TLS")
             return 1 if os.environ.get("KTLS_BRIDGE_REQUIRE_KTLS") else 0
+        if not options.userspace:
+            matrix.judge_ciphers()
         matrix.run(chosen_cells(options))
     if options.json:
-        conformance_table.save(options.json, matrix.rows)
-    conformance_table.show(matrix.rows)
+        conformance_table.save(options.json, matrix.rows, matrix.ciphers)
+    conformance_table.show(matrix.rows, matrix.ciphers)
     counts = matrix.counts
     print(f"{os.uname().release}: {counts['ok']} cells passed, {counts['FAIL']} failed, "
           f"{counts['skipped']} skipped in {time.monotonic() - started:.0f} s")
@@ -217,10 +239,10 @@ def run(options):
 def main():
     options = parse()
     if options.merge:
-        rows = conformance_table.load(options.merge)
-        conformance_table.show(rows)
+        rows, ciphers = conformance_table.load(options.merge)
+        conformance_table.show(rows, ciphers)
         if options.json:
-            conformance_table.save(options.json, rows)
+            conformance_table.save(options.json, rows, ciphers)
         return 0
     if options.list:
         print(*chosen_cells(options), sep="\n")

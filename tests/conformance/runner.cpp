@@ -10,6 +10,8 @@
 #include <nlohmann/json.hpp>
 
 #include "ktls/core/capability.h"
+#include "ktls/core/crypto_info.h"
+#include "ktls/core/reason.h"
 #include "tests/conformance/cell.h"
 #include "tests/conformance/cell_run.h"
 
@@ -30,6 +32,26 @@ nlohmann::json answer(const std::string& line, conformance::Surroundings& surrou
   return conformance::run_cell(*cell, surroundings, capability);
 }
 
+// What the kernel answers to the keys of each cipher, both directions and versions alike, and the
+// reason that a connection's log would have for it.
+nlohmann::json ciphers_of(const ktls::Capability& capability) {
+  auto found = nlohmann::json::array();
+  for (const ktls::CipherLayout& layout : ktls::cipher_layouts()) {
+    for (const ktls::Version version : {ktls::Version::kTls12, ktls::Version::kTls13}) {
+      if (!layout.serves(version)) continue;
+      for (const auto direction : {ktls::Direction::kTransmit, ktls::Direction::kReceive}) {
+        const ktls::Reason reason = capability.reason(layout.cipher, version, direction);
+        found.push_back({{"cipher", layout.name},
+                         {"version", version == ktls::Version::kTls12 ? "TLSv1.2" : "TLSv1.3"},
+                         {"direction", direction == ktls::Direction::kTransmit ? "TX" : "RX"},
+                         {"errno", capability.install_error(layout.cipher, version, direction)},
+                         {"reason", ktls::text_of(reason).code}});
+      }
+    }
+  }
+  return found;
+}
+
 }  // namespace
 
 int main(int argc, char** argv) {
@@ -43,7 +65,8 @@ int main(int argc, char** argv) {
 
   const ktls::Capability capability = ktls::probe();
   std::cout << nlohmann::json{{"kernel_tls", capability.attach_errno == 0},
-                              {"kernel_rekey", capability.rekey}}
+                              {"kernel_rekey", capability.rekey},
+                              {"ciphers", ciphers_of(capability)}}
             << std::endl;
   for (std::string line; std::getline(std::cin, line);) {
     std::cout << answer(line, surroundings, capability) << std::endl;

@@ -83,6 +83,23 @@ class RunningKernel final : public KernelUnderTest {
     return fd;
   }
   int udp_socket() override { return ::socket(AF_INET, SOCK_DGRAM | SOCK_CLOEXEC, 0); }
+  int unix_socket() override { return ::socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0); }
+  // A kernel may be built without MPTCP, or have it switched off.
+  int mptcp_socket() override {
+    return ::socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, IPPROTO_MPTCP);
+  }
+  int listen(int fd) override { return ::listen(fd, 1); }
+  int disconnect(int fd) override {
+    const sockaddr nowhere{AF_UNSPEC, {}};
+    return ::connect(fd, &nowhere, sizeof nowhere);
+  }
+  const void* wild_pointer() override {
+    const auto page_size = static_cast<std::size_t>(::sysconf(_SC_PAGESIZE));
+    void* gone = ::mmap(nullptr, page_size, PROT_READ, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+    EXPECT_NE(gone, MAP_FAILED);
+    EXPECT_EQ(::munmap(gone, page_size), 0);
+    return gone;
+  }
   void shutdown_write(int fd) override { EXPECT_EQ(::shutdown(fd, SHUT_WR), 0); }
   void shutdown_read(int fd) override { EXPECT_EQ(::shutdown(fd, SHUT_RD), 0); }
   void wait_to_receive(int fd, int timeout_ms) override {
@@ -241,50 +258,6 @@ TEST_P(RunningKernelFloor, SealsAndOpensTheRecordsOfOpensslForEveryCipherAndVers
     write_raw(pair.sender, from_hex(known.hex));
     expect_record(pair.receiver, kTypeApplicationData, bytes_of("kernel floor"));
   }
-}
-
-TEST_P(RunningKernelFloor, NeitherListensNorDisconnectsOnceAttached) {
-  const Pair pair = attached_pair();
-  EXPECT_EQ(::listen(pair.sender, 1), -1);
-  EXPECT_EQ(errno, EINVAL);
-  const sockaddr nowhere{AF_UNSPEC, {}};
-  EXPECT_EQ(::connect(pair.sender, &nowhere, sizeof nowhere), -1);
-  EXPECT_EQ(errno, EOPNOTSUPP);
-}
-
-TEST_P(RunningKernelFloor, TakesTheZerocopyOptionOfTheSocketThatNoSendMayUse) {
-  const Pair pair = installed_pair(Cipher::kAes128Gcm, Version::kTls13);
-  const int on = 1;
-  EXPECT_EQ(::setsockopt(pair.sender, SOL_SOCKET, SO_ZEROCOPY, &on, sizeof on), 0);
-  EXPECT_EQ(::send(pair.sender, "x", 1, MSG_ZEROCOPY), -1);
-  EXPECT_EQ(errno, EOPNOTSUPP);
-}
-
-TEST_P(RunningKernelFloor, RefusesToAttachToWhatIsNotPlainTcp) {
-  const auto attach_errno = [this](int fd) {
-    const auto attached = socket(fd).attach();
-    return attached ? 0 : attached.error().sys_errno;
-  };
-  int pipe_fds[2] = {-1, -1};
-  ASSERT_EQ(::pipe2(pipe_fds, O_CLOEXEC), 0);
-  EXPECT_EQ(attach_errno(own(pipe_fds[0])), ENOTSOCK);
-  EXPECT_EQ(attach_errno(own(pipe_fds[1])), ENOTSOCK);
-  const int unix_fd = own(::socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0));
-  EXPECT_EQ(attach_errno(unix_fd), EOPNOTSUPP);
-  const int mptcp_fd = ::socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, IPPROTO_MPTCP);
-  // A kernel may be built without MPTCP, or have it switched off.
-  if (mptcp_fd >= 0) {
-    EXPECT_EQ(attach_errno(own(mptcp_fd)), ENOPROTOOPT);
-  }
-}
-
-TEST_P(RunningKernelFloor, AnswersEfaultToAWildPointer) {
-  const Pair pair = attached_pair();
-  const auto page_size = static_cast<std::size_t>(::sysconf(_SC_PAGESIZE));
-  void* gone = ::mmap(nullptr, page_size, PROT_READ, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
-  ASSERT_NE(gone, MAP_FAILED);
-  ASSERT_EQ(::munmap(gone, page_size), 0);
-  EXPECT_EQ(install_errno(pair.sender, Direction::kTransmit, gone, 40), EFAULT);
 }
 
 }  // namespace

@@ -78,6 +78,10 @@ FakeKernel::Socket* FakeKernel::find(int fd) {
   return found == sockets_.end() ? nullptr : &found->second;
 }
 
+int FakeKernel::errno_without_socket(int fd) const {
+  return pipe_ends_.contains(fd) || files_.contains(fd) ? ENOTSOCK : EBADF;
+}
+
 int FakeKernel::add(State state, int peer) {
   Socket& socket = sockets_[next_fd_];
   socket.state = state;
@@ -125,8 +129,34 @@ int FakeKernel::listening_socket() {
 
 int FakeKernel::udp_socket() {
   const int fd = add(State::kClosed);
-  sockets_.at(fd).is_tcp = false;
+  sockets_.at(fd).no_tcp_errno = ENOPROTOOPT;
   return fd;
+}
+
+int FakeKernel::unix_socket() {
+  const int fd = add(State::kClosed);
+  sockets_.at(fd).no_tcp_errno = EOPNOTSUPP;
+  return fd;
+}
+
+// inet_listen: a connected socket does not listen in any case.
+int FakeKernel::listen(int fd) {
+  return answer(find(fd) == nullptr ? errno_without_socket(fd) : EINVAL);
+}
+
+// tls_disconnect of net/tls/tls_main.c; without it TCP goes back to where it began.
+int FakeKernel::disconnect(int fd) {
+  Socket* socket = find(fd);
+  if (socket == nullptr) return fake_failure(errno_without_socket(fd));
+  if (socket->ulp == kUlpName) return fake_failure(EOPNOTSUPP);
+  if (Socket* peer = find(socket->peer)) reset(*peer);
+  socket->state = State::kClosed;
+  return 0;
+}
+
+const void* FakeKernel::wild_pointer() {
+  static constexpr std::array<std::uint8_t, 64> kUnmapped{};
+  return kUnmapped.data();
 }
 
 void FakeKernel::attach_other_ulp(int fd, std::string name) {
@@ -198,7 +228,7 @@ int FakeKernel::setsockopt(int fd, int level, int name, const void* value, sockl
   const FakeCall call = call_of(level, name, true);
   if (const int sys_errno = injected(call)) return fake_failure(sys_errno);
   Socket* socket = find(fd);
-  if (socket == nullptr) return fake_failure(EBADF);
+  if (socket == nullptr) return fake_failure(errno_without_socket(fd));
   switch (call) {
     case FakeCall::kAttach:
       return answer(attach(*socket, value, size));
@@ -216,7 +246,7 @@ int FakeKernel::getsockopt(int fd, int level, int name, void* value, socklen_t* 
   const FakeCall call = call_of(level, name, false);
   if (const int sys_errno = injected(call)) return fake_failure(sys_errno);
   Socket* socket = find(fd);
-  if (socket == nullptr) return fake_failure(EBADF);
+  if (socket == nullptr) return fake_failure(errno_without_socket(fd));
   switch (call) {
     case FakeCall::kTakeError:
       parse(*socket);
@@ -234,7 +264,7 @@ int FakeKernel::getsockopt(int fd, int level, int name, void* value, socklen_t* 
 }
 
 int FakeKernel::attach(Socket& socket, const void* value, socklen_t size) {
-  if (!socket.is_tcp) return ENOPROTOOPT;
+  if (socket.no_tcp_errno != 0) return socket.no_tcp_errno;
   if (value == nullptr || size == 0) return EINVAL;
   const auto* name = static_cast<const char*>(value);
   const std::string ulp(name, ::strnlen(name, std::min(size, kUlpNameMax - 1)));
@@ -254,6 +284,7 @@ int FakeKernel::check_install(const Socket& socket, Direction direction,
   const auto& other = transmits ? socket.rx : socket.tx;
   if (structure.size() < sizeof(tls_crypto_info)) return EINVAL;
   if (present && (present->version() != TLS_1_3_VERSION || !traits_.rekey)) return EBUSY;
+  if (structure.data() == wild_pointer()) return EFAULT;
   const std::uint16_t version = host_word(structure);
   const std::uint16_t number = host_word(structure.subspan(sizeof version));
   cipher = find_fake_cipher(number);
@@ -283,7 +314,7 @@ int FakeKernel::install(Socket& socket, Direction direction, const void* value, 
 }
 
 int FakeKernel::read_ulp(const Socket& socket, void* value, socklen_t* size) {
-  if (!socket.is_tcp) return ENOPROTOOPT;
+  if (socket.no_tcp_errno != 0) return socket.no_tcp_errno;
   if (socket.ulp.empty()) {
     *size = 0;
     return 0;

@@ -86,8 +86,14 @@ class FakeKernel final : public Syscalls {
   [[nodiscard]] int tcp_socket();
   [[nodiscard]] int listening_socket();
   [[nodiscard]] int udp_socket();
+  [[nodiscard]] int unix_socket();
   // Attaches a protocol other than tls, such as "smc".
   void attach_other_ulp(int fd, std::string name);
+  // As the system calls, of a connected socket; connect(2) to AF_UNSPEC.
+  int listen(int fd);
+  int disconnect(int fd);
+  // The one address that the kernel cannot read from.
+  [[nodiscard]] static const void* wild_pointer();
   void shutdown_write(int fd);
   void shutdown_read(int fd);
 
@@ -123,7 +129,7 @@ class FakeKernel final : public Syscalls {
 
   struct Socket {
     State state = State::kClosed;
-    bool is_tcp = true;
+    int no_tcp_errno = 0;  // of TCP_ULP, where this is no TCP socket
     bool write_is_shut = false;
     bool read_is_shut = false;
     bool resets_at_close = false;  // SO_LINGER of no time
@@ -163,6 +169,8 @@ class FakeKernel final : public Syscalls {
   // The errno to inject into this call, 0 if none; counts the call.
   int injected(FakeCall call);
   Socket* find(int fd);
+  // Of a call for a socket that find() has not.
+  [[nodiscard]] int errno_without_socket(int fd) const;
   int add(State state, int peer = -1);
 
   int attach(Socket& socket, const void* value, socklen_t size);

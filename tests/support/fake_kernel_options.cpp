@@ -42,6 +42,7 @@ int FakeKernel::set_socket_option(Socket& socket, int name, const void* value, s
     socket.resets_at_close = option.l_onoff != 0 && option.l_linger == 0;
     return 0;
   }
+  if (name == SO_ZEROCOPY && size == sizeof(int)) return 0;  // what sendmsg makes of it, it refuses
   if (name == SO_RCVLOWAT && size == sizeof(int)) {
     int low_water = 0;
     std::memcpy(&low_water, value, sizeof low_water);

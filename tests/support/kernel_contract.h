@@ -50,6 +50,14 @@ class KernelUnderTest {
   virtual int tcp_socket() = 0;
   virtual int listening_socket() = 0;
   virtual int udp_socket() = 0;
+  virtual int unix_socket() = 0;
+  // -1 where the kernel has no such protocol.
+  virtual int mptcp_socket() = 0;
+  // listen(2), and connect(2) to AF_UNSPEC, as system calls.
+  virtual int listen(int fd) = 0;
+  virtual int disconnect(int fd) = 0;
+  // Where no memory is.
+  virtual const void* wild_pointer() = 0;
   virtual void shutdown_write(int fd) = 0;
   virtual void shutdown_read(int fd) = 0;
   // From now on receiving waits, for this long: what would be EAGAIN is EAGAIN then.

@@ -73,6 +73,37 @@ TEST_P(KernelContract, AnswersEnoprotooptOnUdp) {
   EXPECT_EQ(errno_of(socket(own(kernel().udp_socket())).attach()), ENOPROTOOPT);
 }
 
+TEST_P(KernelContract, AttachesToNothingButPlainTcp) {
+  const auto attach_errno = [this](int fd) { return errno_of(socket(own(fd)).attach()); };
+  int pipe[2] = {-1, -1};
+  ASSERT_EQ(kernel().pipe(pipe), 0);
+  EXPECT_EQ(attach_errno(pipe[0]), ENOTSOCK);
+  EXPECT_EQ(attach_errno(pipe[1]), ENOTSOCK);
+  EXPECT_EQ(attach_errno(kernel().unix_socket()), EOPNOTSUPP);
+  if (const int mptcp = kernel().mptcp_socket(); mptcp >= 0) {
+    EXPECT_EQ(attach_errno(mptcp), ENOPROTOOPT);
+  }
+}
+
+TEST_P(KernelContract, NeitherListensNorDisconnectsOnceAttached) {
+  const Pair pair = attached_pair();
+  EXPECT_EQ(kernel().listen(pair.sender), -1);
+  EXPECT_EQ(errno, EINVAL);
+  EXPECT_EQ(kernel().disconnect(pair.sender), -1);
+  EXPECT_EQ(errno, EOPNOTSUPP);
+  const Pair plain = connected_pair();
+  EXPECT_EQ(kernel().disconnect(plain.sender), 0);
+}
+
+TEST_P(KernelContract, AnswersEfaultToAWildPointer) {
+  const Pair pair = attached_pair();
+  const std::size_t size = any_info().bytes().size();
+  for (const Direction direction : {Direction::kReceive, Direction::kTransmit}) {
+    EXPECT_EQ(install_errno(pair.sender, direction, kernel().wild_pointer(), size), EFAULT);
+    EXPECT_EQ(errno_of(socket(pair.sender).install(direction, any_info())), 0);
+  }
+}
+
 TEST_P(KernelContract, KnowsNoTlsOptionBeforeAttach) {
   const Pair pair = connected_pair();
   EXPECT_EQ(errno_of(socket(pair.sender).install(Direction::kTransmit, any_info())), ENOPROTOOPT);

@@ -319,6 +319,19 @@ TEST_P(KernelContract, RefusesFlagsThatTlsHasNoUseFor) {
   }
 }
 
+TEST_P(KernelContract, TakesTheZerocopyOptionOfTheSocketThatNoSendMayUse) {
+  const Pair pair = installed_pair(Cipher::kAes128Gcm, Version::kTls13);
+  const int on = 1;
+  EXPECT_EQ(syscalls().setsockopt(pair.sender, SOL_SOCKET, SO_ZEROCOPY, &on, sizeof on), 0);
+  Bytes byte = bytes_of("x");
+  iovec part{.iov_base = byte.data(), .iov_len = byte.size()};
+  msghdr message{};
+  message.msg_iov = &part;
+  message.msg_iovlen = 1;
+  EXPECT_EQ(syscalls().sendmsg(pair.sender, &message, MSG_ZEROCOPY), -1);
+  EXPECT_EQ(errno, EOPNOTSUPP);
+}
+
 TEST_P(KernelContract, ProbeFindsWhichOptionsMayBeUsed) {
   const Capability capability = probe(std::array{Cipher::kAes128Gcm}, syscalls());
   EXPECT_EQ(capability.payload_max_errno, kernel().limits_payload() ? 0 : ENOPROTOOPT);

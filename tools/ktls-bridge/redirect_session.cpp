@@ -45,8 +45,10 @@ http::Response redirect(const http::Request& request, const ServeSetting& settin
   const auto& parsed = std::get<http::Target>(target);
   const std::string_view host = without_port(parsed.authority.value_or(request.host()));
   if (host.empty()) return refuse(400);
-  std::string location = "https://" + std::string(host);
-  if (setting.https_port != kHttpsPort) location += ":" + std::to_string(setting.https_port);
+  std::string location = std::string("https://").append(host);
+  if (setting.https_port != kHttpsPort) {
+    location.append(":").append(std::to_string(setting.https_port));
+  }
   location += http::percent_encode_path(parsed.path);
   if (parsed.query) location.append("?").append(*parsed.query);
   return http::redirect_response(location, false, setting.redirect_policy, now, dates);

@@ -88,12 +88,16 @@ ktls::Result<std::unique_ptr<http::AccessLog>> open_access_log(const ServeOption
   });
 }
 
-// The port of "127.0.0.1:8443".
-std::uint16_t port_of(const std::string& address) {
-  std::uint16_t port = 0;
-  const char* const digits = address.data() + address.rfind(':') + 1;
-  std::from_chars(digits, address.data() + address.size(), port);
-  return port;
+// The port of "127.0.0.1:8443", the first that is one of TCP; 0 if none is.
+std::uint16_t https_port(const std::vector<std::string>& addresses) {
+  for (const std::string& address : addresses) {
+    if (address.starts_with("unix:")) continue;
+    std::uint16_t port = 0;
+    const char* const digits = address.data() + address.rfind(':') + 1;
+    std::from_chars(digits, address.data() + address.size(), port);
+    return port;
+  }
+  return 0;
 }
 
 }  // namespace
@@ -140,7 +144,7 @@ int run_serve(const ServeOptions& options) {
                                         {.addresses = options.redirect_from, .serve = plain}})) {
     return complain(*failed);
   }
-  setting.https_port = port_of(service.addresses().front());
+  setting.https_port = https_port(service.addresses());
   if (options.check) {
     std::fprintf(stderr, "ktls-bridge serve: the configuration is good\n");
     return kExitOk;

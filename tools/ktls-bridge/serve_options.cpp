@@ -2,6 +2,7 @@
 
 #include "tools/ktls-bridge/serve_options.h"
 
+#include <algorithm>
 #include <map>
 #include <utility>
 

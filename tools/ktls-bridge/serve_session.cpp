@@ -256,6 +256,7 @@ Task<Result<void>> HttpSession::respond(const http::Response& response,
 Task<Result<bool>> HttpSession::skip_body(const http::Request& request) {
   http::BodySkipper skipper(request, kUnwantedBodyMax);
   input_.erase(0, request.head_size);
+  head_begun_ = loop_.now();  // the response may have taken longer than a request may
   for (;;) {
     input_.erase(0, skipper.skip(input_));
     if (skipper.state() == http::BodySkipper::State::kDone) co_return true;

@@ -255,6 +255,14 @@ Task<Result<void>> Connection::act_on_key_update(Scope& scope, bool update_reque
   co_return co_await sender_->answer_update_request(scope);
 }
 
+Task<Result<void>> Connection::exchange_keys(Scope& scope) {
+  if (!receiver_->can_change_state() || !read_keys_.has_next()) {
+    co_return ktls::fail(
+        Error::of(ErrorCode::kUnsupported, "the peer's next key cannot be followed here"));
+  }
+  co_return co_await sender_->update_key(scope, KeyUpdateRequest::kRequested);
+}
+
 Task<Result<void>> Connection::act_on_handshake(Scope& scope, const ControlRecord& record) {
   const bool awaits_state = receiver_->awaits_state(record);
   const std::uint64_t updates_before = key_updates_received_;
@@ -309,6 +317,12 @@ Task<Result<Connection::Control>> Connection::act_on(Scope& scope, const Control
   if (record.type != ContentType::kHandshake && post_handshake_->inside_message()) {
     co_return tls::refuse(ErrorCode::kUnexpectedMessage, AlertDescription::kUnexpectedMessage,
                           "a record of another type within a handshake message");
+  }
+  // RFC 8446 section 5.4, of handshake and alert records without content; the handshake's say so
+  // themselves, and in userspace the record layer does.
+  if (record.content.empty() && facts_.version == tls::ProtocolVersion::kTls13) {
+    co_return tls::refuse(ErrorCode::kUnexpectedMessage, AlertDescription::kUnexpectedMessage,
+                          "a control record without content");
   }
   if (record.type == ContentType::kAlert) {
     auto control = act_on_alert(record);

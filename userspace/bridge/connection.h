@@ -78,6 +78,11 @@ class Connection {
   // KeyUpdate away, and the kernel is silent then, for ever.
   [[nodiscard]] Task<ktls::Result<void>> watch_receive_key(Scope& scope);
 
+  // Changes our key and asks the peer for its next one, which act_on() follows when it comes.
+  // Errors: kUnsupported where one of both cannot be changed, and nothing is sent; otherwise those
+  // of Sender::update_key().
+  [[nodiscard]] Task<ktls::Result<void>> exchange_keys(Scope& scope);
+
   // Sends an alert, at the level that its description implies. Errors: those of the socket and the
   // scope; kProtocolViolation after a record that went out in part.
   [[nodiscard]] Task<ktls::Result<void>> send_alert(Scope& scope, tls::AlertDescription alert);

@@ -19,8 +19,10 @@ using tls::ContentType;
 
 namespace {
 
-// KeyUpdate { update_not_requested }: RFC 8446 sections 4 and 4.6.3.
-constexpr std::array<std::uint8_t, 5> kKeyUpdate = {24, 0, 0, 1, 0};
+// RFC 8446 sections 4 and 4.6.3.
+constexpr std::array<std::uint8_t, 5> key_update(KeyUpdateRequest request) {
+  return {24, 0, 0, 1, static_cast<std::uint8_t>(request)};
+}
 
 bool takes_bytes(int fd) {
   pollfd poll{.fd = fd, .events = POLLOUT, .revents = 0};
@@ -59,11 +61,12 @@ Task<Result<void>> Sender::make_room(Scope& scope, std::uint64_t records) {
   co_return co_await change_key(scope);
 }
 
-Task<Result<void>> Sender::change_key(Scope& scope) {
+Task<Result<void>> Sender::change_key(Scope& scope, KeyUpdateRequest request) {
   auto next = keys_.next();
   if (!next) co_return ktls::fail(std::move(next).error());
   // From here on the present key must not seal anything else, whatever happens.
-  auto changed = co_await send_all(scope, ContentType::kHandshake, kKeyUpdate, ktls::More::kNo);
+  const auto message = key_update(request);
+  auto changed = co_await send_all(scope, ContentType::kHandshake, message, ktls::More::kNo);
   if (changed) changed = change_state(*std::move(next));
   if (!changed) {
     is_broken_ = true;
@@ -75,13 +78,13 @@ Task<Result<void>> Sender::change_key(Scope& scope) {
   co_return Result<void>();
 }
 
-Task<Result<void>> Sender::update_key(Scope& scope) {
+Task<Result<void>> Sender::update_key(Scope& scope, KeyUpdateRequest request) {
   if (!can_update_key()) {
     co_return ktls::fail(Error::of(ErrorCode::kUnsupported, "the key cannot be changed here"));
   }
   auto turn = co_await begin(scope);
   if (!turn) co_return ktls::fail(std::move(turn).error());
-  co_return co_await change_key(scope);
+  co_return co_await change_key(scope, request);
 }
 
 Task<Result<void>> Sender::answer_update_request(Scope& scope) {

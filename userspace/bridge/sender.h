@@ -31,6 +31,9 @@ struct FileRange {
   Content content = Content::kMayChange;
 };
 
+// RFC 8446 section 4.6.3, KeyUpdateRequest: whether the peer is to change its key, too.
+enum class KeyUpdateRequest : std::uint8_t { kNotRequested = 0, kRequested = 1 };
+
 // What the key changes of a direction came to.
 struct KeyUpdateCounts {
   std::uint64_t updates = 0;
@@ -73,10 +76,12 @@ class Sender {
   // counting bytes as sent that it drops.
   void end() { has_ended_ = true; }
 
-  // Sends KeyUpdate { update_not_requested } and seals with the next key from there on, as one
-  // step: nothing comes between. Errors: kUnsupported where the key cannot be changed; otherwise as
-  // send_record(), and the direction is dead then.
-  [[nodiscard]] Task<ktls::Result<void>> update_key(Scope& scope);
+  // Sends KeyUpdate and seals with the next key from there on, as one step: nothing comes between.
+  // Whoever asks for the peer's must be able to follow it: Connection::exchange_keys(). Errors:
+  // kUnsupported where the key cannot be changed; otherwise as send_record(), and the direction is
+  // dead then.
+  [[nodiscard]] Task<ktls::Result<void>> update_key(
+      Scope& scope, KeyUpdateRequest request = KeyUpdateRequest::kNotRequested);
 
   // The peer asked for a KeyUpdate. It is sent at once if it can be without waiting, or before the
   // next application data (RFC 8446 section 4.6.3 asks for no more): whoever receives must not wait
@@ -129,7 +134,8 @@ class Sender {
   [[nodiscard]] const KeyChain& keys() const { return keys_; }
 
  private:
-  [[nodiscard]] Task<ktls::Result<void>> change_key(Scope& scope);
+  [[nodiscard]] Task<ktls::Result<void>> change_key(
+      Scope& scope, KeyUpdateRequest request = KeyUpdateRequest::kNotRequested);
 
   Loop* loop_;
   int fd_;

@@ -27,6 +27,11 @@ class FakeUnderTest final : public KernelUnderTest {
   int tcp_socket() override { return kernel_.tcp_socket(); }
   int listening_socket() override { return kernel_.listening_socket(); }
   int udp_socket() override { return kernel_.udp_socket(); }
+  int unix_socket() override { return kernel_.unix_socket(); }
+  int mptcp_socket() override { return kernel_.udp_socket(); }  // to TCP_ULP they are alike
+  int listen(int fd) override { return kernel_.listen(fd); }
+  int disconnect(int fd) override { return kernel_.disconnect(fd); }
+  const void* wild_pointer() override { return FakeKernel::wild_pointer(); }
   void shutdown_write(int fd) override { kernel_.shutdown_write(fd); }
   void shutdown_read(int fd) override { kernel_.shutdown_read(fd); }
   void wait_to_receive(int, int) override {}  // whatever is to come has come

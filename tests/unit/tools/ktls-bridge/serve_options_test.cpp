@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <chrono>
+#include <map>
 #include <string>
 #include <vector>
 
@@ -92,6 +93,28 @@ TEST(ServeOptions, RefuseHostsThatAreNone) {
   EXPECT_NE(objection_to({"--host", "a.org=/a,b,c", "--host", "A.ORG=/a,b,c"})
                 .find("names a host that is there already"),
             std::string::npos);
+}
+
+TEST(ServeOptions, ShapeFilesAndResponses) {
+  ServeOptions options;
+  EXPECT_EQ(
+      parse({".", "--listen", ":1", "--index", "index.html,index.htm", "--listing", "--dot-files",
+             "--symlinks", "never", "--no-precompressed", "--files-never-change", "--hsts",
+             "31536000", "--header", "X-Frame-Options: DENY", "--type", "wasm=application/wasm"},
+            options),
+      "");
+  EXPECT_EQ(options.policy.documents.index_names, (Words{"index.html", "index.htm"}));
+  EXPECT_TRUE(options.policy.listing);
+  EXPECT_TRUE(options.policy.documents.dot_files);
+  EXPECT_EQ(options.policy.documents.symlinks, http::SymlinkPolicy::kNever);
+  EXPECT_FALSE(options.policy.precompressed);
+  EXPECT_EQ(options.content, bridge::Content::kFixed);
+  EXPECT_EQ(options.media_types, Words{"wasm=application/wasm"});
+  std::map<std::string, std::string> headers;
+  for (const http::OwnHeader& each : options.policy.headers) headers[each.name] = each.value;
+  EXPECT_EQ(headers,
+            (std::map<std::string, std::string>{{"Strict-Transport-Security", "max-age=31536000"},
+                                                {"X-Frame-Options", "DENY"}}));
 }
 
 TEST(ServeOptions, NeedAPortToRedirectTo) {

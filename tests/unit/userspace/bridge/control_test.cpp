@@ -165,6 +165,26 @@ TEST_P(KeyUpdates, OfOursAreUnderstoodByThePeer) {
   expect_clean(bridge);
 }
 
+TEST_P(KeyUpdates, ThatAskThePeerAreAnsweredByIt) {
+  const bool is_possible =
+      (!cell().sends_in_kernel() && !cell().receives_in_kernel()) || capability().rekey;
+  const BridgeSide bridge = run([&](Stage& stage) -> Task<void> {
+    co_await exchange(stage);
+    for (int i = 1; i <= 3; ++i) {
+      const auto asked = co_await stage.bridge.connection->exchange_keys(*stage.bridge.scope);
+      EXPECT_EQ(asked.has_value(), is_possible);
+      EXPECT_TRUE(asked || asked.error().code == ktls::ErrorCode::kUnsupported);
+      // The answer, then ours, so that the peer has taken the one and answers with the other.
+      co_await answer(stage);
+      co_await exchange(stage);
+      EXPECT_EQ(stage.tls.key_updates_received(), is_possible ? i : 0);
+    }
+    co_await close(stage);
+  });
+  expect_clean(bridge);
+  EXPECT_EQ(bridge.report.key_updates_received, is_possible ? 3U : 0U);
+}
+
 TEST_P(KeyUpdates, KeepDataOfThePlainSideWholeWhileItFlows) {
   if (!survives(SSL_KEY_UPDATE_REQUESTED)) GTEST_SKIP() << "ends at the first KeyUpdate";
   const BridgeSide bridge = run([](Stage& stage) -> Task<void> {
@@ -281,6 +301,81 @@ TEST_P(Tickets, MayComeAmongApplicationData) {
   };
   EXPECT_FALSE(exchange_once(late).resumed);
   EXPECT_TRUE(exchange_once().resumed);
+}
+
+// More than one record of 512 bytes takes.
+int add_to_ticket(SSL* ssl, void* /*unused*/) {
+  const std::string text = pattern_text(2'000);
+  return SSL_SESSION_set1_ticket_appdata(SSL_get0_session(ssl), text.data(), text.size());
+}
+SSL_TICKET_RETURN use_ticket(SSL* /*ssl*/, SSL_SESSION* /*session*/, const unsigned char* /*name*/,
+                             std::size_t /*size*/, SSL_TICKET_STATUS status, void* /*unused*/) {
+  const bool is_good = status == SSL_TICKET_SUCCESS || status == SSL_TICKET_SUCCESS_RENEW;
+  return is_good ? SSL_TICKET_RETURN_USE : SSL_TICKET_RETURN_IGNORE_RENEW;
+}
+
+TEST_P(Tickets, MayBeSplitOverRecords) {
+  if (!cell().is_tls13()) GTEST_SKIP() << "in TLS 1.2 tickets are part of the handshake";
+  SSL_CTX_set_num_tickets(peer_context(), 0);
+  SSL_CTX_set_session_ticket_cb(peer_context(), add_to_ticket, use_ticket, nullptr);
+  const Story late = [&](Stage& stage) -> Task<void> {
+    co_await exchange(stage);
+    SSL_set_max_send_fragment(stage.tls.ssl(), 512);
+    EXPECT_EQ(SSL_new_session_ticket(stage.tls.ssl()), 1);
+    EXPECT_EQ(SSL_do_handshake(stage.tls.ssl()), 1);
+    Bytes output = stage.tls.take_output();
+    EXPECT_GT(output.size(), 2'000U);
+    // Each part of it apart: the kernel has one record after the other.
+    for (std::size_t at = 0; at < output.size();) {
+      const std::size_t size =
+          5U + (static_cast<std::size_t>(output[at + 3]) << 8U | output[at + 4]);
+      const auto from = output.begin() + static_cast<std::ptrdiff_t>(at);
+      Bytes record(from, from + static_cast<std::ptrdiff_t>(size));
+      const bool sent = co_await stage.tls.send_bytes(std::move(record));
+      EXPECT_TRUE(sent);
+      co_await stage.sleep(std::chrono::milliseconds(1));
+      at += size;
+    }
+    co_await exchange(stage);
+    EXPECT_EQ(context()->session_count(), 1U);
+  };
+  EXPECT_FALSE(exchange_once(late).resumed);
+  EXPECT_TRUE(exchange_once().resumed);
+}
+
+TEST_P(Tickets, MayComeSeveralInOneRecord) {
+  if (!cell().is_tls13()) GTEST_SKIP() << "in TLS 1.2 tickets are part of the handshake";
+  // NewSessionTicket: lifetime, age_add, nonce, a ticket of eight bytes, no extensions.
+  Bytes tickets;
+  for (std::uint8_t number = 1; number <= 2; ++number) {
+    const Bytes ticket = {4,      0, 0, 22, 0, 0, 14, 16, 1, 2, 3,      4, 1,
+                          number, 0, 8, 1,  2, 3, 4,  5,  6, 7, number, 0, 0};
+    tickets.insert(tickets.end(), ticket.begin(), ticket.end());
+  }
+  BridgeSide made = side();
+  run(
+      made,
+      [&](Stage& stage) -> Task<void> {
+        CraftedEnd peer(stage);
+        bool done = co_await peer.shake_hands(cell());
+        done = done && co_await peer.send_text(std::string(kQuestion));
+        EXPECT_TRUE(done);
+        const std::string question = co_await stage.plain.read(kQuestion.size());
+        EXPECT_EQ(question, kQuestion);
+        const std::size_t before = context()->session_count();
+        done = co_await peer.send(ContentType::kHandshake, tickets);
+        done = done && co_await peer.send_text(std::string(kAnswer));
+        EXPECT_TRUE(done);
+        const std::string text = co_await stage.plain.read(kAnswer.size());
+        EXPECT_EQ(text, kAnswer);
+        EXPECT_EQ(context()->session_count(), before + 2);
+        done = co_await peer.send(ContentType::kAlert, bytes(1, 0));
+        EXPECT_TRUE(done);
+        stage.plain.shut_write();
+        static_cast<void>(co_await peer.read(1));
+      },
+      false);
+  expect_clean(made);
 }
 
 TEST_P(Tickets, AreDroppedAfterTheRelease) {
@@ -459,6 +554,16 @@ TEST_P(ControlRecords, ThatBelongNowhereAreRefusedByName) {
   const Bytes other = cell().is_tls13() ? Bytes{0, 0, 0, 0} : kKeyUpdate;
   expect_refused(ContentType::kHandshake, other, AlertDescription::kUnexpectedMessage);
   expect_refused(ContentType::kChangeCipherSpec, {1}, AlertDescription::kUnexpectedMessage);
+  constexpr auto kHeartbeat = static_cast<ContentType>(24);
+  expect_refused(kHeartbeat, {1, 0, 0}, AlertDescription::kUnexpectedMessage);
+}
+
+// RFC 8446 section 5.4; RFC 5246 section 6.2.1 only says that nobody may send them.
+TEST_P(ControlRecords, WithoutContentAreRefusedByName) {
+  expect_refused(ContentType::kHandshake, {}, AlertDescription::kUnexpectedMessage);
+  expect_refused(
+      ContentType::kAlert, {},
+      cell().is_tls13() ? AlertDescription::kUnexpectedMessage : AlertDescription::kDecodeError);
 }
 
 TEST_P(ControlRecords, OfKeyUpdateAreCheckedBeforeAKeyIsChanged) {

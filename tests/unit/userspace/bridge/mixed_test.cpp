@@ -2,9 +2,12 @@
 // alerts, and every kind of end, on many connections at once. KTLSB_MIXED_SECONDS and
 // KTLSB_MIXED_SEED choose how long and which.
 #include <chrono>
+#include <cstddef>
 #include <cstdlib>
+#include <filesystem>
 #include <fstream>
 #include <iostream>
+#include <iterator>
 #include <random>
 #include <string>
 #include <vector>
@@ -23,6 +26,8 @@ constexpr std::size_t kDataMax = 60'000;
 constexpr double kSecondsDefault = 1;
 // What an allocator may keep more of than it did at first.
 constexpr long kGrowthKiB = 8'192;
+// Both ends of a pipe for each pump, which a busier batch than those before may add to the pool.
+constexpr std::ptrdiff_t kGrowthDescriptors = 4 * kTogether;
 
 enum class End : std::uint8_t { kPeerCloses, kPlainCloses, kAlert, kBareFin, kReset };
 
@@ -43,6 +48,11 @@ long resident_kib() {
   long resident = 0;
   file >> total >> resident;
   return resident * (::sysconf(_SC_PAGESIZE) / 1024);
+}
+
+std::ptrdiff_t open_descriptors() {
+  const std::filesystem::directory_iterator entries("/proc/self/fd");
+  return std::distance(begin(entries), end(entries));
 }
 
 using Random = std::mt19937;
@@ -199,10 +209,13 @@ TEST_P(MixedTraffic, LosesNothingAndDoesNotGrow) {
   do run_batch(random);
   while (passed() < length / 4 && !HasFailure());
   const long resident = resident_kib();
+  const std::ptrdiff_t descriptors = open_descriptors();
   while (passed() < length && !HasFailure()) run_batch(random);
   EXPECT_LE(resident_kib(), resident + kGrowthKiB);
+  EXPECT_LE(open_descriptors(), descriptors + kGrowthDescriptors);
   std::cout << connections_ << " connections, " << updates_ << " KeyUpdates, " << resident
-            << " KiB resident after a quarter of the time, " << resident_kib() << " in the end\n";
+            << " KiB resident and " << descriptors << " descriptors after a quarter of the time, "
+            << resident_kib() << " and " << open_descriptors() << " in the end\n";
 }
 
 }  // namespace
