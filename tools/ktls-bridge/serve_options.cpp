@@ -82,7 +82,9 @@ void add_host(ServeOptions& options, const std::string& text) {
 }
 
 void add_addresses(CLI::App& app, ServeOptions& options) {
-  app.add_option("DIR", options.directory, "The directory that is served")->required();
+  app.add_option("DIR", options.directory, "The directory that is served")
+      ->type_name("PATH")
+      ->required();
   add_listen_flag(app, "--listen", "Where to accept HTTPS; may be repeated", options.listen)
       ->required();
   add_listen_flag(app, "--http", "Where to accept plain HTTP, which is redirected to HTTPS",
@@ -105,7 +107,7 @@ void add_documents(CLI::App& app, ServeOptions& options) {
       ->delimiter(',')
       ->allow_extra_args(false)
       ->type_name("LIST")
-      ->capture_default_str()
+      ->default_str("index.html")
       ->group("Files");
   app.add_flag("--listing", options.policy.listing, "List directories that have no such page")
       ->group("Files");
@@ -115,18 +117,19 @@ void add_documents(CLI::App& app, ServeOptions& options) {
   app.add_option_function<std::string>(
          "--symlinks",
          [&documents](const std::string& text) { documents.symlinks = kPolicies.at(text); },
-         "Follow symbolic links inside of DIR, or never")
+         "Follow symbolic links that stay below their site's directory, or none")
       ->check(CLI::IsMember({"inside", "never"}).description(""))
       ->type_name("inside|never")
       ->default_str("inside")
       ->group("Files");
   app.add_flag_callback(
          "--no-precompressed", [&options] { options.policy.precompressed = false; },
-         "Leave FILE.zst, FILE.br and FILE.gz to clients that ask for them by name")
+         "Send no FILE.zst, FILE.br or FILE.gz in the place of FILE to clients that take them")
       ->group("Files");
   app.add_flag_callback(
          "--files-never-change", [&options] { options.content = bridge::Content::kFixed; },
-         "My word that no file changes while it is sent: a network card that encrypts may take it "
+         "Your word that no file changes while it is sent: a network card that encrypts may take "
+         "it "
          "from memory as it is")
       ->group("Files");
 }
@@ -204,8 +207,9 @@ void add_limits(CLI::App& app, ServeOptions& options) {
   };
   add("--request-timeout", kRequestTimeout, "For the head of a request, from its first byte",
       options.request_timeout);
-  add("--keep-alive", kKeepAlive, "For the next request to begin", options.keep_alive);
-  add("--send-timeout", kSendTimeout, "For a client to take anything, beyond --min-rate",
+  add("--keep-alive", kKeepAlive, "For the next request to begin, and the first",
+      options.keep_alive);
+  add("--send-timeout", kSendTimeout, "For a client to take what is sent, beyond --min-rate",
       options.pace.grace);
   add_drain_timeout(app, options.service);
 }
