@@ -74,8 +74,8 @@ SUITES = [
           needs=("openssl", "curl", "brotli", "zstd"), timeout_s=300),
     Suite("serve/changing-files", ("tests/serve/changing_files_test.py",),
           needs=("openssl", "curl", "strace"), timeout_s=180),
-    Suite("serve/certificates", ("tests/serve/certificates_test.py",), needs=("openssl",),
-          timeout_s=180),
+    *(Suite(f"serve/{name}", (f"tests/serve/{name}_test.py",), needs=("openssl",), timeout_s=240)
+      for name in ("certificates", "documents", "serving", "errors")),
     *(Suite(f"soak/{loop}", ("tests/soak/soak.py", "--loop", loop, "--seconds", "20",
                              "--connections", "100"), needs=("openssl",), timeout_s=600)
       for loop in ("io_uring", "epoll")),
