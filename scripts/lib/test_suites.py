@@ -74,8 +74,10 @@ SUITES = [
           needs=("openssl", "curl", "brotli", "zstd"), timeout_s=300),
     Suite("serve/changing-files", ("tests/serve/changing_files_test.py",),
           needs=("openssl", "curl", "strace"), timeout_s=180),
-    Suite("serve/certificates", ("tests/serve/certificates_test.py",), needs=("openssl",),
-          timeout_s=180),
+    *(Suite(f"serve/{name}", (f"tests/serve/{name}_test.py",), needs=("openssl",), timeout_s=240)
+      for name in ("certificates", "documents", "serving", "errors")),
+    # chromium and ffmpeg are large, and no part of scripts/setup: where they are not, it skips.
+    Suite("serve/browser", ("tests/proofs/browser_proof.py",), needs=("openssl",), timeout_s=400),
     *(Suite(f"soak/{loop}", ("tests/soak/soak.py", "--loop", loop, "--seconds", "20",
                              "--connections", "100"), needs=("openssl",), timeout_s=600)
       for loop in ("io_uring", "epoll")),
