@@ -4,7 +4,6 @@
 import hashlib
 import os
 import signal
-import socket
 import ssl
 import sys
 import threading
@@ -28,13 +27,6 @@ RELOADS = 20  # while connections come and go
 def fingerprint(chain):
     leaf = ssl.PEM_cert_to_DER_cert(Path(chain).read_text(encoding="ascii"))
     return hashlib.sha256(leaf).hexdigest()
-
-
-def accepts_anything():
-    context = ssl.create_default_context()
-    context.check_hostname = False
-    context.verify_mode = ssl.CERT_NONE
-    return context
 
 
 class Hosts(ServedCase):
@@ -81,7 +73,7 @@ class Hosts(ServedCase):
         serve = self.serve_all()
         for name in ("other.example", "example.net", "a.b.example.net", None):
             with self.subTest(name=name):
-                client = self.client(serve, context=accepts_anything(), name=name)
+                client = self.client(serve, context=peers.accepts_anything(), name=name)
                 shown = client.stream.tls.getpeercert(binary_form=True)
                 self.assertEqual(hashlib.sha256(shown).hexdigest(),
                                  fingerprint(certificates().chain))
@@ -118,7 +110,7 @@ class SelfSigned(ServedCase):
         serve = self.serve(credentials=())
         told = serve.wait_for_event("self_signed")[0]
         self.assertEqual(told["level"], "warning")
-        client = self.client(serve, context=accepts_anything())
+        client = self.client(serve, context=peers.accepts_anything())
         shown = client.stream.tls.getpeercert(binary_form=True)
         self.assertEqual(told["sha256"].replace(":", ""), hashlib.sha256(shown).hexdigest())
         client.end()
@@ -272,13 +264,9 @@ class Reload(ServedCase):
 class Redirect(ServedCase):
     def exchange(self, serve, text):
         """One plain request on a connection of its own: everything that comes back."""
-        with socket.create_connection(("127.0.0.1", self.plain_port(serve)), WAIT_S) as client:
+        with peers.tcp(serve.plain_endpoint, WAIT_S) as client:
             client.sendall(text.encode("latin-1"))
             return peers.receive_all(client).decode("latin-1")
-
-    @staticmethod
-    def plain_port(serve):
-        return int(serve.addresses[1].rsplit(":", 1)[1])
 
     def test_plain_http_is_sent_to_the_same_place_by_https(self):
         serve = self.serve("--http", "127.0.0.1:0", "--hsts", 600)
@@ -315,7 +303,7 @@ class Redirect(ServedCase):
     def test_tls_on_the_plain_port_and_plain_text_on_the_other_are_refused(self):
         serve = self.serve("--http", "127.0.0.1:0")
         with self.assertRaises((ssl.SSLError, OSError)):
-            self.client(serve, endpoint=("127.0.0.1", self.plain_port(serve)))
+            self.client(serve, endpoint=serve.plain_endpoint)
         with peers.tcp(serve.endpoint) as client:
             client.sendall(b"GET / HTTP/1.1\r\nHost: localhost\r\n\r\n")
             ended, received = peers.how_it_ends(client)

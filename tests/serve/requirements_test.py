@@ -88,19 +88,13 @@ class Client(HttpsClient):
     """Holds every head against the grammar."""
 
     def __init__(self, server=None, name="localhost"):
-        context = certificates.client_context()
-        if name == HOST:
-            context.check_hostname = False
-            context.verify_mode = ssl.CERT_NONE
+        context = peers.accepts_anything() if name == HOST else certificates.client_context()
         super().__init__((server or shared).endpoint, context, name)
 
     def read_head(self):
-        while b"\r\n\r\n" not in self._read:
-            self._read += self._receive()
-        text = bytes(self._read).partition(b"\r\n\r\n")[0].decode("latin-1") + "\r\n\r\n"
-        if not HEAD.fullmatch(text):
-            raise AssertionError(f"no well-formed head: {text!r}")
         head = super().read_head()
+        if not HEAD.fullmatch(self.head_text):
+            raise AssertionError(f"no well-formed head: {self.head_text!r}")
         for name in ONCE:
             head.one(name)
         return head
@@ -629,15 +623,13 @@ class PlainHttp(Case):
         cls.addClassCleanup(cls.redirecting.kill)
 
     def plain(self, raw):
-        port = int(self.redirecting.addresses[1].rsplit(":", 1)[1])
-        with peers.tcp(("127.0.0.1", port)) as client:
+        with peers.tcp(self.redirecting.plain_endpoint) as client:
             client.sendall(raw)
-            answer = b""
-            while part := client.recv(65536):
-                answer += part
-        head, _, body = answer.partition(b"\r\n\r\n")
-        self.assertRegex((head + b"\r\n\r\n").decode("latin-1"), HEAD)
-        return Response(parse_head(head), body)
+            answer = peers.receive_all(client)
+        head, end, body = answer.partition(b"\r\n\r\n")
+        text = (head + end).decode("latin-1")
+        self.assertRegex(text, HEAD)
+        return Response(parse_head(text), body)
 
     def test_redirects_plain_http_to_the_same_target(self):
         to = f"https://localhost:{self.redirecting.port}"
@@ -674,4 +666,4 @@ class PlainHttp(Case):
 
 
 if __name__ == "__main__":
-    report.main("requirements")
+    report.main("serve/requirements")
