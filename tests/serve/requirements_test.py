@@ -602,6 +602,8 @@ class Ranges(Case):
             response = self.ask(range=f"bytes={wanted}")
             self.assertEqual(response.status, 416, wanted)
             self.assertEqual(response.field("content-range"), f"bytes */{len(TEXT)}")
+        response = self.ask("/nothing.txt", range="bytes=0-0")
+        self.assertEqual((response.status, response.field("content-range")), (416, "bytes */0"))
 
     def test_passes_over_ranges_that_it_does_not_take(self):
         for wanted in ("lines=1-2", "bytes=2-1", "bytes=a-b", "bytes", "bytes=", "bytes=--1",
@@ -632,20 +634,24 @@ class PlainHttp(Case):
         return Response(parse_head(text), body)
 
     def test_redirects_plain_http_to_the_same_target(self):
-        to = f"https://localhost:{self.redirecting.port}"
-        for target, host, location in (("/a%20b/?c=d", "localhost", "/a%20b/?c=d"),
-                                       ("/", "localhost:80", "/"), ("/x/../y", "localhost", "/y"),
-                                       ("http://localhost:8080/z", "other.example", "/z"),
-                                       ("//evil.example/", "localhost", "/evil.example/")):
+        port = self.redirecting.port
+        for target, host, location in (
+                ("/a%20b/?c=d&e=%2F", "localhost", f"localhost:{port}/a%20b/?c=d&e=%2F"),
+                ("/", "localhost:80", f"localhost:{port}/"),
+                ("/x/../y", "localhost", f"localhost:{port}/y"),
+                ("/x", "[::1]:8080", f"[::1]:{port}/x"),
+                ("http://example.org:8080/z", "other.example", f"example.org:{port}/z"),
+                ("//evil.example/", "localhost", f"localhost:{port}/evil.example/")):
             for method in ("GET", "HEAD", "POST"):
                 raw = f"{method} {target} HTTP/1.1\r\nHost: {host}\r\n\r\n"
                 response = self.plain(raw.encode())
                 self.assertEqual((response.status, response.body), (308, b""))
-                self.assertEqual(response.field("location"), to + location)
+                self.assertEqual(response.field("location"), "https://" + location)
                 self.assertEqual(response.field("connection"), "close")
 
     def test_redirects_nothing_that_is_no_request(self):
         for raw, status in ((b"GET / HTTP/1.1\r\n\r\n", 400), (b"GET / HTTP/1.0\r\n\r\n", 400),
+                            (b"nonsense\r\n\r\n", 400),
                             (b"GET / HTTP/2.0\r\nHost: a\r\n\r\n", 505),
                             (b"\x16\x03\x01\x00\x05hello\n", 400),
                             (b"GET /%0 HTTP/1.1\r\nHost: a\r\n\r\n", 400),

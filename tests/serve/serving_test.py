@@ -109,29 +109,6 @@ class Limits(ServingCase):
             visitor.join(WAIT_S)
         self.assertEqual(statuses, [200] * 4)
 
-    def test_a_connection_has_so_many_requests(self):
-        serve = self.serve("--max-requests", 3)
-        client = self.client(serve)
-        client.stream.sendall(request("/small.txt") * 5)
-        answers = [client.read_response() for _ in range(3)]
-        self.assertEqual([answer.field("connection") for answer in answers],
-                         ["keep-alive", "keep-alive", "close"])
-        self.assertEqual(client.read_to_end(), b"")
-        client.end()
-        self.assertEqual(len(serve.finish()), 3)
-
-    def test_a_body_that_nobody_wants_is_passed_over_or_ends_the_connection(self):
-        client = self.client(self.serve())
-        for size, connection in ((10, "keep-alive"), (60_000, "keep-alive")):
-            client.stream.sendall(request("/small.txt", fields={"Content-Length": size})
-                                  + b"x" * size)
-            self.assertEqual(client.read_response().field("connection"), connection)
-        self.assertEqual(client.ask("/small.txt").status, 200)
-        client.stream.sendall(request("/small.txt", fields={"Content-Length": 10**9}))
-        self.assertEqual(client.read_response().status, 200)
-        self.assertEqual(client.read_to_end(), b"", "such a body is not waited for")
-        client.close()
-
 
 class SlowClients(ServingCase):
     def test_a_head_that_does_not_come_in_time_gets_a_408(self):
@@ -161,15 +138,6 @@ class SlowClients(ServingCase):
                 received += client.stream.recv(64)
             except TimeoutError:
                 continue
-
-    def test_an_idle_connection_is_closed_in_order(self):
-        serve = self.serve("--keep-alive", "1s")
-        client = self.client(serve)
-        self.assertEqual(client.ask("/small.txt").status, 200)
-        self.assertEqual(client.read_to_end(), b"", "close_notify, and no 408")
-        client.end()
-        line = serve.wait_for_connections(1)[0]
-        self.assertEqual((line["ended"], line["requests"]), ("clean", 1))
 
     def test_who_takes_nothing_is_cut_off(self):
         self.write_big()
@@ -209,6 +177,11 @@ class SlowClients(ServingCase):
         with peers.tcp(serve.endpoint) as client:
             self.assertIn(peers.how_it_ends(client)[0], ("eof", "reset"))
         self.assertEqual(serve.wait_for_connections(1)[0]["ended"], "timeout")
+
+    def test_a_plain_request_that_does_not_come_is_not_waited_for(self):
+        serve = self.serve("--http", "127.0.0.1:0", "--request-timeout", "1s")
+        with peers.tcp(serve.plain_endpoint) as client:
+            self.assertEqual(peers.receive_all(client), b"")
 
 
 class Draining(ServingCase):
@@ -371,6 +344,17 @@ class Addresses(ServingCase):
             client = self.client(serve, endpoint=("127.0.0.1", int(address.rsplit(":", 1)[1])))
             self.assertEqual(client.ask("/small.txt").status, 200)
             client.end()
+
+    def test_tls_on_the_plain_port_and_plain_text_on_the_other_are_refused(self):
+        serve = self.serve("--http", "127.0.0.1:0")
+        with self.assertRaises((ssl.SSLError, OSError)):
+            self.client(serve, endpoint=serve.plain_endpoint)
+        with peers.tcp(serve.endpoint) as client:
+            client.sendall(request("/small.txt"))
+            ended, received = peers.how_it_ends(client)
+            self.assertIn(ended, ("eof", "reset"))
+            self.assertNotIn(b"HTTP/", received)
+        serve.finish()
 
     def test_a_unix_socket(self):
         path = self.folder / "front"
