@@ -7,6 +7,7 @@
 #include <variant>
 
 #include "tools/common/address.h"
+#include "tools/http/authority.h"
 #include "tools/http/request.h"
 #include "tools/http/site.h"
 #include "userspace/bridge/closing.h"
@@ -19,15 +20,6 @@ using bridge::Task;
 using ktls::Result;
 
 constexpr std::uint16_t kHttpsPort = 443;
-
-// RFC 9110 section 7.2: a host, perhaps with a port, which is that of plain HTTP.
-std::string_view without_port(std::string_view authority) {
-  const std::size_t bracket = authority.rfind(']');
-  const std::size_t colon = authority.rfind(':');
-  const bool has_port =
-      colon != std::string_view::npos && (bracket == std::string_view::npos || colon > bracket);
-  return has_port ? authority.substr(0, colon) : authority;
-}
 
 http::Response redirect(const http::Request& request, const ServeSetting& setting,
                         http::DateCache& dates) {
@@ -43,7 +35,8 @@ http::Response redirect(const http::Request& request, const ServeSetting& settin
   auto target = http::parse_target(request.target);
   if (const auto* refusal = std::get_if<http::Refusal>(&target)) return refuse(refusal->status);
   const auto& parsed = std::get<http::Target>(target);
-  const std::string_view host = without_port(parsed.authority.value_or(request.host()));
+  // Its port, if it has one, is that of plain HTTP.
+  const std::string_view host = http::host_of(parsed.authority.value_or(request.host()));
   if (host.empty()) return refuse(400);
   std::string location = std::string("https://").append(host);
   if (setting.https_port != kHttpsPort) {
