@@ -651,13 +651,15 @@ class PlainHttp(Case):
 
     def test_redirects_nothing_that_is_no_request(self):
         for raw, status in ((b"GET / HTTP/1.1\r\n\r\n", 400), (b"GET / HTTP/1.0\r\n\r\n", 400),
-                            (b"nonsense\r\n\r\n", 400),
+                            (b"nonsense\r\n\r\n", 400), (b"HEAD / HTTP/1.1\r\n\r\n", 400),
+                            (b"HEAD /%0 HTTP/1.1\r\nHost: a\r\n\r\n", 400),
                             (b"GET / HTTP/2.0\r\nHost: a\r\n\r\n", 505),
                             (b"\x16\x03\x01\x00\x05hello\n", 400),
                             (b"GET /%0 HTTP/1.1\r\nHost: a\r\n\r\n", 400),
                             (b"GET / HTTP/1.1\r\nHost: a\r\nA: " + b"b" * 20_000, 431)):
             response = self.plain(raw)
             self.assertEqual((response.status, response.field("location")), (status, None), raw)
+            self.assertEqual(response.body == b"", raw.startswith(b"HEAD"), raw)
 
     def test_speaks_of_hsts_over_tls_alone(self):
         field = "strict-transport-security"

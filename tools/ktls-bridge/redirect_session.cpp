@@ -21,30 +21,31 @@ using ktls::Result;
 
 constexpr std::uint16_t kHttpsPort = 443;
 
+http::Response refuse(int status, bool is_head, const ServeSetting& setting,
+                      http::DateCache& dates) {
+  return http::error_response({.status = status, .is_head = is_head}, setting.redirect_policy,
+                              http::now_realtime(), dates);
+}
+
 http::Response redirect(const http::Request& request, const ServeSetting& setting,
                         http::DateCache& dates) {
-  const timespec now = http::now_realtime();
-  const auto refuse = [&](int status) {
-    return http::error_response({.status = status,
-                                 .keep_alive = false,
-                                 .is_head = request.method == http::Method::kHead,
-                                 .accepts_html = false,
-                                 .extra = {}},
-                                setting.redirect_policy, now, dates);
-  };
+  const bool is_head = request.method == http::Method::kHead;
   auto target = http::parse_target(request.target);
-  if (const auto* refusal = std::get_if<http::Refusal>(&target)) return refuse(refusal->status);
+  if (const auto* refusal = std::get_if<http::Refusal>(&target)) {
+    return refuse(refusal->status, is_head, setting, dates);
+  }
   const auto& parsed = std::get<http::Target>(target);
   // Its port, if it has one, is that of plain HTTP.
   const std::string_view host = http::host_of(parsed.authority.value_or(request.host()));
-  if (host.empty()) return refuse(400);
+  if (host.empty()) return refuse(400, is_head, setting, dates);
   std::string location = std::string("https://").append(host);
   if (setting.https_port != kHttpsPort) {
     location.append(":").append(std::to_string(setting.https_port));
   }
   location += http::percent_encode_path(parsed.path);
   if (parsed.query) location.append("?").append(*parsed.query);
-  return http::redirect_response(location, false, setting.redirect_policy, now, dates);
+  return http::redirect_response(location, false, setting.redirect_policy, http::now_realtime(),
+                                 dates);
 }
 
 // The head of a request, or the answer to what is none; nothing if none came.
@@ -59,12 +60,7 @@ Task<std::optional<http::Response>> read_and_answer(Loop& loop, bridge::Scope& s
       co_return redirect(*request, setting, dates);
     }
     if (const auto* refusal = std::get_if<http::Refusal>(&read)) {
-      const http::ErrorAnswer refused{.status = refusal->status,
-                                      .keep_alive = false,
-                                      .is_head = false,
-                                      .accepts_html = false,
-                                      .extra = {}};
-      co_return http::error_response(refused, setting.redirect_policy, http::now_realtime(), dates);
+      co_return refuse(refusal->status, http::begins_as_head(input), setting, dates);
     }
     const auto data = co_await loop.receive_pooled(scope, fd);
     if (!data || data->empty()) co_return std::nullopt;
