@@ -73,7 +73,7 @@ class Usage(ServeErrorCase):
                 self.assert_refused("--host", USAGE, *ANYWHERE, "--host", text)
 
     def test_a_host_that_is_there_twice_is_named(self):
-        self.assert_refused("names a host that is there already", USAGE, *ANYWHERE,
+        self.assert_refused("given twice", USAGE, *ANYWHERE,
                             "--host", self.host(), "--host", self.host("A.EXAMPLE"))
 
     def test_flags_that_do_not_go_together_are_named(self):
