@@ -54,8 +54,6 @@ std::optional<Field> kept_field(BeastField field) {
       return Field::kReferer;
     case BeastField::transfer_encoding:
       return Field::kTransferEncoding;
-    case BeastField::upgrade:
-      return Field::kUpgrade;
     case BeastField::user_agent:
       return Field::kUserAgent;
     default:

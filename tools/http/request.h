@@ -35,10 +35,9 @@ enum class Field : std::uint8_t {
   kRange,
   kReferer,
   kTransferEncoding,
-  kUpgrade,
   kUserAgent,
 };
-inline constexpr std::size_t kFieldCount = 16;
+inline constexpr std::size_t kFieldCount = 15;
 
 enum class Body : std::uint8_t {
   kNone,

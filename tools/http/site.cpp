@@ -76,12 +76,6 @@ std::uint64_t random_number() {
 
 }  // namespace
 
-std::uint64_t ResponseBody::size() const {
-  std::uint64_t size = after.size();
-  for (const FilePiece& piece : pieces) size += piece.before.size() + piece.size;
-  return size;
-}
-
 struct Site::Asked {
   const Request& request;
   Target target;
