@@ -3,7 +3,6 @@
 #include "tools/http/document_root.h"
 
 #include <algorithm>
-#include <array>
 #include <cerrno>
 #include <utility>
 
@@ -29,16 +28,6 @@ constexpr int kOpenAttemptsMax = 16;
 constexpr std::uint64_t kReadFlags = O_RDONLY | O_CLOEXEC | O_NOCTTY | O_NONBLOCK;
 
 constexpr std::string_view kWellKnown = ".well-known";
-
-struct CodingSuffix {
-  std::string_view coding;
-  std::string_view suffix;
-};
-constexpr std::array<CodingSuffix, 3> kCodingSuffixes = {{
-    {"zstd", ".zst"},
-    {"br", ".br"},
-    {"gzip", ".gz"},
-}};
 
 UniqueFd openat2(int directory, const char* path, std::uint64_t flags, std::uint64_t resolve) {
   open_how how{};
@@ -172,11 +161,9 @@ Result<Resource> DocumentRoot::open_allowed(std::string path) const {
 }
 
 Result<std::optional<OpenFile>> DocumentRoot::open_variant(const OpenFile& original,
-                                                           std::string_view coding) const {
-  const auto* const row = std::find_if(kCodingSuffixes.begin(), kCodingSuffixes.end(),
-                                       [&](const auto& each) { return each.coding == coding; });
-  if (row == kCodingSuffixes.end()) return std::nullopt;
-  KTLS_TRY(Resource found, open_allowed(original.path + std::string(row->suffix)));
+                                                           Coding coding) const {
+  if (coding == Coding::kIdentity) return std::nullopt;
+  KTLS_TRY(Resource found, open_allowed(original.path + std::string(coding_suffix(coding))));
   auto* const variant = std::get_if<OpenFile>(&found);
   if (variant == nullptr) return std::nullopt;
   // Somebody edited the file and has not compressed it again: its old content must not live on

@@ -14,6 +14,7 @@
 
 #include "ktls/base/result.h"
 #include "ktls/base/unique_fd.h"
+#include "tools/http/encoding_choice.h"
 #include "tools/http/open_file.h"
 
 namespace http {
@@ -55,10 +56,10 @@ class DocumentRoot {
   // that the answer is no statement about the file.
   [[nodiscard]] ktls::Result<Resource> open(std::string_view path) const;
 
-  // `original` compressed in advance: the file beside it with the suffix of `coding` ("zstd",
-  // "br", "gzip"), unless it is missing or outdated. Error: as of open.
+  // `original` compressed in advance: the file beside it with the suffix of `coding`, unless it is
+  // missing or outdated, or `coding` is identity. Error: as of open.
   [[nodiscard]] ktls::Result<std::optional<OpenFile>> open_variant(const OpenFile& original,
-                                                                   std::string_view coding) const;
+                                                                   Coding coding) const;
 
   // What `path` names, by its metadata alone: no access to its content, and none is needed.
   // Nothing if it could not be served.

@@ -69,34 +69,12 @@ std::string tag_of(const FileVersion& version, Coding coding, const timespec& no
   return tag;
 }
 
-void set_variant(Variants& variants, Coding coding, bool present) {
-  switch (coding) {
-    case Coding::kZstd:
-      variants.zstd = present;
-      break;
-    case Coding::kBrotli:
-      variants.brotli = present;
-      break;
-    case Coding::kGzip:
-      variants.gzip = present;
-      break;
-    case Coding::kIdentity:
-      break;
-  }
-}
-
 std::uint64_t random_number() {
   thread_local std::random_device device;
   return (std::uint64_t{device()} << 32U) | device();
 }
 
 }  // namespace
-
-std::uint64_t ResponseBody::size() const {
-  std::uint64_t size = after.size();
-  for (const FilePiece& piece : pieces) size += piece.before.size() + piece.size;
-  return size;
-}
 
 struct Site::Asked {
   const Request& request;
@@ -208,18 +186,14 @@ Response Site::answer_directory(Asked& asked, OpenDirectory directory) const {
 }
 
 Coding Site::choose_variant(const Asked& asked, OpenFile& file) const {
-  const auto accepted = asked.request.field(Field::kAcceptEncoding);
-  if (!policy_->precompressed || !accepted) return Coding::kIdentity;
-  Variants variants{.zstd = true, .brotli = true, .gzip = true};
-  for (std::size_t i = 0; i < kCodingCount; ++i) {
-    const Coding coding = choose_coding(accepted, variants);
+  if (!policy_->precompressed) return Coding::kIdentity;
+  for (const Coding coding : codings_in_order(asked.request.field(Field::kAcceptEncoding))) {
     if (coding == Coding::kIdentity) break;
-    auto variant = root_.open_variant(file, coding_name(coding));
+    auto variant = root_.open_variant(file, coding);
     if (variant && *variant) {
       file = **std::move(variant);
       return coding;
     }
-    set_variant(variants, coding, false);
   }
   return Coding::kIdentity;
 }

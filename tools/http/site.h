@@ -75,7 +75,7 @@ struct ErrorAnswer {
   bool keep_alive = false;
   bool is_head = false;
   bool accepts_html = false;
-  std::pair<std::string_view, std::string_view> extra;
+  std::pair<std::string_view, std::string_view> extra{};
 };
 [[nodiscard]] Response error_response(const ErrorAnswer& answer, const SitePolicy& policy,
                                       const timespec& now, DateCache& dates);
