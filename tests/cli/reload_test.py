@@ -175,6 +175,23 @@ class Certificate(ReloadCase):
         self.assert_shows(wrap, new)
         self.exchange(steady)
 
+    def test_a_fifo_that_nobody_writes_to_stops_neither_reloads_nor_the_end(self):
+        wrap = self.server()
+        self.chain.unlink()
+        os.mkfifo(self.chain)
+        line = self.reload(wrap)
+        self.assertEqual(line["level"], "error")
+        self.assertIn("timed out", line["error"])
+        self.assert_shows(wrap, old)
+        self.assertEqual(wrap.stop(), 0)
+
+    def test_a_file_without_end_is_not_read_to_its_end(self):
+        wrap = self.server()
+        self.chain.unlink()
+        self.chain.symlink_to("/dev/zero")
+        self.assertIn("File too large", self.reload(wrap)["error"])
+        self.assert_shows(wrap, old)
+
     def test_a_certificate_with_faults_is_taken_with_a_warning(self):
         wrap = self.server()
         peers.openssl("req", "-new", "-key", old.key, "-subj", "/CN=localhost", "-out",

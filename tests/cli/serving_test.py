@@ -141,6 +141,19 @@ class Addresses(ServingCase):
         self.assertEqual(second.stop(), 0)
 
     @unittest.skipUnless(socket.has_ipv6 and os.path.exists("/proc/net/if_inet6"), "no IPv6")
+    def test_a_socket_file_that_a_successor_has_put_in_its_place_is_left_alone(self):
+        path = self.folder / "listen"
+        backend = self.backend()
+        first = self.wrap(to=backend.address, listen=f"unix:{path}")
+        path.rename(self.folder / "first")  # as though it had been deleted
+        second = self.wrap(to=backend.address, listen=f"unix:{path}")
+        self.assertEqual(first.stop(), 0)
+        with self.unix_client(path) as client:
+            self.exchange(client)
+            client.unwrap()
+        self.assertEqual(second.stop(), 0)
+        self.assertFalse(path.exists())
+
     def test_ipv6_on_both_sides(self):
         backend = self.backend(listener=socket.create_server(("::1", 0), family=socket.AF_INET6))
         wrap = self.wrap(to=backend.address, listen="[::1]:0")

@@ -192,6 +192,26 @@ class InTransfer(ChangingCase):
                 line, = serve.finish()
                 self.assertEqual((line["ended"], line["sent"]), ("clean", SIZE))
 
+    def test_a_directory_that_is_replaced_changes_nothing_for_who_has_begun(self):
+        for name, flags in data_paths():
+            with self.subTest(name):
+                release, beside = self.root / "release", self.root / "beside"
+                for directory, byte in ((release, content[:1]), (beside, b"n")):
+                    directory.mkdir()
+                    (directory / "file.bin").write_bytes(byte * SIZE)
+                serve = self.serve(*flags)
+                client = self.client(serve, receive_buffer=RECEIVE_BUFFER)
+                client.send("/release/file.bin")
+                head = client.read_head()
+                release.rename(self.root / "retired")
+                beside.rename(release)
+                self.assertTrue(b"".join(client.body_parts(head.length)) == content[:1] * SIZE)
+                self.assertEqual(client.ask("/release/file.bin", range="bytes=0-0").body, b"n")
+                client.end()
+                serve.finish()
+                for directory in ("release", "retired"):
+                    shutil.rmtree(self.root / directory)
+
     def test_what_is_appended_is_in_the_next_response_alone(self):
         serve = self.serve()
         self.renew(100_000)

@@ -6,6 +6,7 @@
 #include <cstddef>
 
 #include <fcntl.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 namespace tools {
@@ -14,8 +15,19 @@ using ktls::Error;
 using ktls::Result;
 using ktls::UniqueFd;
 
+void SocketFiles::add(const std::string& path) {
+  struct stat status {};
+  if (::lstat(path.c_str(), &status) != 0) return;  // removed already
+  files_.push_back({path, status.st_dev, status.st_ino});
+}
+
 void SocketFiles::remove() {
-  for (const std::string& path : std::exchange(paths_, {})) ::unlink(path.c_str());
+  for (const File& file : std::exchange(files_, {})) {
+    struct stat status {};
+    const bool is_ours = ::lstat(file.path.c_str(), &status) == 0 && status.st_dev == file.device &&
+                         status.st_ino == file.inode;
+    if (is_ours) ::unlink(file.path.c_str());
+  }
 }
 
 Result<std::vector<std::vector<UniqueFd>>> make_listeners(const std::vector<Address>& addresses,

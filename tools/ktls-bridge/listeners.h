@@ -5,6 +5,8 @@
 #include <utility>
 #include <vector>
 
+#include <sys/types.h>
+
 #include "ktls/base/result.h"
 #include "ktls/base/unique_fd.h"
 #include "tools/common/address.h"
@@ -19,11 +21,18 @@ class SocketFiles {
   SocketFiles& operator=(const SocketFiles&) = delete;
   ~SocketFiles() { remove(); }
 
-  void add(std::string path) { paths_.push_back(std::move(path)); }
+  // `path` names a socket that was just bound.
+  void add(const std::string& path);
+  // Those that are still ours: a successor may have put its own in the place of one.
   void remove();
 
  private:
-  std::vector<std::string> paths_;
+  struct File {
+    std::string path;
+    dev_t device;
+    ino_t inode;
+  };
+  std::vector<File> files_;
 };
 
 // For each of `threads` the sockets that listen on all `addresses`, in the same order. Each thread

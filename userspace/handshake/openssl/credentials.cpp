@@ -3,15 +3,20 @@
 
 #include <array>
 #include <cerrno>
-#include <cstdio>
+#include <chrono>
 #include <memory>
 #include <span>
 #include <utility>
 
+#include <fcntl.h>
+#include <openssl/crypto.h>
 #include <openssl/err.h>
 #include <openssl/pem.h>
+#include <poll.h>
 #include <sys/stat.h>
+#include <unistd.h>
 
+#include "ktls/base/unique_fd.h"
 #include "userspace/handshake/openssl/error_queue.h"
 #include "userspace/handshake/openssl/hex.h"
 
@@ -22,6 +27,23 @@ using ktls::Error;
 using ktls::ErrorCode;
 using ktls::fail;
 using ktls::Result;
+
+// The chains of all hosts of a large site are some ten kilobytes.
+constexpr std::size_t kFileSizeMax = std::size_t{1} << 20U;
+// For what is written while it is read, such as the output of another program.
+constexpr std::chrono::seconds kWriterPatience(5);
+
+bool is_readable_before(std::chrono::steady_clock::time_point deadline, int fd) {
+  pollfd wait{.fd = fd, .events = POLLIN, .revents = 0};
+  for (;;) {
+    const auto left =
+        std::chrono::ceil<std::chrono::milliseconds>(deadline - std::chrono::steady_clock::now());
+    if (left.count() <= 0) return false;
+    const int ready = ::poll(&wait, 1, static_cast<int>(left.count()));
+    if (ready > 0) return true;
+    if (ready == 0 || errno != EINTR) return false;
+  }
+}
 
 // Called for encrypted keys. Without it libcrypto would ask on the terminal.
 int refuse_passphrase(char* /*buffer*/, int /*size*/, int /*writing*/, void* asked) {
@@ -36,7 +58,7 @@ bool no_more_pem() {
 }
 
 Result<void> read_chain(const std::string& path, Credentials& credentials) {
-  KTLS_TRY(const BioPtr bio, open_file(path));
+  KTLS_TRY(const BioPtr bio, read_file(path));
   ERR_clear_error();
   for (;;) {
     CertificatePtr certificate(PEM_read_bio_X509(bio.get(), nullptr, nullptr, nullptr));
@@ -58,7 +80,7 @@ Result<void> read_chain(const std::string& path, Credentials& credentials) {
 }
 
 Result<void> read_key(const std::string& path, Credentials& credentials) {
-  KTLS_TRY(const BioPtr bio, open_file(path));
+  KTLS_TRY(const BioPtr bio, read_file(path));
   ERR_clear_error();
   bool encrypted = false;
   credentials.key.reset(PEM_read_bio_PrivateKey(bio.get(), nullptr, refuse_passphrase, &encrypted));
@@ -84,17 +106,32 @@ void warn_of_dates(const std::string& path, const X509* certificate,
 
 }  // namespace
 
-Result<BioPtr> open_file(const std::string& path) {
-  std::unique_ptr<std::FILE, int (*)(std::FILE*)> file(std::fopen(path.c_str(), "re"),
-                                                       &std::fclose);
-  if (!file) return fail(Error::system(errno, path));
+Result<BioPtr> read_file(const std::string& path) {
+  // Not blocking: whoever reads is also who listens to signals, and a FIFO may have no writer.
+  const ktls::UniqueFd fd(::open(path.c_str(), O_RDONLY | O_CLOEXEC | O_NOCTTY | O_NONBLOCK));
   struct stat status {};
-  if (::fstat(::fileno(file.get()), &status) != 0) return fail(Error::system(errno, path));
-  if (S_ISDIR(status.st_mode)) return fail(Error::system(EISDIR, path));
-  BioPtr bio(BIO_new_fp(file.get(), BIO_CLOSE));
-  if (!bio) return fail(openssl_error(ErrorCode::kCrypto, path));
-  static_cast<void>(file.release());
-  return bio;
+  if (!fd || ::fstat(fd.get(), &status) != 0) return fail(Error::system(errno, path));
+  BioPtr content(BIO_new(BIO_s_mem()));
+  if (!content) return fail(openssl_error(ErrorCode::kCrypto, path));
+  const bool is_regular = S_ISREG(status.st_mode);
+  const auto deadline = std::chrono::steady_clock::now() + kWriterPatience;
+  std::array<char, 4096> piece{};
+  std::size_t size = 0;
+  for (;;) {
+    if (!is_regular && !is_readable_before(deadline, fd.get())) {
+      return fail(Error::system(ETIMEDOUT, path));
+    }
+    const ssize_t count = ::read(fd.get(), piece.data(), piece.size());
+    if (count < 0 && (errno == EINTR || (errno == EAGAIN && !is_regular))) continue;
+    if (count < 0) return fail(Error::system(errno, path));
+    if (count == 0) break;
+    size += static_cast<std::size_t>(count);
+    const bool is_kept = size <= kFileSizeMax &&
+                         BIO_write(content.get(), piece.data(), static_cast<int>(count)) == count;
+    OPENSSL_cleanse(piece.data(), piece.size());  // it may have been a key
+    if (!is_kept) return fail(Error::system(EFBIG, path));
+  }
+  return content;
 }
 
 Result<Credentials> load_credentials(const std::string& certificate_file,

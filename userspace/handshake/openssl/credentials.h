@@ -44,7 +44,8 @@ struct Credentials {
 [[nodiscard]] std::string fingerprint_of(const X509* certificate);
 [[nodiscard]] std::string pem_of(X509* certificate);
 
-// fopen() that refuses directories, which open but do not read. Error: kSystem, naming the file.
-[[nodiscard]] ktls::Result<BioPtr> open_file(const std::string& path);
+// The content of a file of at most 1 MiB, which nothing but the BIO has kept. A FIFO is given some
+// seconds, and no longer, to be written to. Error: kSystem, naming the file.
+[[nodiscard]] ktls::Result<BioPtr> read_file(const std::string& path);
 
 }  // namespace tls

@@ -4,10 +4,12 @@
 #include <algorithm>
 #include <array>
 #include <chrono>
+#include <memory>
 #include <span>
 #include <utility>
 
 #include <openssl/err.h>
+#include <openssl/pem.h>
 
 #include "userspace/handshake/openssl/credentials.h"
 #include "userspace/handshake/openssl/error_queue.h"
@@ -34,6 +36,12 @@ static_assert(kSha256Size <= SSL_MAX_SID_CTX_LENGTH);
 // RFC 7301 section 3.1: ProtocolName<1..2^8-1>, ProtocolName protocol_name_list<2..2^16-1>.
 constexpr std::size_t kAlpnNameMax = 255;
 constexpr std::size_t kAlpnListMax = 65535;
+
+struct FreeEntries {
+  void operator()(STACK_OF(X509_INFO) * entries) const {
+    sk_X509_INFO_pop_free(entries, X509_INFO_free);
+  }
+};
 
 // The suites of one version, as SSL_CTX_set_cipher_list(3) and
 // SSL_CTX_set_ciphersuites(3) take them: what cannot be handed over is not offered.
@@ -211,9 +219,20 @@ Result<void> SslContext::use_trust(const ClientOptions& options) {
     }
     return {};
   }
-  // Opened first for the errno; libcrypto then reads the file by its name.
-  if (auto opened = open_file(options.ca_file); !opened) return fail(opened.error());
-  if (SSL_CTX_load_verify_file(handle(), options.ca_file.c_str()) != 1) {
+  // Not by SSL_CTX_load_verify_file(3), which waits for the writer of a FIFO for ever.
+  KTLS_TRY(const BioPtr content, read_file(options.ca_file));
+  const std::unique_ptr<STACK_OF(X509_INFO), FreeEntries> entries(
+      PEM_X509_INFO_read_bio(content.get(), nullptr, nullptr, nullptr));
+  bool is_any = false;
+  for (int i = 0; i < sk_X509_INFO_num(entries.get()); ++i) {
+    X509* const trusted = sk_X509_INFO_value(entries.get(), i)->x509;
+    if (trusted == nullptr) continue;
+    if (X509_STORE_add_cert(SSL_CTX_get_cert_store(handle()), trusted) != 1) {
+      return fail(openssl_error(ErrorCode::kCrypto, options.ca_file));
+    }
+    is_any = true;
+  }
+  if (!is_any) {
     return fail(openssl_error(ErrorCode::kInvalidArgument,
                               options.ca_file + ": holds no PEM certificate to trust"));
   }
