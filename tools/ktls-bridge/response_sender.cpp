@@ -187,4 +187,15 @@ Task<Result<void>> ResponseSender::send(const http::Response& response) {
   co_return co_await flush(More::kNo);
 }
 
+Task<Result<void>> ResponseSender::send(const http::KeptResponse& response) {
+  total_ += std::exchange(sent_, 0);
+  head_size_ = response.head_size;
+  Phase phase(loop_, cancellation_, patience(response.text.size()));
+  const auto* const bytes = reinterpret_cast<const std::uint8_t*>(response.text.data());
+  auto sent = co_await connection_.sender().send_data(phase.scope(),
+                                                      std::span(bytes, response.text.size()));
+  if (sent) sent_ = response.text.size();
+  co_return sent;
+}
+
 }  // namespace tools

@@ -8,6 +8,7 @@
 #include <string_view>
 
 #include "ktls/base/result.h"
+#include "tools/http/kept_responses.h"
 #include "tools/http/response.h"
 #include "tools/ktls-bridge/phase.h"
 #include "userspace/bridge/connection.h"
@@ -36,6 +37,9 @@ class ResponseSender {
   // kEndOfStream with the alert internal_error where the file has changed or cannot be read: what
   // went out must not pass for the whole.
   [[nodiscard]] bridge::Task<ktls::Result<void>> send(const http::Response& response);
+
+  // Sends a response that is complete; it stays as it is for so long.
+  [[nodiscard]] bridge::Task<ktls::Result<void>> send(const http::KeptResponse& response);
 
   // Of the body, for the last response: bytes that were given to the transport.
   [[nodiscard]] std::uint64_t body_sent() const {
