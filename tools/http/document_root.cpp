@@ -80,6 +80,12 @@ bool is_older(const timespec& variant, const timespec& original) {
 
 }  // namespace
 
+std::array<std::string_view, 3> coding_suffixes() {
+  std::array<std::string_view, kCodingSuffixes.size()> suffixes;
+  std::ranges::transform(kCodingSuffixes, suffixes.begin(), &CodingSuffix::suffix);
+  return suffixes;
+}
+
 bool is_served(std::string_view path, const DocumentPolicy& policy) {
   // A NUL would end the path early for the kernel alone.
   if (path.find('\0') != std::string_view::npos) return false;
@@ -170,6 +176,12 @@ Result<std::optional<OpenFile>> DocumentRoot::open_variant(const OpenFile& origi
   // for those clients alone that accept the coding.
   if (is_older(variant->version.modified, original.version.modified)) return std::nullopt;
   return std::move(*variant);
+}
+
+std::optional<FileVersion> DocumentRoot::version_of(const std::string& path) const {
+  struct stat status {};
+  if (::fstatat(directory_.get(), path.c_str(), &status, AT_NO_AUTOMOUNT) != 0) return std::nullopt;
+  return FileVersion::of(status);
 }
 
 std::optional<struct stat> DocumentRoot::status(std::string_view path) const {

@@ -170,6 +170,26 @@ Response Site::answer(const Request& request, const Moment& moment, DateCache& d
   return asked.refuse(std::holds_alternative<Forbidden>(*found) ? 403 : 404);
 }
 
+std::vector<std::string> Site::paths_of(const Request& request) const {
+  const auto target = parse_target(request.target);
+  if (std::holds_alternative<Refusal>(target)) return {};
+  const std::string path(std::get<Target>(target).relative_path());
+  std::vector<std::string> paths;
+  if (path.empty() || path.back() == '/') {
+    for (const std::string& index : policy_->documents.index_names) paths.push_back(path + index);
+  } else {
+    paths.push_back(path);
+  }
+  if (!policy_->precompressed || !request.field(Field::kAcceptEncoding)) return paths;
+  const std::size_t originals = paths.size();
+  for (std::size_t i = 0; i < originals; ++i) {
+    for (const std::string_view suffix : coding_suffixes()) {
+      paths.push_back(std::string(paths[i]).append(suffix));
+    }
+  }
+  return paths;
+}
+
 Response Site::answer_directory(Asked& asked, OpenDirectory directory) const {
   if (!policy_->listing) return asked.refuse(403);
   const std::string path = directory.path;

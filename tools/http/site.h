@@ -2,6 +2,7 @@
 #pragma once
 
 #include <cstdint>
+#include <optional>
 #include <string>
 #include <string_view>
 #include <utility>
@@ -51,6 +52,14 @@ class Site {
   // Never fails: what cannot be answered otherwise is a response with an error status.
   [[nodiscard]] Response answer(const Request& request, const Moment& moment,
                                 DateCache& dates) const;
+
+  // The paths whose files decide on answer() to a GET without conditions: what is asked for, or the
+  // index of it, and what may stand for it in another coding.
+  [[nodiscard]] std::vector<std::string> paths_of(const Request& request) const;
+  // DocumentRoot::version_of().
+  [[nodiscard]] std::optional<FileVersion> version_of(const std::string& path) const {
+    return root_.version_of(path);
+  }
 
  private:
   Site(DocumentRoot root, const SitePolicy& policy) : root_(std::move(root)), policy_(&policy) {}
