@@ -80,12 +80,6 @@ bool is_older(const timespec& variant, const timespec& original) {
 
 }  // namespace
 
-std::array<std::string_view, 3> coding_suffixes() {
-  std::array<std::string_view, kCodingSuffixes.size()> suffixes;
-  std::ranges::transform(kCodingSuffixes, suffixes.begin(), &CodingSuffix::suffix);
-  return suffixes;
-}
-
 bool is_served(std::string_view path, const DocumentPolicy& policy) {
   // A NUL would end the path early for the kernel alone.
   if (path.find('\0') != std::string_view::npos) return false;

@@ -4,7 +4,6 @@
 // the directory, whatever is renamed or linked meanwhile. No descriptor is kept.
 #pragma once
 
-#include <array>
 #include <cstdint>
 #include <optional>
 #include <string>
@@ -83,9 +82,6 @@ class DocumentRoot {
   ktls::UniqueFd directory_;
   DocumentPolicy policy_;
 };
-
-// What open_variant() appends to a path: ".zst", ".br", ".gz".
-[[nodiscard]] std::array<std::string_view, 3> coding_suffixes();
 
 // Whether `policy` serves a path of such names; says nothing about whether it exists.
 [[nodiscard]] bool is_served(std::string_view path, const DocumentPolicy& policy);

@@ -180,11 +180,13 @@ std::vector<std::string> Site::paths_of(const Request& request) const {
   } else {
     paths.push_back(path);
   }
-  if (!policy_->precompressed || !request.field(Field::kAcceptEncoding)) return paths;
+  if (!policy_->precompressed) return paths;
+  const CodingOrder codings = codings_in_order(request.field(Field::kAcceptEncoding));
   const std::size_t originals = paths.size();
   for (std::size_t i = 0; i < originals; ++i) {
-    for (const std::string_view suffix : coding_suffixes()) {
-      paths.push_back(std::string(paths[i]).append(suffix));
+    for (const Coding coding : codings) {
+      if (coding == Coding::kIdentity) break;
+      paths.push_back(std::string(paths[i]).append(coding_suffix(coding)));
     }
   }
   return paths;
