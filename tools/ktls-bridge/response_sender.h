@@ -36,6 +36,9 @@ class ResponseSender {
   // went out must not pass for the whole.
   [[nodiscard]] bridge::Task<ktls::Result<void>> send(const http::Response& response);
 
+  // How long a client may take for `size` bytes.
+  [[nodiscard]] std::chrono::milliseconds patience(std::uint64_t size) const;
+
   // Of the body, for the last response: bytes that were given to the transport.
   [[nodiscard]] std::uint64_t body_sent() const {
     return sent_ > head_size_ ? sent_ - head_size_ : 0;
@@ -55,8 +58,6 @@ class ResponseSender {
   // Puts part of a file behind what is held back.
   [[nodiscard]] ktls::Result<void> read(const http::OpenFile& file, std::uint64_t offset,
                                         std::size_t size);
-  [[nodiscard]] std::chrono::milliseconds patience(std::uint64_t size) const;
-
   bridge::Loop& loop_;
   Cancellation& cancellation_;
   bridge::Connection& connection_;
