@@ -99,12 +99,8 @@ class Server:
     def cpu_ns(self):
         """Time on a CPU so far, of all its threads: exact while they sleep."""
         total = 0
-        for folder in Path("/proc").iterdir():
-            if not folder.name.isdigit():
-                continue
+        for folder in self._folders():
             try:
-                if os.getsid(int(folder.name)) != self._process.pid:
-                    continue
                 for task in (folder / "task").iterdir():
                     total += int((task / "schedstat").read_text().split()[0])
             except (ProcessLookupError, FileNotFoundError):
@@ -114,14 +110,22 @@ class Server:
     def peak_kib(self):
         """Resident memory at its highest, the sum over its processes."""
         total = 0
-        for folder in Path("/proc").iterdir():
+        for folder in self._folders():
             try:
-                if folder.name.isdigit() and os.getsid(int(folder.name)) == self._process.pid:
-                    status = (folder / "status").read_text()
-                    total += int(status.split("VmHWM:")[1].split()[0])
+                status = (folder / "status").read_text()
+                total += int(status.split("VmHWM:")[1].split()[0])
             except (ProcessLookupError, FileNotFoundError, IndexError):
                 continue
         return total
+
+    def _folders(self):
+        """In /proc, of each of its processes: those of its session."""
+        for folder in Path("/proc").iterdir():
+            try:
+                if folder.name.isdigit() and os.getsid(int(folder.name)) == self._process.pid:
+                    yield folder
+            except ProcessLookupError:
+                continue
 
     def stop(self):
         if self._process.poll() is None:

@@ -10,6 +10,7 @@ from pathlib import Path
 import bench_build
 import bench_records
 import bench_servers
+import bench_static_run
 
 PROGRAMS = ("tests/bench/static_client", "tests/bench/sendfile_floor",
             "tools/ktls-bridge/ktls-bridge")
@@ -29,10 +30,7 @@ GUEST_S = 7200
 GUEST_MEMORY_MB = 2560  # the largest file lies in it
 
 GIB = 1 << 30
-TITLES = {"1k": "1 KiB, 32 connections, client decrypts",
-          "100k": "100 KiB, 16 connections, client counts records",
-          "10m": "10 MiB, 1 connection, client counts records",
-          "1g": "1 GiB, 1 connection, client counts records"}
+CELLS = {cell.name: cell for cell in bench_static_run.CELLS}
 
 
 def run(repository, build, options):
@@ -109,25 +107,20 @@ def measure(repository, command):
             measured["rounds"].append(line)
         else:
             measured.update(line)
-    if "cpu" not in measured["about"]:
-        machine = bench_records.machine()
-        measured["about"] = {**machine, **measured["about"], "load": round(os.getloadavg()[0], 2)}
+    # A guest has another kernel, and this machine's libcrypto.
+    measured["about"] = {**bench_records.machine(), **measured["about"],
+                         "load": round(os.getloadavg()[0], 2)}
     return measured
 
 
 def by_cell(measured):
-    """{cell: {server: [round, ...]}}, in the order in which they were measured."""
+    """{cell: {server: [round, ...]}}: ours first, the floor last."""
     cells = {}
     for line in measured["rounds"]:
         cells.setdefault(line["cell"], {}).setdefault(line["server"], []).append(line)
-    for servers in cells.values():
-        for name in (FLOOR, OURS):
-            if name in servers:  # ours first, the floor last
-                moved = servers.pop(name)
-                rest = dict(servers)
-                servers.clear()
-                servers.update({**rest, name: moved} if name == FLOOR else {name: moved, **rest})
-    return cells
+    return {cell: dict(sorted(servers.items(),
+                              key=lambda named: (named[0] == FLOOR) - (named[0] == OURS)))
+            for cell, servers in cells.items()}
 
 
 def per_request(line, name="server_ns"):
@@ -159,9 +152,8 @@ def report(where, measured):
           f"{about['libcrypto']}, {about['cpus']} CPUs, load {about['load']}, congestion control "
           f"{about['congestion_control']}, {rounds} rounds in turns")
     for cell, servers in by_cell(measured).items():
-        print(f"\n{TITLES[cell]}\n")
-        make = native_table if where == "native" else guest_table
-        bench_records.print_table(make(cell, servers))
+        print(f"\n{CELLS[cell].title}\n")
+        bench_records.print_table(table(where, CELLS[cell], servers))
     memory = ", ".join(f"{name} {kib / 1024:.1f} MiB"
                        for name, kib in measured["memory_kib"].items())
     print(f"\npeak resident memory after all of it: {memory}")
@@ -182,31 +174,28 @@ def kernel_share(lines):
         else "in part" if any(counts) else "no"
 
 
-def native_table(cell, servers):
-    is_small = cell == "1k"
-    unit, figure, scale = ("CPU-us/request", per_request, 1e3) if is_small else \
-        ("CPU-s/GiB", per_gib, 1e9)
-    rows = [("server", "kTLS", unit, "best", "spread", "serve/it", "client", "requests/s")]
-    for name, lines in servers.items():
-        speed = max(line["requests"] / line["elapsed_ns"] * 1e9 for line in lines)
-        client = middle(lines, lambda line: figure(line, "client_ns"))
-        rows.append((name, kernel_share(lines), f"{middle(lines, figure) / scale:.3f}",
-                     f"{best(lines, figure) / scale:.3f}", f"{spread(lines):.0%}",
-                     ratio_of(servers, name), f"{client / scale:.3f}", f"{speed:.0f}"))
-    return rows
+def table(where, cell, servers):
+    """Natively a nanosecond is one; in the guest, whose speed says nothing, an instruction."""
+    is_native = where == "native"
+    figure, scale = (per_request, 1e3) if cell.is_small else (per_gib, 1e9)
+    unit = {(True, True): "CPU-us/request", (True, False): "CPU-s/GiB",
+            (False, True): "k-instructions/request",
+            (False, False): "G-instructions/GiB"}[is_native, cell.is_small]
 
-
-def guest_table(cell, servers):
-    is_small = cell == "1k"
-    unit, figure, scale = ("k-instructions/request", per_request, 1e3) if is_small else \
-        ("G-instructions/GiB", per_gib, 1e9)
-    rows = [("server", "kTLS", unit, "best", "spread", "serve/it", "client", "both")]
-    for name, lines in servers.items():
-        client = best(lines, lambda line: figure(line, "client_ns"))
+    def last_of(lines):
+        if is_native:
+            return f"{max(line['requests'] / line['elapsed_ns'] * 1e9 for line in lines):.0f}"
         both = best(lines, lambda line: figure(line) + figure(line, "client_ns"))
+        return f"{both / scale:.3f}"
+
+    rows = [("server", "kTLS", unit, "best", "spread", "serve/it", "client",
+             "requests/s" if is_native else "both")]
+    for name, lines in servers.items():
+        client = (middle if is_native else best)(lines, lambda line: figure(line, "client_ns"))
         rows.append((name, kernel_share(lines), f"{middle(lines, figure) / scale:.3f}",
-                     f"{best(lines, figure) / scale:.3f}", f"{spread(lines):.1%}",
-                     ratio_of(servers, name), f"{client / scale:.3f}", f"{both / scale:.3f}"))
+                     f"{best(lines, figure) / scale:.3f}",
+                     f"{spread(lines):.{0 if is_native else 1}%}", ratio_of(servers, name),
+                     f"{client / scale:.3f}", last_of(lines)))
     return rows
 
 

@@ -45,7 +45,21 @@ class Cell:
     requests: int
     requests_counted: int
 
+    @property
+    def is_small(self):
+        """What a request costs is of interest then, and not what a GiB does."""
+        return self.size <= KIB
 
+    @property
+    def title(self):
+        unit, divisor = next((unit, size) for unit, size in UNITS if self.size >= size)
+        connections = "connection" if self.connections == 1 else "connections"
+        return (f"{self.size // divisor} {unit}, {self.connections} {connections}, client "
+                f"{READINGS[self.reading]}")
+
+
+UNITS = (("GiB", 1024 * MIB), ("MiB", MIB), ("KiB", KIB))
+READINGS = {"decrypt": "decrypts", "count": "counts records"}
 CELLS = (
     Cell("1k", KIB, "decrypt", 32, 24_000, 960),
     Cell("100k", 100 * KIB, "count", 16, 4_000, 160),

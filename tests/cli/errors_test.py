@@ -6,7 +6,6 @@ import os
 import pty
 import shutil
 import socket
-import subprocess
 import sys
 import tempfile
 import termios
@@ -24,7 +23,6 @@ from error_case import (BAD_CERTIFICATE, CANNOT_CREATE, NO_HOST, NO_INPUT,  # no
                         OS_ERROR, UNAVAILABLE, USAGE, ErrorCase)
 from watched_wrap import Wrap  # noqa: E402
 
-NOBODY = 65534
 ANYWHERE = ("--listen", "127.0.0.1:0", "--to", "127.0.0.1:9")
 REFUSE_IO_URING = (str(SUPPORT / "refuse_io_uring.py"),)
 
@@ -188,14 +186,11 @@ class Files(ErrorCase):
     @unittest.skipUnless(os.geteuid() == 0, "needs root, to become somebody else")
     def test_a_file_without_permission_is_named(self):
         secret = self.file("secret.pem", Path(certificates.ca).read_bytes())
-        os.chmod(self.folder, 0o755)
         os.chmod(secret, 0)
-        binary = str(self.folder / "ktls-bridge")
-        shutil.copy(watched_wrap.BINARY, binary)
+        nobody = watched_wrap.as_nobody(self.folder)
         for arguments in (("--client", "--ca", secret), ("--cert", secret)):
             with self.subTest(arguments=arguments):
-                ended = watched_wrap.run("wrap", *ANYWHERE, *arguments, binary=binary,
-                                         user=NOBODY, group=NOBODY, extra_groups=())
+                ended = watched_wrap.run("wrap", *ANYWHERE, *arguments, **nobody)
                 self.assert_line("the file", f"{secret}: Permission denied", NO_INPUT, *ended)
 
     def test_a_key_log_that_cannot_be_written_is_named(self):

@@ -23,7 +23,6 @@ import wrap_peers as peers  # noqa: E402
 import watched_wrap  # noqa: E402
 from watched_wrap import Wrap, wait_until  # noqa: E402
 
-NOBODY = 65534
 TEXT_LINE = re.compile(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{3}Z (debug|info|warning|error) [a-z_]+"
                        r'( [a-z0-9_]+=([^\s"=\\]+|"([ !#-\[\]-~]|\\["\\]|\\x[0-9a-f]{2})*"))*')
 # Each would be a line, a field or an end of its own, if it were written as it is.
@@ -146,9 +145,7 @@ class Lines(LogCase):
         wrap = Wrap(to=self.backend.address)
         self.addCleanup(wrap.kill)
         told = wrap.wait_for_event("self_signed")[0]["sha256"].replace(":", "").lower()
-        context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
-        context.check_hostname, context.verify_mode = False, ssl.CERT_NONE
-        with peers.tls(context, wrap.endpoint) as client:
+        with peers.tls(peers.accepts_anything(), wrap.endpoint) as client:
             certificate = client.tls.getpeercert(binary_form=True)
         self.assertEqual(told, hashlib.sha256(certificate).hexdigest())
 
@@ -201,15 +198,14 @@ class KeyLog(LogCase):
 class Memory(LogCase):
     @unittest.skipUnless(os.geteuid() == 0, "needs root, to become somebody else")
     def test_processes_of_the_same_user_cannot_read_its_memory(self):
-        os.chmod(self.folder, 0o755)
-        binary = str(self.folder / "ktls-bridge")
-        shutil.copy(watched_wrap.BINARY, binary)
-        who = {"user": NOBODY, "group": NOBODY, "extra_groups": ()}
+        who = watched_wrap.as_nobody(self.folder)
+        binary = who.pop("binary")
         with Wrap(to=self.backend.address, binary=binary, **who) as wrap, \
                 subprocess.Popen(["sleep", "60"], **who) as other:
             self.addCleanup(other.kill)
             for name in ("mem", "environ", "maps"):
-                self.assertEqual(os.stat(f"/proc/{other.pid}/{name}").st_uid, NOBODY, "control")
+                self.assertEqual(os.stat(f"/proc/{other.pid}/{name}").st_uid,
+                                 watched_wrap.NOBODY, "control")
                 self.assertEqual(os.stat(f"/proc/{wrap.pid}/{name}").st_uid, 0)
                 reading = subprocess.run(["cat", f"/proc/{wrap.pid}/{name}"], **who, check=False,
                                          capture_output=True)

@@ -57,4 +57,4 @@ class Requirements(unittest.TestCase):
 
 
 if __name__ == "__main__":
-    report.main("requirements")
+    report.main("docs/http-requirements")

@@ -4,7 +4,6 @@
 import hashlib
 import os
 import signal
-import socket
 import ssl
 import sys
 import threading
@@ -28,13 +27,6 @@ RELOADS = 20  # while connections come and go
 def fingerprint(chain):
     leaf = ssl.PEM_cert_to_DER_cert(Path(chain).read_text(encoding="ascii"))
     return hashlib.sha256(leaf).hexdigest()
-
-
-def accepts_anything():
-    context = ssl.create_default_context()
-    context.check_hostname = False
-    context.verify_mode = ssl.CERT_NONE
-    return context
 
 
 class Hosts(ServedCase):
@@ -81,7 +73,7 @@ class Hosts(ServedCase):
         serve = self.serve_all()
         for name in ("other.example", "example.net", "a.b.example.net", None):
             with self.subTest(name=name):
-                client = self.client(serve, context=accepts_anything(), name=name)
+                client = self.client(serve, context=peers.accepts_anything(), name=name)
                 shown = client.stream.tls.getpeercert(binary_form=True)
                 self.assertEqual(hashlib.sha256(shown).hexdigest(),
                                  fingerprint(certificates().chain))
@@ -118,7 +110,7 @@ class SelfSigned(ServedCase):
         serve = self.serve(credentials=())
         told = serve.wait_for_event("self_signed")[0]
         self.assertEqual(told["level"], "warning")
-        client = self.client(serve, context=accepts_anything())
+        client = self.client(serve, context=peers.accepts_anything())
         shown = client.stream.tls.getpeercert(binary_form=True)
         self.assertEqual(told["sha256"].replace(":", ""), hashlib.sha256(shown).hexdigest())
         client.end()
@@ -267,61 +259,6 @@ class Reload(ServedCase):
                 served.append(1)
         except Exception as error:  # the test reads it
             failures.append(error)
-
-
-class Redirect(ServedCase):
-    def exchange(self, serve, text):
-        """One plain request on a connection of its own: everything that comes back."""
-        with socket.create_connection(("127.0.0.1", self.plain_port(serve)), WAIT_S) as client:
-            client.sendall(text.encode("latin-1"))
-            return peers.receive_all(client).decode("latin-1")
-
-    @staticmethod
-    def plain_port(serve):
-        return int(serve.addresses[1].rsplit(":", 1)[1])
-
-    def test_plain_http_is_sent_to_the_same_place_by_https(self):
-        serve = self.serve("--http", "127.0.0.1:0", "--hsts", 600)
-        port = serve.port
-        for target, host, location in (
-                ("/", "localhost", f"https://localhost:{port}/"),
-                ("/a%20b/?q=1&r=%2F", "localhost:80", f"https://localhost:{port}/a%20b/?q=1&r=%2F"),
-                ("/x", "[::1]:8080", f"https://[::1]:{port}/x"),
-                ("http://example.org/y", "ignored", f"https://example.org:{port}/y")):
-            for method in ("GET", "HEAD", "POST"):
-                with self.subTest(f"{method} {target}"):
-                    text = self.exchange(serve, f"{method} {target} HTTP/1.1\r\nHost: {host}\r\n"
-                                                "\r\n")
-                    head, _, body = text.partition("\r\n\r\n")
-                    self.assertTrue(head.startswith("HTTP/1.1 308 "), head)
-                    self.assertIn(f"\r\nLocation: {location}\r\n", head)
-                    self.assertIn("\r\nConnection: close\r\n", head)
-                    # RFC 6797 section 7.2
-                    self.assertNotIn("Strict-Transport-Security", head)
-                    self.assertEqual(body, "")
-        serve.finish()
-
-    def test_what_is_no_request_gets_an_error_and_an_end(self):
-        serve = self.serve("--http", "127.0.0.1:0", "--request-timeout", "1s")
-        for text, status in (("GET / HTTP/1.1\r\n\r\n", 400), ("nonsense\r\n\r\n", 400),
-                             ("GET /%zz HTTP/1.1\r\nHost: a\r\n\r\n", 400),
-                             ("GET / HTTP/1.1\r\nHost: a\r\nX: " + "x" * 20_000 + "\r\n\r\n", 431)):
-            with self.subTest(text[:20]):
-                answer = self.exchange(serve, text)
-                self.assertTrue(answer.startswith(f"HTTP/1.1 {status} "), answer[:50])
-        self.assertEqual(self.exchange(serve, ""), "", "who says nothing is not waited for")
-        serve.finish()
-
-    def test_tls_on_the_plain_port_and_plain_text_on_the_other_are_refused(self):
-        serve = self.serve("--http", "127.0.0.1:0")
-        with self.assertRaises((ssl.SSLError, OSError)):
-            self.client(serve, endpoint=("127.0.0.1", self.plain_port(serve)))
-        with peers.tcp(serve.endpoint) as client:
-            client.sendall(b"GET / HTTP/1.1\r\nHost: localhost\r\n\r\n")
-            ended, received = peers.how_it_ends(client)
-            self.assertIn(ended, ("eof", "reset"))
-            self.assertNotIn(b"HTTP/", received)
-        serve.finish()
 
 
 if __name__ == "__main__":

@@ -4,9 +4,7 @@
 import html
 import os
 import re
-import shutil
 import socket
-import ssl
 import stat
 import sys
 import unittest
@@ -17,9 +15,10 @@ sys.dont_write_bytecode = True
 sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "support"))
 
 import report  # noqa: E402
+import wrap_peers as peers  # noqa: E402
 from served_case import ServedCase  # noqa: E402
 from watched_serve import WAIT_S  # noqa: E402
-from watched_wrap import BINARY, wait_until  # noqa: E402
+from watched_wrap import as_nobody, wait_until  # noqa: E402
 
 SECRET = b"nobody may read this"
 ODD_NAMES = ("a b.txt", "100%.txt", "%41.txt", "a?b.txt", "a#b.txt", "a&amp;b.txt", "<b>.txt",
@@ -191,15 +190,11 @@ class Kept(DocumentCase):
     def test_a_file_without_permission_is_forbidden(self):
         self.write("secret.txt", SECRET).chmod(0)
         self.write("fine.txt")
+        nobody = as_nobody(self.folder)
         for path in (self.folder, self.root):
             path.chmod(0o777)
-        binary = str(self.folder / "ktls-bridge")
-        shutil.copy(BINARY, binary)
-        serve = self.serve(credentials=(), binary=binary, user=65534, group=65534,
-                           extra_groups=())
-        context = ssl.create_default_context()
-        context.check_hostname, context.verify_mode = False, ssl.CERT_NONE
-        client = self.client(serve, context=context)
+        serve = self.serve(credentials=(), **nobody)
+        client = self.client(serve, context=peers.accepts_anything())
         response = client.ask("/secret.txt")
         self.assertEqual(response.status, 403)
         self.assertNotIn(SECRET, response.body)

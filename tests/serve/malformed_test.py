@@ -29,7 +29,7 @@ SECRET = b"what lies outside of the root\n"
 INDEX = b"<p>the index</p>\n"
 AT_ONCE = 8
 ANSWER_MAX = 1 << 20
-REFUSALS = {400, 403, 404, 405, 408, 412, 414, 416, 417, 421, 431, 501, 505}
+REFUSALS = {400, 403, 404, 405, 408, 412, 414, 416, 421, 431, 501, 505}
 # What an allocator keeps: of 5,000 attempts it is no more than of 1,000.
 MEMORY_SLACK_KIB = 8192
 EXAMPLES = """\

@@ -4,13 +4,11 @@
 import concurrent.futures
 import gzip
 import hashlib
-import os
 import re
 import shutil
 import ssl
 import subprocess
 import sys
-import time
 import unittest
 from pathlib import Path
 
@@ -33,6 +31,7 @@ SPARSE_SIZE = 5 * GIB
 ISLAND = 3 * RECORD + 11
 # Of data, in a file that is otherwise a hole: where an offset of 31, 32 or 33 bits goes wrong.
 ISLANDS = (0, 2 * GIB - ISLAND // 2, 4 * GIB - ISLAND // 2, SPARSE_SIZE - ISLAND)
+
 
 def sparse_byte_parts(first, last):
     """What the sparse file holds from `first` to `last`."""
@@ -64,7 +63,7 @@ class Sizes(SizedCase):
             client.send("/sized")
             head, digest = client.read_digest()
             self.assertEqual((head.status, head.length, digest), (200, size, payload.sha256))
-            heads[len(str(size))] = client.head_size
+            heads[len(str(size))] = len(client.head_text)
         return heads
 
     def test_files_around_each_border_of_a_record(self):
@@ -191,7 +190,7 @@ class Ranges(SizedCase):
         found = []
         for piece in pieces:
             head, _, body = piece.partition(b"\r\n\r\n")
-            fields = parse_head(b"HTTP/1.1 206 part" + head)
+            fields = parse_head("HTTP/1.1 206 part" + head.decode("latin-1"))
             self.assertEqual(fields.one("content-type"), "application/octet-stream")
             found.append((fields.one("content-range"), body))
         return found
@@ -215,55 +214,6 @@ class Ranges(SizedCase):
                 client.end()
             several, single = self.finish(serve)
             self.assertEqual((several["ranges"], single["ranges"]), (4, 1))
-
-    def test_a_range_that_begins_behind_the_file_is_not_satisfiable(self):
-        client = self.client(self.serve())
-        size = len(self.content)
-        for asked in (f"bytes={size}-", f"bytes={size}-{size + 5}", "bytes=-0"):
-            response = client.ask("/part.bin", range=asked)
-            self.assertEqual((response.status, response.field("content-range")),
-                             (416, f"bytes */{size}"), asked)
-        self.write("empty", b"")
-        self.assertEqual(client.ask("/empty", range="bytes=0-0").status, 416)
-        self.assertEqual(client.ask("/part.bin", range="bytes=0-99999999").status, 206)
-
-    def test_a_range_is_of_the_file_that_if_range_means(self):
-        os.utime(self.root / "part.bin", (1_500_000_000, 1_500_000_000))
-        client = self.client(self.serve())
-        tag, when = self.settled(client, "/part.bin")
-        for value, status in ((tag, 206), (when, 206), ('"another"', 200), ("W/" + tag, 200),
-                              ("Sun, 06 Nov 1994 08:49:37 GMT", 200)):
-            response = client.ask("/part.bin", range="bytes=5-9", if_range=value)
-            self.assertEqual(response.status, status, value)
-            self.assertEqual(response.body, self.content[5:10] if status == 206 else self.content)
-
-    def settled(self, client, path):
-        """A strong tag, and the date: a file just written has a weak one for some seconds."""
-        deadline = time.monotonic() + WAIT_S
-        while True:
-            response = client.ask(path, method="HEAD")
-            if not response.field("etag").startswith("W/"):
-                return response.field("etag"), response.field("last-modified")
-            self.assertLess(time.monotonic(), deadline)
-            time.sleep(0.1)
-
-    def test_who_has_the_file_gets_a_304_without_a_body(self):
-        client = self.client(self.serve())
-        head = client.ask("/part.bin", method="HEAD")
-        self.assertEqual((head.status, head.head.length, head.body),
-                         (200, len(self.content), b""))
-        tag, when = self.settled(client, "/part.bin")
-        for method in ("GET", "HEAD"):
-            for fields in ({"if_none_match": tag}, {"if_none_match": '"x", ' + tag},
-                           {"if_none_match": "*"}, {"if_modified_since": when}):
-                response = client.ask("/part.bin", method=method, **fields)
-                self.assertEqual((response.status, response.body), (304, b""), (method, fields))
-                self.assertEqual(response.field("etag"), tag)
-            changed = client.ask("/part.bin", method=method, if_none_match='"x"',
-                                 if_modified_since=when)
-            self.assertEqual(changed.status, 200)
-        self.assertEqual(client.ask("/part.bin", if_match='"x"').status, 412)
-        self.assertEqual(client.ask("/part.bin", if_match=tag).body, self.content)
 
 
 @unittest.skipUnless(shutil.which("brotli") and shutil.which("zstd"), "no brotli or zstd here")

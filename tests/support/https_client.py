@@ -43,7 +43,7 @@ class Response:
 
 
 def parse_head(text):
-    lines = text.decode("latin-1").split("\r\n")
+    lines = text.split("\r\n")
     version, status, _ = lines[0].split(" ", 2)
     if version != "HTTP/1.1":
         raise AssertionError(f"no status line: {lines[0]!r}")
@@ -64,7 +64,7 @@ class HttpsClient:
 
     def __init__(self, endpoint, context, name="localhost", timeout=TIMEOUT_S, receive_buffer=0):
         self.stream = tls(context, endpoint, name, timeout=timeout, receive_buffer=receive_buffer)
-        self.head_size = 0  # of the last response
+        self.head_text = ""  # of the last response, as it came
         self._read = bytearray()
 
     def __enter__(self):
@@ -95,10 +95,9 @@ class HttpsClient:
             if len(self._read) > _HEAD_MAX:
                 raise AssertionError("a head without an end")
             self._read += self._receive(1024)
-        self.head_size = end + 4
-        head = parse_head(bytes(self._read[:end]))
-        del self._read[:self.head_size]
-        return head
+        self.head_text = self._read[:end + 4].decode("latin-1")
+        del self._read[:end + 4]
+        return parse_head(self.head_text)
 
     def body_parts(self, size):
         """`size` bytes of a body, as they come."""

@@ -43,6 +43,11 @@ class Serve(Watched):
         super().__init__(("serve", str(directory)), *flags, *map(str, arguments),
                          patience=WAIT_S, **options)
 
+    @property
+    def plain_endpoint(self):
+        """That of --http, behind one --listen."""
+        return ("127.0.0.1", int(self.addresses[1].rsplit(":", 1)[1]))
+
     def responses(self):
         """The access log, line by line."""
         if not self.log_file.exists():

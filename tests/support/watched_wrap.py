@@ -3,6 +3,7 @@
 
 import json
 import os
+import shutil
 import signal
 import subprocess
 import threading
@@ -13,6 +14,7 @@ REPOSITORY = Path(__file__).resolve().parents[2]
 BUILD = REPOSITORY / os.environ.get("KTLS_BRIDGE_BUILD", "build-test")
 BINARY = str(BUILD / "tools" / "ktls-bridge" / "ktls-bridge")
 PATIENCE_S = 20  # for anything that ought to happen at once, on a machine that is busy
+NOBODY = 65534
 
 
 def wait_until(condition, what, patience=PATIENCE_S):
@@ -32,6 +34,13 @@ def run(*arguments, before=(), binary=BINARY, **options):
     ended = subprocess.run([*before, binary, *arguments], stdin=subprocess.DEVNULL,
                            capture_output=True, timeout=PATIENCE_S, check=False, **options)
     return ended.returncode, ended.stdout.decode(), ended.stderr.decode("utf-8", "replace")
+
+
+def as_nobody(folder):
+    """What run() and Watched take to be somebody else, who can run the program from `folder`."""
+    os.chmod(folder, 0o755)
+    return {"binary": shutil.copy(BINARY, folder), "user": NOBODY, "group": NOBODY,
+            "extra_groups": ()}
 
 
 class Watched:

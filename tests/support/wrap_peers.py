@@ -62,6 +62,13 @@ class Certificates:
         return context
 
 
+def accepts_anything():
+    """The context of a client that verifies nothing."""
+    context = ssl.create_default_context()
+    context.check_hostname, context.verify_mode = False, ssl.CERT_NONE
+    return context
+
+
 def tcp(endpoint, timeout=TIMEOUT_S, receive_buffer=0):
     family = socket.AF_INET6 if ":" in endpoint[0] else socket.AF_INET
     client = socket.socket(family, socket.SOCK_STREAM)

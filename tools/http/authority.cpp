@@ -60,4 +60,9 @@ bool is_valid_authority(std::string_view text) {
   return port[0] == ':' && std::all_of(port.begin() + 1, port.end(), is_digit);
 }
 
+std::string_view host_of(std::string_view authority) {
+  const std::size_t behind_literal = authority.starts_with('[') ? authority.find(']') : 0;
+  return authority.substr(0, authority.find(':', behind_literal));
+}
+
 }  // namespace http

@@ -10,4 +10,7 @@ namespace http {
 // what a client sends whose URI has no authority (RFC 9112 section 3.2).
 [[nodiscard]] bool is_valid_authority(std::string_view text);
 
+// The host of a valid authority, without the port, an IP literal with its brackets.
+[[nodiscard]] std::string_view host_of(std::string_view authority);
+
 }  // namespace http

@@ -3,7 +3,6 @@
 #include "tools/http/document_root.h"
 
 #include <algorithm>
-#include <array>
 #include <cerrno>
 #include <utility>
 
@@ -29,16 +28,6 @@ constexpr int kOpenAttemptsMax = 16;
 constexpr std::uint64_t kReadFlags = O_RDONLY | O_CLOEXEC | O_NOCTTY | O_NONBLOCK;
 
 constexpr std::string_view kWellKnown = ".well-known";
-
-struct CodingSuffix {
-  std::string_view coding;
-  std::string_view suffix;
-};
-constexpr std::array<CodingSuffix, 3> kCodingSuffixes = {{
-    {"zstd", ".zst"},
-    {"br", ".br"},
-    {"gzip", ".gz"},
-}};
 
 UniqueFd openat2(int directory, const char* path, std::uint64_t flags, std::uint64_t resolve) {
   open_how how{};
@@ -90,6 +79,12 @@ bool is_older(const timespec& variant, const timespec& original) {
 }
 
 }  // namespace
+
+std::array<std::string_view, 3> coding_suffixes() {
+  std::array<std::string_view, kCodingSuffixes.size()> suffixes;
+  std::ranges::transform(kCodingSuffixes, suffixes.begin(), &CodingSuffix::suffix);
+  return suffixes;
+}
 
 bool is_served(std::string_view path, const DocumentPolicy& policy) {
   // A NUL would end the path early for the kernel alone.
@@ -172,17 +167,21 @@ Result<Resource> DocumentRoot::open_allowed(std::string path) const {
 }
 
 Result<std::optional<OpenFile>> DocumentRoot::open_variant(const OpenFile& original,
-                                                           std::string_view coding) const {
-  const auto* const row = std::find_if(kCodingSuffixes.begin(), kCodingSuffixes.end(),
-                                       [&](const auto& each) { return each.coding == coding; });
-  if (row == kCodingSuffixes.end()) return std::nullopt;
-  KTLS_TRY(Resource found, open_allowed(original.path + std::string(row->suffix)));
+                                                           Coding coding) const {
+  if (coding == Coding::kIdentity) return std::nullopt;
+  KTLS_TRY(Resource found, open_allowed(original.path + std::string(coding_suffix(coding))));
   auto* const variant = std::get_if<OpenFile>(&found);
   if (variant == nullptr) return std::nullopt;
   // Somebody edited the file and has not compressed it again: its old content must not live on
   // for those clients alone that accept the coding.
   if (is_older(variant->version.modified, original.version.modified)) return std::nullopt;
   return std::move(*variant);
+}
+
+std::optional<FileVersion> DocumentRoot::version_of(const std::string& path) const {
+  struct stat status {};
+  if (::fstatat(directory_.get(), path.c_str(), &status, AT_NO_AUTOMOUNT) != 0) return std::nullopt;
+  return FileVersion::of(status);
 }
 
 std::optional<struct stat> DocumentRoot::status(std::string_view path) const {

@@ -1,10 +1,10 @@
 // DocumentRoot: opens the files below one directory, and nothing outside it.
 //
 // Every open is one openat2(2) with RESOLVE_BENEATH: the kernel itself refuses a path that leaves
-// the directory, whatever is renamed or linked meanwhile. No descriptor is cached. A cache of
-// small files can stand in front, keyed by path and revalidated with OpenFile::changed().
+// the directory, whatever is renamed or linked meanwhile. No descriptor is kept.
 #pragma once
 
+#include <array>
 #include <cstdint>
 #include <optional>
 #include <string>
@@ -14,6 +14,7 @@
 
 #include "ktls/base/result.h"
 #include "ktls/base/unique_fd.h"
+#include "tools/http/encoding_choice.h"
 #include "tools/http/open_file.h"
 
 namespace http {
@@ -55,10 +56,15 @@ class DocumentRoot {
   // that the answer is no statement about the file.
   [[nodiscard]] ktls::Result<Resource> open(std::string_view path) const;
 
-  // `original` compressed in advance: the file beside it with the suffix of `coding` ("zstd",
-  // "br", "gzip"), unless it is missing or outdated. Error: as of open.
+  // `original` compressed in advance: the file beside it with the suffix of `coding`, unless it is
+  // missing or outdated, or `coding` is identity. Error: as of open.
   [[nodiscard]] ktls::Result<std::optional<OpenFile>> open_variant(const OpenFile& original,
-                                                                   std::string_view coding) const;
+                                                                   Coding coding) const;
+
+  // Which version of a file `path` names, by one stat: nothing where it names none. Good for asking
+  // whether a file that open() answered is still what the path names, and for nothing else: what it
+  // follows may leave the directory.
+  [[nodiscard]] std::optional<FileVersion> version_of(const std::string& path) const;
 
   // What `path` names, by its metadata alone: no access to its content, and none is needed.
   // Nothing if it could not be served.
@@ -77,6 +83,9 @@ class DocumentRoot {
   ktls::UniqueFd directory_;
   DocumentPolicy policy_;
 };
+
+// What open_variant() appends to a path: ".zst", ".br", ".gz".
+[[nodiscard]] std::array<std::string_view, 3> coding_suffixes();
 
 // Whether `policy` serves a path of such names; says nothing about whether it exists.
 [[nodiscard]] bool is_served(std::string_view path, const DocumentPolicy& policy);

@@ -1,11 +1,14 @@
 #include "tools/http/encoding_choice.h"
 
+#include <algorithm>
+
 #include "tools/http/field_value.h"
 
 namespace http {
 namespace {
 
 constexpr std::array<std::string_view, kCodingCount> kNames = {"zstd", "br", "gzip", "identity"};
+constexpr std::array<std::string_view, kCodingCount> kSuffixes = {".zst", ".br", ".gz", ""};
 constexpr auto kIdentity = static_cast<std::size_t>(Coding::kIdentity);
 
 // None for a coding that is not ours. "A recipient SHOULD consider "x-gzip" to be equivalent to
@@ -43,18 +46,22 @@ std::string_view coding_name(Coding coding) {
   return coding == Coding::kIdentity ? "" : kNames[static_cast<std::size_t>(coding)];
 }
 
-Coding choose_coding(std::optional<std::string_view> accept_encoding, const Variants& variants) {
-  if (!accept_encoding) return Coding::kIdentity;
-  const std::array<bool, kCodingCount> available = {variants.zstd, variants.brotli, variants.gzip,
-                                                    true};
+std::string_view coding_suffix(Coding coding) {
+  return kSuffixes[static_cast<std::size_t>(coding)];
+}
+
+CodingOrder codings_in_order(std::optional<std::string_view> accept_encoding) {
+  CodingOrder order = {Coding::kZstd, Coding::kBrotli, Coding::kGzip, Coding::kIdentity};
+  auto weights = weights_of(accept_encoding.value_or(""));
   // Identity that is not named is acceptable, and comes after everything that is named; where it is
   // forbidden, there is still nothing better once the others are out.
-  const auto weights = weights_of(*accept_encoding);
-  std::size_t best = kIdentity;
-  for (std::size_t i = kIdentity; i-- > 0;) {
-    if (available[i] && weights[i] > 0 && weights[i] >= weights[best]) best = i;
-  }
-  return static_cast<Coding>(best);
+  weights[kIdentity] = std::max(weights[kIdentity], 1);
+  std::sort(order.begin(), order.end(), [&](Coding left, Coding right) {
+    const int heavier = weights[static_cast<std::size_t>(left)];
+    const int lighter = weights[static_cast<std::size_t>(right)];
+    return heavier != lighter ? heavier > lighter : left < right;
+  });
+  return order;
 }
 
 }  // namespace http

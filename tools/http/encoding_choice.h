@@ -1,5 +1,5 @@
-// The choice of a content coding by Accept-Encoding, among the variants of a file that there are
-// (RFC 9110 section 12.5.3).
+// The content codings of files that are compressed in advance, and the order in which a client
+// wants them (RFC 9110 section 12.5.3).
 #pragma once
 
 #include <array>
@@ -16,21 +16,19 @@ inline constexpr std::size_t kCodingCount = 4;
 
 // The name in Content-Encoding: "zstd", "br", "gzip"; empty for identity, which has no such field.
 [[nodiscard]] std::string_view coding_name(Coding coding);
+// What such a file's name ends with: ".zst", ".br", ".gz"; empty for identity.
+[[nodiscard]] std::string_view coding_suffix(Coding coding);
 
-// Which variants there are beside identity, which there always is.
-struct Variants {
-  bool zstd = false;
-  bool brotli = false;
-  bool gzip = false;
-};
+// What to look for, one after the other, up to identity, which there always is. What stands behind
+// it the client does not want.
+using CodingOrder = std::array<Coding, kCodingCount>;
 
-// The available coding of the highest weight, and among equals the first of Coding. Without the
-// field it is identity: "any content coding is considered acceptable", but a client that says
-// nothing is one that decodes nothing. Members that cannot be read are passed over.
+// By weight, and among equals in the order of Coding. Without the field there is identity alone:
+// "any content coding is considered acceptable", but a client that says nothing is one that decodes
+// nothing. Members that cannot be read are passed over.
 //
-// Where nothing acceptable exists, identity is sent even to who forbids it: section 12.5.3 has no
-// answer for that case, and a file is of more use than a 406.
-[[nodiscard]] Coding choose_coding(std::optional<std::string_view> accept_encoding,
-                                   const Variants& variants);
+// Identity is in it even for who forbids it: section 12.5.3 has no answer for the case that there
+// is nothing else, and a file is of more use than a 406.
+[[nodiscard]] CodingOrder codings_in_order(std::optional<std::string_view> accept_encoding);
 
 }  // namespace http

@@ -19,7 +19,7 @@ std::strong_ordering compare(const timespec& left, const timespec& right) {
   return left.tv_nsec <=> right.tv_nsec;
 }
 
-bool is_settled(const timespec& stamp, const timespec& now) {
+bool is_past(const timespec& stamp, const timespec& now) {
   return std::is_lt(compare({stamp.tv_sec + kTimestampGranularityS, stamp.tv_nsec}, now));
 }
 
@@ -53,8 +53,11 @@ std::string FileVersion::entity_tag(const timespec& now) const {
       fmt::format("{:x}-{}-{}", size, stamp_text(modified), stamp_text(changed));
   // mtime need not be looked at: each write that sets it sets ctime, and who sets it by hand
   // sets ctime too.
-  return is_settled(changed, now) ? fmt::format("\"{}\"", stamps)
-                                  : fmt::format("W/\"{}-w\"", stamps);
+  return is_past(changed, now) ? fmt::format("\"{}\"", stamps) : fmt::format("W/\"{}-w\"", stamps);
+}
+
+bool FileVersion::is_settled(const timespec& now) const {
+  return is_past(changed, now) && is_past(modified, now);
 }
 
 std::time_t FileVersion::last_modified(const timespec& now) const {

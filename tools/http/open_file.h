@@ -35,6 +35,10 @@ struct FileVersion {
   // a shared mapping, and a clock that is set back, stay unseen.
   [[nodiscard]] std::string entity_tag(const timespec& now) const;
 
+  // Whether a write that comes from now on changes one of the two stamps, and whether neither
+  // changes by the mere passing of time.
+  [[nodiscard]] bool is_settled(const timespec& now) const;
+
   // Last-Modified in seconds since the epoch. Never after `now`: an origin's clock may not promise
   // the future (RFC 9110 section 8.8.2.1).
   [[nodiscard]] std::time_t last_modified(const timespec& now) const;

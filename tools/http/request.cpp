@@ -54,8 +54,6 @@ std::optional<Field> kept_field(BeastField field) {
       return Field::kReferer;
     case BeastField::transfer_encoding:
       return Field::kTransferEncoding;
-    case BeastField::upgrade:
-      return Field::kUpgrade;
     case BeastField::user_agent:
       return Field::kUserAgent;
     default:
@@ -223,6 +221,11 @@ Refusal refuse_size(std::string_view head) {
 }
 
 }  // namespace
+
+bool begins_as_head(std::string_view received) {
+  received.remove_prefix(std::min(received.find_first_not_of(kLineEnd), received.size()));
+  return received.starts_with("HEAD ");
+}
 
 void Request::add_field(Field name, std::string_view value) {
   std::string_view& kept = fields_[static_cast<std::size_t>(name)];

@@ -35,10 +35,9 @@ enum class Field : std::uint8_t {
   kRange,
   kReferer,
   kTransferEncoding,
-  kUpgrade,
   kUserAgent,
 };
-inline constexpr std::size_t kFieldCount = 16;
+inline constexpr std::size_t kFieldCount = 15;
 
 enum class Body : std::uint8_t {
   kNone,
@@ -90,6 +89,10 @@ struct RequestLimits {
 };
 
 struct NeedMore {};
+
+// Whether what was refused began as a HEAD request, to which "the server MUST NOT send content"
+// (RFC 9110 section 9.3.2). `received` as for RequestReader::read().
+[[nodiscard]] bool begins_as_head(std::string_view received);
 
 // Reads one request after the other. How the bytes arrive makes no difference: the answer is the
 // same whether they came at once or one by one, and each is looked at once.

@@ -22,8 +22,6 @@ struct ResponseBody {
   std::optional<OpenFile> file;
   std::vector<FilePiece> pieces;
   std::string after;
-
-  [[nodiscard]] std::uint64_t size() const;
 };
 
 //   ranges      parts of a 206; 0 where all is sent

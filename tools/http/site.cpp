@@ -69,34 +69,12 @@ std::string tag_of(const FileVersion& version, Coding coding, const timespec& no
   return tag;
 }
 
-void set_variant(Variants& variants, Coding coding, bool present) {
-  switch (coding) {
-    case Coding::kZstd:
-      variants.zstd = present;
-      break;
-    case Coding::kBrotli:
-      variants.brotli = present;
-      break;
-    case Coding::kGzip:
-      variants.gzip = present;
-      break;
-    case Coding::kIdentity:
-      break;
-  }
-}
-
 std::uint64_t random_number() {
   thread_local std::random_device device;
   return (std::uint64_t{device()} << 32U) | device();
 }
 
 }  // namespace
-
-std::uint64_t ResponseBody::size() const {
-  std::uint64_t size = after.size();
-  for (const FilePiece& piece : pieces) size += piece.before.size() + piece.size;
-  return size;
-}
 
 struct Site::Asked {
   const Request& request;
@@ -192,6 +170,26 @@ Response Site::answer(const Request& request, const Moment& moment, DateCache& d
   return asked.refuse(std::holds_alternative<Forbidden>(*found) ? 403 : 404);
 }
 
+std::vector<std::string> Site::paths_of(const Request& request) const {
+  const auto target = parse_target(request.target);
+  if (std::holds_alternative<Refusal>(target)) return {};
+  const std::string path(std::get<Target>(target).relative_path());
+  std::vector<std::string> paths;
+  if (path.empty() || path.back() == '/') {
+    for (const std::string& index : policy_->documents.index_names) paths.push_back(path + index);
+  } else {
+    paths.push_back(path);
+  }
+  if (!policy_->precompressed || !request.field(Field::kAcceptEncoding)) return paths;
+  const std::size_t originals = paths.size();
+  for (std::size_t i = 0; i < originals; ++i) {
+    for (const std::string_view suffix : coding_suffixes()) {
+      paths.push_back(std::string(paths[i]).append(suffix));
+    }
+  }
+  return paths;
+}
+
 Response Site::answer_directory(Asked& asked, OpenDirectory directory) const {
   if (!policy_->listing) return asked.refuse(403);
   const std::string path = directory.path;
@@ -208,18 +206,14 @@ Response Site::answer_directory(Asked& asked, OpenDirectory directory) const {
 }
 
 Coding Site::choose_variant(const Asked& asked, OpenFile& file) const {
-  const auto accepted = asked.request.field(Field::kAcceptEncoding);
-  if (!policy_->precompressed || !accepted) return Coding::kIdentity;
-  Variants variants{.zstd = true, .brotli = true, .gzip = true};
-  for (std::size_t i = 0; i < kCodingCount; ++i) {
-    const Coding coding = choose_coding(accepted, variants);
+  if (!policy_->precompressed) return Coding::kIdentity;
+  for (const Coding coding : codings_in_order(asked.request.field(Field::kAcceptEncoding))) {
     if (coding == Coding::kIdentity) break;
-    auto variant = root_.open_variant(file, coding_name(coding));
+    auto variant = root_.open_variant(file, coding);
     if (variant && *variant) {
       file = **std::move(variant);
       return coding;
     }
-    set_variant(variants, coding, false);
   }
   return Coding::kIdentity;
 }

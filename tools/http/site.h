@@ -2,6 +2,7 @@
 #pragma once
 
 #include <cstdint>
+#include <optional>
 #include <string>
 #include <string_view>
 #include <utility>
@@ -52,6 +53,14 @@ class Site {
   [[nodiscard]] Response answer(const Request& request, const Moment& moment,
                                 DateCache& dates) const;
 
+  // The paths whose files decide on answer() to a GET without conditions: what is asked for, or the
+  // index of it, and what may stand for it in another coding.
+  [[nodiscard]] std::vector<std::string> paths_of(const Request& request) const;
+  // DocumentRoot::version_of().
+  [[nodiscard]] std::optional<FileVersion> version_of(const std::string& path) const {
+    return root_.version_of(path);
+  }
+
  private:
   Site(DocumentRoot root, const SitePolicy& policy) : root_(std::move(root)), policy_(&policy) {}
 
@@ -75,7 +84,7 @@ struct ErrorAnswer {
   bool keep_alive = false;
   bool is_head = false;
   bool accepts_html = false;
-  std::pair<std::string_view, std::string_view> extra;
+  std::pair<std::string_view, std::string_view> extra{};
 };
 [[nodiscard]] Response error_response(const ErrorAnswer& answer, const SitePolicy& policy,
                                       const timespec& now, DateCache& dates);

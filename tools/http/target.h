@@ -21,8 +21,6 @@ struct Target {
 
   // For a file system: relative to the root, empty for the root itself.
   [[nodiscard]] std::string_view relative_path() const { return std::string_view(path).substr(1); }
-  // Whether it names a directory.
-  [[nodiscard]] bool has_trailing_slash() const { return path.back() == '/'; }
 };
 
 // The views of the Target are of `target`. Refused with 400: forms that are for other methods

@@ -7,6 +7,7 @@
 #include <variant>
 
 #include "tools/common/address.h"
+#include "tools/http/authority.h"
 #include "tools/http/request.h"
 #include "tools/http/site.h"
 #include "userspace/bridge/closing.h"
@@ -20,38 +21,31 @@ using ktls::Result;
 
 constexpr std::uint16_t kHttpsPort = 443;
 
-// RFC 9110 section 7.2: a host, perhaps with a port, which is that of plain HTTP.
-std::string_view without_port(std::string_view authority) {
-  const std::size_t bracket = authority.rfind(']');
-  const std::size_t colon = authority.rfind(':');
-  const bool has_port =
-      colon != std::string_view::npos && (bracket == std::string_view::npos || colon > bracket);
-  return has_port ? authority.substr(0, colon) : authority;
+http::Response refuse(int status, bool is_head, const ServeSetting& setting,
+                      http::DateCache& dates) {
+  return http::error_response({.status = status, .is_head = is_head}, setting.redirect_policy,
+                              http::now_realtime(), dates);
 }
 
 http::Response redirect(const http::Request& request, const ServeSetting& setting,
                         http::DateCache& dates) {
-  const timespec now = http::now_realtime();
-  const auto refuse = [&](int status) {
-    return http::error_response({.status = status,
-                                 .keep_alive = false,
-                                 .is_head = request.method == http::Method::kHead,
-                                 .accepts_html = false,
-                                 .extra = {}},
-                                setting.redirect_policy, now, dates);
-  };
+  const bool is_head = request.method == http::Method::kHead;
   auto target = http::parse_target(request.target);
-  if (const auto* refusal = std::get_if<http::Refusal>(&target)) return refuse(refusal->status);
+  if (const auto* refusal = std::get_if<http::Refusal>(&target)) {
+    return refuse(refusal->status, is_head, setting, dates);
+  }
   const auto& parsed = std::get<http::Target>(target);
-  const std::string_view host = without_port(parsed.authority.value_or(request.host()));
-  if (host.empty()) return refuse(400);
+  // Its port, if it has one, is that of plain HTTP.
+  const std::string_view host = http::host_of(parsed.authority.value_or(request.host()));
+  if (host.empty()) return refuse(400, is_head, setting, dates);
   std::string location = std::string("https://").append(host);
   if (setting.https_port != kHttpsPort) {
     location.append(":").append(std::to_string(setting.https_port));
   }
   location += http::percent_encode_path(parsed.path);
   if (parsed.query) location.append("?").append(*parsed.query);
-  return http::redirect_response(location, false, setting.redirect_policy, now, dates);
+  return http::redirect_response(location, false, setting.redirect_policy, http::now_realtime(),
+                                 dates);
 }
 
 // The head of a request, or the answer to what is none; nothing if none came.
@@ -66,12 +60,7 @@ Task<std::optional<http::Response>> read_and_answer(Loop& loop, bridge::Scope& s
       co_return redirect(*request, setting, dates);
     }
     if (const auto* refusal = std::get_if<http::Refusal>(&read)) {
-      const http::ErrorAnswer refused{.status = refusal->status,
-                                      .keep_alive = false,
-                                      .is_head = false,
-                                      .accepts_html = false,
-                                      .extra = {}};
-      co_return http::error_response(refused, setting.redirect_policy, http::now_realtime(), dates);
+      co_return refuse(refusal->status, http::begins_as_head(input), setting, dates);
     }
     const auto data = co_await loop.receive_pooled(scope, fd);
     if (!data || data->empty()) co_return std::nullopt;

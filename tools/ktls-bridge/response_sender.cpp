@@ -4,6 +4,7 @@
 
 #include <algorithm>
 #include <cerrno>
+#include <cstring>
 #include <span>
 #include <utility>
 
@@ -58,12 +59,9 @@ milliseconds ResponseSender::patience(std::uint64_t size) const {
 
 Result<void> ResponseSender::read(const http::OpenFile& file, std::uint64_t offset,
                                   std::size_t size) {
-  const std::size_t before = held_.size();
-  held_.resize(before + size);
-  std::size_t done = 0;
-  while (done != size) {
-    const ssize_t count = ::pread(file.fd.get(), held_.data() + before + done, size - done,
-                                  static_cast<off_t>(offset + done));
+  while (size != 0) {
+    const ssize_t count =
+        ::pread(file.fd.get(), held_.tail().data(), size, static_cast<off_t>(offset));
     if (count < 0 && errno == EINTR) continue;
     if (count < 0) {
       Error error = Error::system(errno, "reading " + file.path);
@@ -71,7 +69,9 @@ Result<void> ResponseSender::read(const http::OpenFile& file, std::uint64_t offs
       return ktls::fail(std::move(error));
     }
     if (count == 0) return ktls::fail(changed(file));
-    done += static_cast<std::size_t>(count);
+    held_.commit(static_cast<std::size_t>(count));
+    size -= static_cast<std::size_t>(count);
+    offset += static_cast<std::uint64_t>(count);
   }
   return {};
 }
@@ -79,13 +79,38 @@ Result<void> ResponseSender::read(const http::OpenFile& file, std::uint64_t offs
 Task<Result<void>> ResponseSender::flush(More more) {
   if (held_.empty()) co_return Result<void>();
   Phase phase(loop_, cancellation_, patience(held_.size()));
-  const auto* bytes = reinterpret_cast<const std::uint8_t*>(held_.data());
-  auto sent =
-      co_await connection_.sender().send_data(phase.scope(), std::span(bytes, held_.size()), more);
+  auto sent = co_await connection_.sender().send_data(phase.scope(), held_.bytes(), more);
   if (!sent) co_return sent;
   sent_ += held_.size();
-  held_.clear();
+  held_.reset();
   co_return sent;
+}
+
+Task<Result<void>> ResponseSender::make_room(std::size_t size) {
+  if (held_.size() + size > kHeldMax) {
+    if (auto flushed = co_await flush(More::kYes); !flushed) co_return flushed;
+  }
+  if (held_.has_block()) co_return Result<void>();
+  if (auto leased = loop_.buffers().lease()) {
+    held_ = *std::move(leased);
+    co_return Result<void>();
+  }
+  Phase phase(loop_, cancellation_, pace_.grace);
+  auto leased = co_await loop_.lease(phase.scope());
+  if (!leased) co_return ktls::fail(std::move(leased).error());
+  held_ = *std::move(leased);
+  co_return Result<void>();
+}
+
+Task<Result<void>> ResponseSender::hold(std::string_view text) {
+  while (!text.empty()) {
+    const std::string_view part = text.substr(0, kHeldMax);
+    if (auto room = co_await make_room(part.size()); !room) co_return room;
+    std::memcpy(held_.tail().data(), part.data(), part.size());
+    held_.commit(part.size());
+    text.remove_prefix(part.size());
+  }
+  co_return Result<void>();
 }
 
 Task<Result<void>> ResponseSender::send_range(const http::OpenFile& file, std::uint64_t offset,
@@ -109,24 +134,32 @@ Task<Result<void>> ResponseSender::send_range(const http::OpenFile& file, std::u
   co_return Result<void>();
 }
 
+// The last record, where what is before it is not copied; where all of it is, as much as goes out
+// at once anyway.
+std::uint64_t ResponseSender::tail_of(std::uint64_t left) const {
+  if (left == 0) return 0;
+  if (!connection_.plan().transmit.in_kernel()) return (left - 1) % kHeldMax + 1;
+  const std::uint64_t end = sent_ + held_.size() + left;
+  return std::min(left, (end - 1) % tls::kPlaintextSizeMax + 1);
+}
+
 Task<Result<void>> ResponseSender::send_piece(const http::ResponseBody& body,
                                               const http::FilePiece& piece, bool is_last) {
-  held_ += piece.before;
+  if (auto held = co_await hold(piece.before); !held) co_return held;
   std::uint64_t offset = piece.offset;
   std::uint64_t left = piece.size;
   if (left > kCopyMax) {
     // In userspace there is no record that could be left open: the first ones are filled here.
     if (!connection_.plan().transmit.in_kernel() && held_.size() < kHeldMax) {
       const std::uint64_t first = std::min<std::uint64_t>(left, kHeldMax - held_.size());
+      if (auto room = co_await make_room(first); !room) co_return room;
       if (auto filled = read(*body.file, offset, static_cast<std::size_t>(first)); !filled) {
         co_return filled;
       }
       offset += first;
       left -= first;
     }
-    // The last record is read, looked at, and sent then.
-    const std::uint64_t end = sent_ + held_.size() + left;
-    const std::uint64_t tail = is_last ? std::min(left, (end - 1) % tls::kPlaintextSizeMax + 1) : 0;
+    const std::uint64_t tail = is_last ? tail_of(left) : 0;
     if (left > tail) {
       if (auto flushed = co_await flush(More::kYes); !flushed) co_return flushed;
       if (auto sent = co_await send_range(*body.file, offset, left - tail); !sent) co_return sent;
@@ -134,23 +167,35 @@ Task<Result<void>> ResponseSender::send_piece(const http::ResponseBody& body,
       left = tail;
     }
   }
-  if (auto held = read(*body.file, offset, static_cast<std::size_t>(left)); !held) co_return held;
-  if (!is_last && held_.size() >= kHeldMax) co_return co_await flush(More::kYes);
-  co_return Result<void>();
+  if (left == 0) co_return Result<void>();
+  if (auto room = co_await make_room(left); !room) co_return room;
+  co_return read(*body.file, offset, static_cast<std::size_t>(left));
 }
 
 Task<Result<void>> ResponseSender::send(const http::Response& response) {
   total_ += std::exchange(sent_, 0);
   head_size_ = response.head.size();
-  held_ = response.head;
+  held_.reset();
+  if (auto held = co_await hold(response.head); !held) co_return held;
   const http::ResponseBody& body = response.body;
   for (const http::FilePiece& piece : body.pieces) {
     auto sent = co_await send_piece(body, piece, &piece == &body.pieces.back());
     if (!sent) co_return sent;
   }
   if (!body.pieces.empty() && body.file->changed()) co_return ktls::fail(changed(*body.file));
-  held_ += body.after;
+  if (auto held = co_await hold(body.after); !held) co_return held;
   co_return co_await flush(More::kNo);
+}
+
+Task<Result<void>> ResponseSender::send(const http::KeptResponse& response) {
+  total_ += std::exchange(sent_, 0);
+  head_size_ = response.head_size;
+  Phase phase(loop_, cancellation_, patience(response.text.size()));
+  const auto* const bytes = reinterpret_cast<const std::uint8_t*>(response.text.data());
+  auto sent = co_await connection_.sender().send_data(phase.scope(),
+                                                      std::span(bytes, response.text.size()));
+  if (sent) sent_ = response.text.size();
+  co_return sent;
 }
 
 }  // namespace tools

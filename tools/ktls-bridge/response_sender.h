@@ -5,12 +5,14 @@
 #include <chrono>
 #include <cstddef>
 #include <cstdint>
-#include <string>
+#include <string_view>
 
 #include "ktls/base/result.h"
+#include "tools/http/kept_responses.h"
 #include "tools/http/response.h"
 #include "tools/ktls-bridge/phase.h"
 #include "userspace/bridge/connection.h"
+#include "userspace/io/buffer.h"
 #include "userspace/io/loop.h"
 #include "userspace/io/task.h"
 
@@ -39,6 +41,9 @@ class ResponseSender {
   // How long a client may take for `size` bytes.
   [[nodiscard]] std::chrono::milliseconds patience(std::uint64_t size) const;
 
+  // Sends a response that is complete; it stays as it is for so long.
+  [[nodiscard]] bridge::Task<ktls::Result<void>> send(const http::KeptResponse& response);
+
   // Of the body, for the last response: bytes that were given to the transport.
   [[nodiscard]] std::uint64_t body_sent() const {
     return sent_ > head_size_ ? sent_ - head_size_ : 0;
@@ -55,15 +60,22 @@ class ResponseSender {
                                                             std::uint64_t size);
   // What is held back, and nothing more of it.
   [[nodiscard]] bridge::Task<ktls::Result<void>> flush(ktls::More more);
-  // Puts part of a file behind what is held back.
+  // Has a buffer for `size` bytes more, at most kHeldMax; sends what is held if it has to.
+  [[nodiscard]] bridge::Task<ktls::Result<void>> make_room(std::size_t size);
+  // Puts text behind what is held back.
+  [[nodiscard]] bridge::Task<ktls::Result<void>> hold(std::string_view text);
+  // Puts part of a file behind what is held back; there is room for it.
   [[nodiscard]] ktls::Result<void> read(const http::OpenFile& file, std::uint64_t offset,
                                         std::size_t size);
+  // Of so much that is still to come, the part that is held until the file was looked at again.
+  [[nodiscard]] std::uint64_t tail_of(std::uint64_t left) const;
+
   bridge::Loop& loop_;
   Cancellation& cancellation_;
   bridge::Connection& connection_;
   SendPace pace_;
   bridge::Content content_;
-  std::string held_;             // to go out in one piece with what follows
+  bridge::Buffer held_;          // to go out in one piece with what follows
   std::size_t chunk_size_;       // of sendfile: less for a client that is slow
   std::uint64_t head_size_ = 0;  // of the present response
   std::uint64_t sent_ = 0;       // of it, head included

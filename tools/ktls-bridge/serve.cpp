@@ -45,14 +45,10 @@ std::optional<Complaint> load_media_types(const ServeOptions& options, const Log
 }
 
 std::optional<Complaint> open_sites(const ServeOptions& options, const http::SitePolicy& policy,
-                                    std::vector<http::Site>& sites, tls::HostNames& names) {
+                                    std::vector<http::Site>& sites) {
   std::vector<std::string> directories = {options.directory};
-  for (const ServedHost& host : options.hosts) {
-    directories.push_back(host.directory);
-    if (auto added = names.add(host.name); !added) {
-      return Complaint{kExitUsage, "--host: " + added.error().message()};
-    }
-  }
+  directories.insert(directories.end(), options.host_directories.begin(),
+                     options.host_directories.end());
   for (const std::string& directory : directories) {
     auto site = http::Site::open(directory, policy);
     if (!site) {
@@ -112,8 +108,7 @@ int run_serve(const ServeOptions& options) {
   http::SitePolicy policy = options.policy;
   if (const auto failed = load_media_types(options, log, policy)) return complain(*failed);
   std::vector<http::Site> sites;
-  tls::HostNames names;
-  if (const auto failed = open_sites(options, policy, sites, names)) return complain(*failed);
+  if (const auto failed = open_sites(options, policy, sites)) return complain(*failed);
   auto access_log = open_access_log(options, log);
   if (!access_log) {
     return complain({kExitCannotCreate, "--access-log " + access_log.error().message()});
@@ -128,7 +123,7 @@ int run_serve(const ServeOptions& options) {
                        .policy = policy,
                        .redirect_policy = redirect_policy,
                        .sites = sites,
-                       .names = names,
+                       .names = options.host_names,
                        .addresses = addresses,
                        .access_log = access_log->get()};
   const auto secure = [&setting](bridge::Loop& loop, Cancellation& cancellation,

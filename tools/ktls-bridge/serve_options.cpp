@@ -9,7 +9,6 @@
 #include <CLI/CLI.hpp>
 
 #include "tools/ktls-bridge/duration_flag.h"
-#include "userspace/handshake/host_names.h"
 
 namespace tools {
 namespace {
@@ -66,18 +65,15 @@ void add_host(ServeOptions& options, const std::string& text) {
       text.find(',', second + 1) != std::string::npos) {
     refuse("is not NAME=DIR,CERT,KEY");
   }
-  const std::string name = checked("--host", tls::canonical_host_name(text.substr(0, equals)));
-  for (const ServedHost& each : options.hosts) {
-    if (each.name == name) refuse("names a host that is there already");
-  }
-  ServedHost host{.name = name, .directory = text.substr(equals + 1, first - equals - 1)};
-  tls::Host credentials{.name = name,
+  std::string directory = text.substr(equals + 1, first - equals - 1);
+  tls::Host credentials{.name = text.substr(0, equals),
                         .certificate_file = text.substr(first + 1, second - first - 1),
                         .key_file = text.substr(second + 1)};
-  if (host.directory.empty() || credentials.certificate_file.empty()) {
+  if (directory.empty() || credentials.certificate_file.empty()) {
     refuse("is not NAME=DIR,CERT,KEY");
   }
-  options.hosts.push_back(std::move(host));
+  checked("--host", options.host_names.add(credentials.name));
+  options.host_directories.push_back(std::move(directory));
   options.tls.hosts.push_back(std::move(credentials));
 }
 

@@ -15,6 +15,7 @@
 #include "tools/ktls-bridge/response_sender.h"
 #include "tools/ktls-bridge/service_flags.h"
 #include "tools/ktls-bridge/tls_flags.h"
+#include "userspace/handshake/host_names.h"
 
 namespace CLI {
 class App;
@@ -22,17 +23,14 @@ class App;
 
 namespace tools {
 
-// A name with a directory of its own; its certificate is in TlsOptions::hosts, at the same place.
-struct ServedHost {
-  std::string name;
-  std::string directory;
-};
-
+// For each of `host_names` there is a directory, and a certificate in TlsOptions::hosts, at the
+// same place.
 struct ServeOptions {
   std::string directory;
   std::vector<Address> listen;
   std::vector<Address> redirect_from;  // plain HTTP
-  std::vector<ServedHost> hosts;
+  tls::HostNames host_names;
+  std::vector<std::string> host_directories;
   TlsOptions tls;
   ServiceOptions service;
   http::SitePolicy policy;               // but for the media types

@@ -4,6 +4,7 @@
 
 #include <algorithm>
 #include <chrono>
+#include <memory>
 #include <optional>
 #include <utility>
 #include <variant>
@@ -11,6 +12,7 @@
 #include "ktls/core/reason.h"
 #include "tools/common/address.h"
 #include "tools/http/body_skipper.h"
+#include "tools/http/kept_responses.h"
 #include "tools/http/request.h"
 #include "tools/http/target.h"
 #include "tools/ktls-bridge/connection_log.h"
@@ -72,6 +74,12 @@ std::string_view without_empty_lines(std::string_view received) {
   return received.substr(std::min(received.find_first_not_of("\r\n"), received.size()));
 }
 
+// What all connections of this thread have in common.
+http::KeptResponses& kept_responses() {
+  thread_local http::KeptResponses kept;
+  return kept;
+}
+
 // What the end of reading means.
 enum class Turn : std::uint8_t { kRequest, kRefused, kClosing };
 
@@ -98,10 +106,12 @@ class HttpSession {
   [[nodiscard]] Task<Result<bool>> serve_one();
   [[nodiscard]] Task<Result<void>> respond(const http::Response& response,
                                            const http::Request* request);
+  [[nodiscard]] Task<Result<void>> respond(std::shared_ptr<const http::KeptResponse> kept,
+                                           const http::Request& request);
   // False: the connection cannot go on behind it.
   [[nodiscard]] Task<Result<bool>> skip_body(const http::Request& request);
   [[nodiscard]] Task<Result<std::size_t>> receive(milliseconds timeout, OnDrain on_drain);
-  [[nodiscard]] http::Response answer(const http::Request& request);
+  [[nodiscard]] http::KeptResponses::Answer answer(const http::Request& request);
   // The site that the request is for, whatever the connection is for.
   [[nodiscard]] std::size_t site_of(const http::Request& request) const;
   [[nodiscard]] milliseconds time_left() const;
@@ -185,7 +195,7 @@ std::size_t HttpSession::site_of(const http::Request& request) const {
   return host.empty() ? site_ : setting_.site_of(host);
 }
 
-http::Response HttpSession::answer(const http::Request& request) {
+http::KeptResponses::Answer HttpSession::answer(const http::Request& request) {
   const bool goes_on = requests_ < setting_.options.requests_max && !cancellation_.draining() &&
                        ends_where_told(request);
   const http::Moment moment{.now = http::now_realtime(), .keep_alive = goes_on};
@@ -198,7 +208,7 @@ http::Response HttpSession::answer(const http::Request& request) {
                                         .extra = {}};
     return http::error_response(misdirected, setting_.policy, moment.now, dates_);
   }
-  return setting_.sites[site_].answer(request, moment, dates_);
+  return kept_responses().answer(setting_.sites[site_], request, moment, dates_);
 }
 
 void HttpSession::log_response(const http::Response& response, const http::Request* request,
@@ -254,6 +264,18 @@ Task<Result<void>> HttpSession::respond(const http::Response& response,
   co_return sent;
 }
 
+Task<Result<void>> HttpSession::respond(std::shared_ptr<const http::KeptResponse> kept,
+                                        const http::Request& request) {
+  const auto begun = std::chrono::steady_clock::now();
+  auto sent = co_await sender_.send(*kept);
+  http::Response response;
+  response.status = 200;
+  log_response(response, &request, begun,
+               sent ? bridge::name_of(bridge::Ending::kClean)
+                    : bridge::name_of(bridge::ending_of(sent.error())));
+  co_return sent;
+}
+
 Task<Result<bool>> HttpSession::skip_body(const http::Request& request) {
   http::BodySkipper skipper(request, kUnwantedBodyMax);
   input_.erase(0, request.head_size);
@@ -285,7 +307,14 @@ Task<Result<bool>> HttpSession::serve_one() {
     co_return false;
   }
   const http::Request& request = *request_;
-  const http::Response response = answer(request);
+  http::KeptResponses::Answer answered = answer(request);
+  if (auto* const kept = std::get_if<std::shared_ptr<const http::KeptResponse>>(&answered)) {
+    auto sent = co_await respond(std::move(*kept), request);
+    if (!sent) co_return ktls::fail(std::move(sent).error());
+    input_.erase(0, request.head_size);
+    co_return true;  // what is kept is for requests without a body, on connections that go on
+  }
+  const http::Response& response = std::get<http::Response>(answered);
   auto sent = co_await respond(response, &request);
   if (!sent) co_return ktls::fail(std::move(sent).error());
   if (!response.keep_alive) co_return false;

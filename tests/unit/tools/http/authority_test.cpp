@@ -23,5 +23,15 @@ TEST(Authority, HasNeitherUserNorPathNorSpace) {
   }
 }
 
+TEST(Authority, HasAHostThatIsNotItsPort) {
+  EXPECT_EQ(host_of("example.org:8443"), "example.org");
+  EXPECT_EQ(host_of("example.org"), "example.org");
+  EXPECT_EQ(host_of("a:"), "a");
+  EXPECT_EQ(host_of("[::1]:443"), "[::1]");
+  EXPECT_EQ(host_of("[::1]"), "[::1]");
+  EXPECT_EQ(host_of(":80"), "");
+  EXPECT_EQ(host_of(""), "");
+}
+
 }  // namespace
 }  // namespace http

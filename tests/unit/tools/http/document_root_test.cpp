@@ -305,7 +305,7 @@ TEST_F(DocumentRootTest, NeverLeavesTheRootWhileDirectoriesMove) {
 
 class DocumentVariants : public DocumentRootTest {
  protected:
-  [[nodiscard]] std::string variant(std::string_view coding) const {
+  [[nodiscard]] std::string variant(Coding coding) const {
     const DocumentRoot root = served();
     const auto original = root.open("a.js");
     const auto found = root.open_variant(std::get<OpenFile>(*original), coding);
@@ -319,31 +319,30 @@ TEST_F(DocumentVariants, AreFoundByTheirCoding) {
   file("www/a.js.zst", "zstd");
   file("www/a.js.br", "brotli");
   file("www/a.js.gz", "gzip");
-  EXPECT_EQ(variant("zstd"), "zstd");
-  EXPECT_EQ(variant("br"), "brotli");
-  EXPECT_EQ(variant("gzip"), "gzip");
-  EXPECT_EQ(variant("deflate"), "none");
-  EXPECT_EQ(variant(""), "none");
+  EXPECT_EQ(variant(Coding::kZstd), "zstd");
+  EXPECT_EQ(variant(Coding::kBrotli), "brotli");
+  EXPECT_EQ(variant(Coding::kGzip), "gzip");
+  EXPECT_EQ(variant(Coding::kIdentity), "none");
 }
 
 TEST_F(DocumentVariants, AreFilesAndNotOutdated) {
   file("www/a.js", "original");
   file("www/a.js.br", "brotli");
   directory("www/a.js.zst");
-  EXPECT_EQ(variant("zstd"), "none");
-  EXPECT_EQ(variant("gzip"), "none");
+  EXPECT_EQ(variant(Coding::kZstd), "none");
+  EXPECT_EQ(variant(Coding::kGzip), "none");
 
   set_modified("www/a.js", {1'700'000'000, 500});
   set_modified("www/a.js.br", {1'700'000'000, 500});
-  EXPECT_EQ(variant("br"), "brotli");
+  EXPECT_EQ(variant(Coding::kBrotli), "brotli");
   set_modified("www/a.js.br", {1'700'000'000, 0});  // written by a tool that knows seconds
-  EXPECT_EQ(variant("br"), "brotli");
+  EXPECT_EQ(variant(Coding::kBrotli), "brotli");
   set_modified("www/a.js.br", {1'700'000'000, 499});
-  EXPECT_EQ(variant("br"), "none");
+  EXPECT_EQ(variant(Coding::kBrotli), "none");
   set_modified("www/a.js.br", {1'699'999'999, 900});
-  EXPECT_EQ(variant("br"), "none");
+  EXPECT_EQ(variant(Coding::kBrotli), "none");
   set_modified("www/a.js.br", {1'700'000'001, 0});
-  EXPECT_EQ(variant("br"), "brotli");
+  EXPECT_EQ(variant(Coding::kBrotli), "brotli");
 }
 
 TEST_F(DocumentVariants, OfAnIndexBelongToTheIndex) {
@@ -351,7 +350,7 @@ TEST_F(DocumentVariants, OfAnIndexBelongToTheIndex) {
   file("www/d/index.html.gz", "gzip");
   const DocumentRoot root = served();
   const auto index = root.open("d/");
-  const auto found = root.open_variant(std::get<OpenFile>(*index), "gzip");
+  const auto found = root.open_variant(std::get<OpenFile>(*index), Coding::kGzip);
   ASSERT_TRUE(found && *found);
   EXPECT_EQ((*found)->path, "d/index.html.gz");
 }

@@ -371,5 +371,13 @@ TEST(RequestReader, ExpectsContinueOnlyWithABodyAndInVersion11) {
   EXPECT_FALSE(expects("1.1", "101", "1"));
 }
 
+TEST(RequestReader, TellsWhetherWhatItRefusedBeganAsHead) {
+  EXPECT_TRUE(begins_as_head("HEAD / HTTP/9.9\r\n"));
+  EXPECT_TRUE(begins_as_head("\r\n\r\nHEAD /"));
+  for (const std::string_view received : {"", "\r\n", "HEAD", "HEADS /", "GET /HEAD ", "head /"}) {
+    EXPECT_FALSE(begins_as_head(received)) << received;
+  }
+}
+
 }  // namespace
 }  // namespace http

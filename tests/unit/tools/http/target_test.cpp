@@ -98,8 +98,6 @@ TEST(Target, GivesAPathForTheFileSystem) {
   EXPECT_EQ(std::get<Target>(parse_target("/a/b")).relative_path(), "a/b");
   EXPECT_EQ(std::get<Target>(parse_target("/a/")).relative_path(), "a/");
   EXPECT_EQ(std::get<Target>(parse_target("/")).relative_path(), "");
-  EXPECT_TRUE(std::get<Target>(parse_target("/a/")).has_trailing_slash());
-  EXPECT_FALSE(std::get<Target>(parse_target("/a")).has_trailing_slash());
 }
 
 TEST(PercentEncodePath, EncodesAllButUnreservedAndSlashes) {

@@ -74,12 +74,12 @@ TEST(ServeOptions, TakeHostsWithDirectoryCertificateAndKey) {
                    "*.example.net=/n,n.pem,"},
                   options),
             "");
-  ASSERT_EQ(options.hosts.size(), 2U);
-  EXPECT_EQ(options.hosts[0].name, "a.example.org");
-  EXPECT_EQ(options.hosts[0].directory, "/a=b");
+  ASSERT_EQ(options.host_names.all().size(), 2U);
+  EXPECT_EQ(options.host_names.all()[0], "a.example.org");
+  EXPECT_EQ(options.host_directories[0], "/a=b");
   EXPECT_EQ(options.tls.hosts[0].certificate_file, "a.pem");
   EXPECT_EQ(options.tls.hosts[0].key_file, "a.key");
-  EXPECT_EQ(options.hosts[1].name, "*.example.net");
+  EXPECT_EQ(options.host_names.all()[1], "*.example.net");
   EXPECT_EQ(options.tls.hosts[1].key_file, "");
 }
 
@@ -90,8 +90,7 @@ TEST(ServeOptions, RefuseHostsThatAreNone) {
         "a b=/a,a.pem,a.key"}) {
     EXPECT_NE(objection_to({"--host", text}), "") << text;
   }
-  EXPECT_NE(objection_to({"--host", "a.org=/a,b,c", "--host", "A.ORG=/a,b,c"})
-                .find("names a host that is there already"),
+  EXPECT_NE(objection_to({"--host", "a.org=/a,b,c", "--host", "A.ORG=/a,b,c"}).find("given twice"),
             std::string::npos);
 }
 
