@@ -38,6 +38,9 @@ class ResponseSender {
   // went out must not pass for the whole.
   [[nodiscard]] bridge::Task<ktls::Result<void>> send(const http::Response& response);
 
+  // How long a client may take for `size` bytes.
+  [[nodiscard]] std::chrono::milliseconds patience(std::uint64_t size) const;
+
   // Sends a response that is complete; it stays as it is for so long.
   [[nodiscard]] bridge::Task<ktls::Result<void>> send(const http::KeptResponse& response);
 
@@ -66,7 +69,6 @@ class ResponseSender {
                                         std::size_t size);
   // Of so much that is still to come, the part that is held until the file was looked at again.
   [[nodiscard]] std::uint64_t tail_of(std::uint64_t left) const;
-  [[nodiscard]] std::chrono::milliseconds patience(std::uint64_t size) const;
 
   bridge::Loop& loop_;
   Cancellation& cancellation_;

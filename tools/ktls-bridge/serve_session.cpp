@@ -115,6 +115,7 @@ class HttpSession {
   // The site that the request is for, whatever the connection is for.
   [[nodiscard]] std::size_t site_of(const http::Request& request) const;
   [[nodiscard]] milliseconds time_left() const;
+  [[nodiscard]] Task<void> let_take(bridge::Delivery delivery);
   [[nodiscard]] Task<void> close();
   [[nodiscard]] Task<void> fail(Error error);
   void log_response(const http::Response& response, const http::Request* request,
@@ -322,19 +323,35 @@ Task<Result<bool>> HttpSession::serve_one() {
   co_return true;
 }
 
+// What the socket holds is the client's for as long as it goes on taking it: of a response that was
+// sent, megabytes may be.
+Task<void> HttpSession::let_take(bridge::Delivery delivery) {
+  const int fd = connection_.fd();
+  Phase phase(loop_, cancellation_, sender_.patience(bridge::undelivered(fd)));
+  co_await bridge::await_delivery(loop_, phase.scope(), fd, delivery, setting_.options.pace.grace);
+}
+
 Task<void> HttpSession::close() {
-  Phase phase(loop_, cancellation_, bridge::kLastWordsTimeout);
-  auto closed = co_await bridge::send_close_notify(loop_, phase.scope(), connection_);
-  if (!closed) {
-    bridge::reset_on_close(connection_.fd());
-    line_.end(closed.error(), "error");
-    co_return;
+  co_await let_take(bridge::Delivery::kRoomForMore);
+  {
+    Phase phase(loop_, cancellation_, bridge::kLastWordsTimeout);
+    auto closed = co_await bridge::send_close_notify(loop_, phase.scope(), connection_);
+    if (!closed) {
+      bridge::reset_on_close(connection_.fd());
+      line_.end(closed.error(), "error");
+      co_return;
+    }
   }
+  co_await let_take(bridge::Delivery::kAll);
   line_.ended = bridge::name_of(bridge::Ending::kClean);
+  Phase phase(loop_, cancellation_, bridge::kLastWordsTimeout);
   co_await bridge::close_gently(loop_, phase.scope(), connection_.fd());
 }
 
 Task<void> HttpSession::fail(Error error) {
+  // A client that has ended its side without close_notify may still read what it asked for.
+  const bool has_ended = error.code == ErrorCode::kEndOfStream && error.alert == Error::kNoAlert;
+  if (has_ended) co_await let_take(bridge::Delivery::kAll);
   line_.ended = bridge::name_of(bridge::ending_of(error));
   line_.detail = error.message();
   if (const auto reason = bridge::reason_of_end(error); reason != ktls::Reason::kNone) {

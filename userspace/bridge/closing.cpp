@@ -2,6 +2,8 @@
 
 #include "userspace/bridge/closing.h"
 
+#include <algorithm>
+
 #include <linux/sockios.h>
 #include <netinet/in.h>
 #include <poll.h>
@@ -20,6 +22,12 @@ using std::chrono::milliseconds;
 using tls::AlertDescription;
 
 constexpr milliseconds kDeliveryPoll(5);
+constexpr milliseconds kDeliveryPollMax(250);
+
+bool has_room(int fd) {
+  pollfd poll{.fd = fd, .events = POLLOUT, .revents = 0};
+  return ::poll(&poll, 1, 0) == 1 && (poll.revents & POLLOUT) != 0;
+}
 
 bool is_tcp(int fd) {
   int protocol = 0;
@@ -62,6 +70,32 @@ Task<void> close_gently(Loop& loop, Scope& scope, int fd) {
     if (!unwanted) break;
   }
   co_await deliver(loop, scope, fd);  // the kernel reads nothing after a record that did not open
+}
+
+std::size_t undelivered(int fd) {
+  int unacknowledged = 0;
+  const bool is_known = ::ioctl(fd, SIOCOUTQ, &unacknowledged) == 0 && unacknowledged > 0;
+  return is_known ? static_cast<std::size_t>(unacknowledged) : 0;
+}
+
+Task<void> await_delivery(Loop& loop, Scope& scope, int fd, Delivery delivery,
+                          milliseconds stall_max) {
+  milliseconds pause = kDeliveryPoll;
+  std::size_t least = undelivered(fd);
+  auto progressed = loop.now();
+  while (!is_gone(fd)) {
+    const std::size_t left = undelivered(fd);
+    if (left == 0 || (delivery == Delivery::kRoomForMore && has_room(fd))) co_return;
+    if (left < least) {
+      least = left;
+      progressed = loop.now();
+    } else if (loop.now() - progressed >= stall_max) {
+      co_return;
+    }
+    const auto slept = co_await loop.sleep(scope, pause);
+    if (!slept) co_return;
+    pause = std::min(2 * pause, kDeliveryPollMax);
+  }
 }
 
 Task<Result<void>> send_close_notify(Loop& loop, Scope& scope, Connection& connection) {
