@@ -127,7 +127,7 @@ class Certificate(ReloadCase):
         raw = peers.tcp(wrap.endpoint)
         self.addCleanup(raw.close)
         raw.sendall(hello[:50])
-        wrap.wait_for_event("accepted")
+        wrap.wait_for_event("handshake")
         self.install(new)
         self.reload(wrap)
         raw.sendall(hello[50:])
