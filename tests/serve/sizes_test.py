@@ -19,7 +19,7 @@ import report  # noqa: E402
 from https_client import parse_head  # noqa: E402
 from payload import Payload  # noqa: E402
 from served_case import ServedCase, certificates  # noqa: E402
-from watched_serve import IN_GUEST, WAIT_S, data_paths  # noqa: E402
+from watched_serve import IN_GUEST, LOOPS, WAIT_S, data_paths  # noqa: E402
 
 KIB, MIB, GIB = 1 << 10, 1 << 20, 1 << 30
 RECORD = 16384
@@ -67,7 +67,7 @@ class Sizes(SizedCase):
         return heads
 
     def test_files_around_each_border_of_a_record(self):
-        for name, flags in data_paths():
+        for name, flags in data_paths(loops_in_guest=LOOPS):
             serve = self.serve(*flags)
             for version in VERSIONS:
                 with self.subTest(path=name, version=version.name):
