@@ -134,6 +134,26 @@ class Sizes(SizedCase):
             self.finish(serve)
 
 
+class Keys(SizedCase):
+    def test_keys_change_in_the_middle_of_a_file(self):
+        payload = Payload(4 * MIB + 5, seed=8)
+        self.write("long", payload.bytes())
+        for name, flags in data_paths(loops_in_guest=LOOPS):
+            with self.subTest(name):
+                serve = self.serve("--key-records", 40, "--key-interval", 0, *flags)
+                ready = serve.records("ready")[0]
+                if ready["kernel_tls"] and not ready["kernel_rekey"]:
+                    self.skipTest("this kernel cannot change keys")
+                client = self.client(serve, ssl.TLSVersion.TLSv1_3)
+                for _ in range(2):
+                    client.send("/long")
+                    self.assertEqual(client.read_digest()[1], payload.sha256)
+                client.end()
+                line, = serve.wait_for_connections(1)
+                self.assertGreaterEqual(line["tx_key_updates"], 2 * 4 * MIB // RECORD // 40)
+                self.finish(serve)
+
+
 @unittest.skipIf(IN_GUEST, "minutes on an emulated processor")
 class LargeFile(SizedCase):
     """Holes would hide what has moved within them: there is data every 32 MiB, at odd places."""
