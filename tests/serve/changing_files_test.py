@@ -105,7 +105,7 @@ class ChangingCase(ServedCase):
         client.close()
         return bytes(body)
 
-    def finish(self, serve, count):
+    def finish(self, serve, count, announced=SIZE):
         """The logs say that each of `count` responses was cut off, and why."""
         for line in serve.wait_for_connections(count):
             self.assertEqual(line["ended"], "truncated")
@@ -113,7 +113,7 @@ class ChangingCase(ServedCase):
         lines = serve.finish()
         self.assertEqual([line["ended"] for line in lines], ["truncated"] * count)
         for line in lines:
-            self.assertLess(line["sent"], SIZE)
+            self.assertLess(line["sent"], announced)
             if IN_GUEST:
                 self.assertEqual(line["tx"], "kernel")
 
@@ -141,6 +141,7 @@ class InTransfer(ChangingCase):
                         self.assertEqual(body, content[:len(body)], "bytes of another file")
             self.finish(serve, len(CHANGES))
 
+    @unittest.skipIf(IN_GUEST, "every change ends it, in both versions")
     def test_each_version_of_tls_hears_of_a_file_that_shrank(self):
         for name, flags in data_paths():
             serve = self.serve(*flags)
@@ -164,7 +165,7 @@ class InTransfer(ChangingCase):
                     self.assertEqual(head.status, 206)
                     overwrite_the_end(self.file)
                     self.assertLess(len(self.read_until_alert(client, head.length)), head.length)
-            self.finish(serve, 2)
+            self.finish(serve, 2, head.length)  # several have heads of their own
 
     def test_no_request_behind_it_is_answered(self):
         for name, flags in data_paths():
@@ -223,9 +224,11 @@ class InTransfer(ChangingCase):
         serve.finish()
 
     def test_curl_fails(self):
+        changes = (truncate_to_nothing, overwrite_the_end, replace_by_rename)
+        changes = changes[-1:] if IN_GUEST else changes
         for name, flags in data_paths():
             serve = self.serve(*flags)
-            for change in (truncate_to_nothing, overwrite_the_end, replace_by_rename):
+            for change in changes:
                 with self.subTest(f"{name}: {name_of(change)}"):
                     self.renew()
                     curl = subprocess.Popen(
@@ -239,7 +242,7 @@ class InTransfer(ChangingCase):
                     self.assertEqual(curl.returncode, 56, errors)  # failure in receiving
                     self.assertIn(b"alert internal error", errors)
                     self.assertLess(len(first + rest), SIZE)
-            self.finish(serve, 3)
+            self.finish(serve, len(changes))
 
 
 @unittest.skipUnless(shutil.which("strace"), "no strace here")
@@ -259,9 +262,11 @@ class BetweenReadingAndSending(ChangingCase):
 
     def test_a_change_after_the_last_read_is_noticed(self):
         sizes = (5000, SIZE) if IN_GUEST else (1, 5000, 16384)
+        changes = (overwrite_the_end, append, replace_by_rename)
+        changes = changes[:1] if IN_GUEST else changes
         for name, flags in data_paths():
             for size in sizes:
-                for change in (overwrite_the_end, append, replace_by_rename):
+                for change in changes:
                     with self.subTest(f"{name}: {name_of(change)} of {size}"):
                         self.renew(size)
                         serve = self.stopped_serve(*flags)

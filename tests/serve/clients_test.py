@@ -49,11 +49,14 @@ class Clients(unittest.TestCase):
         self.addCleanup(shutil.rmtree, self.into)
 
     def server(self, flags):
-        return Serve(root, *certificates.server_flags, *flags, folder=self.into)
+        serve = Serve(root, *certificates.server_flags, *flags, folder=self.into)
+        # Now, as a start counts as well: it tries each cipher.
+        self.before = tls_statistics()
+        return serve
 
-    def finish(self, serve, before, ended=("clean",)):
+    def finish(self, serve, ended=("clean",)):
         """The responses. Each says where it was encrypted; in a guest that is the kernel, which
-        has counted the connections itself. `before` are the kernel's counters then."""
+        has counted the connections itself."""
         lines = serve.finish()
         self.assertTrue(lines)
         self.assertLessEqual({line["ended"] for line in lines}, set(ended))
@@ -61,8 +64,8 @@ class Clients(unittest.TestCase):
             self.assertEqual({line["tx"] for line in lines}, {"kernel"})
             now = tls_statistics()
             connections = len({line["peer_port"] for line in lines})
-            self.assertGreaterEqual(now["TlsTxSw"] - before["TlsTxSw"], connections)
-            self.assertEqual(now["TlsDecryptError"], before["TlsDecryptError"])
+            self.assertGreaterEqual(now["TlsTxSw"] - self.before["TlsTxSw"], connections)
+            self.assertEqual(now["TlsDecryptError"], self.before["TlsDecryptError"])
         elif not serve.records("ready")[0]["kernel_tls"]:
             self.assertEqual({line["tx"] for line in lines}, {"userspace"})
         return lines
@@ -92,7 +95,6 @@ class Clients(unittest.TestCase):
 
     def test_curl_loads_the_site_over_one_connection(self):
         for name, flags in data_paths():
-            before = tls_statistics()
             with self.subTest(name), self.server(flags) as serve:
                 for version in ("1.2", "1.3"):
                     into = self.fresh()
@@ -102,27 +104,25 @@ class Clients(unittest.TestCase):
                                      "--create-dirs", "--cacert", certificates.ca,
                                      f"--tlsv{version}", "--tls-max", version, *words)
                     self.assert_site(into)
-                lines = self.finish(serve, before)
+                lines = self.finish(serve)
                 self.assertEqual(len(lines), 2 * len(hashes))
                 self.assertEqual({line["version"] for line in lines}, {"TLSv1.2", "TLSv1.3"})
                 self.assertEqual(len({line["peer_port"] for line in lines}), 2)
 
     def test_curl_resumes_a_download(self):
         for name, flags in data_paths():
-            before = tls_statistics()
             with self.subTest(name), self.server(flags) as serve:
                 file = self.partial(FILM_SIZE // 3)
                 self.run_program("curl", "--fail", "--silent", "--cacert", certificates.ca,
                                  "--continue-at", "-", self.url(serve, FILM), "--output", file)
                 self.assert_film(file)
-                line, = self.finish(serve, before)
+                line, = self.finish(serve)
                 self.assertEqual((line["status"], line["sent"]),
                                  (206, FILM_SIZE - FILM_SIZE // 3))
 
     @unittest.skipUnless(shutil.which("wget"), "no wget here")
     def test_wget_copies_the_site_by_its_links(self):
         for name, flags in data_paths():
-            before = tls_statistics()
             with self.subTest(name), self.server(flags) as serve:
                 into = self.fresh()
                 self.run_program("wget", "--quiet", "--recursive", "--page-requisites",
@@ -130,13 +130,12 @@ class Clients(unittest.TestCase):
                                  "--restrict-file-names=nocontrol", "--ca-certificate",
                                  certificates.ca, "--directory-prefix", into, self.url(serve))
                 self.assert_site(into)
-                self.finish(serve, before)
+                self.finish(serve)
 
     @unittest.skipUnless(shutil.which("wget"), "no wget here")
     def test_wget_continues_a_partial_file(self):
         sizes = (1, FILM_SIZE // 2, FILM_SIZE - 1, FILM_SIZE)
         for name, flags in data_paths():
-            before = tls_statistics()
             with self.subTest(name), self.server(flags) as serve:
                 for size in sizes:
                     file = self.partial(size)
@@ -144,7 +143,7 @@ class Clients(unittest.TestCase):
                                      certificates.ca, "--directory-prefix", file.parent,
                                      self.url(serve, FILM))
                     self.assert_film(file)
-                lines = self.finish(serve, before)
+                lines = self.finish(serve)
                 self.assertEqual([line["status"] for line in lines], [206, 206, 206, 416])
                 self.assertEqual([line["sent"] for line in lines[:3]],
                                  [FILM_SIZE - size for size in sizes[:3]])
@@ -152,7 +151,6 @@ class Clients(unittest.TestCase):
     @unittest.skipUnless(shutil.which("aria2c"), "no aria2c here")
     def test_aria2c_loads_ranges_in_parallel(self):
         for name, flags in data_paths():
-            before = tls_statistics()
             with self.subTest(name), self.server(flags) as serve:
                 into = self.fresh()
                 self.run_program("aria2c", "--no-conf", "--async-dns=false", "--quiet",
@@ -161,13 +159,12 @@ class Clients(unittest.TestCase):
                                  self.url(serve, FILM))
                 self.assert_film(into / "film.mp4")
                 # A connection whose part another one has taken over is reset.
-                lines = self.finish(serve, before, ended={"clean", "reset"})
+                lines = self.finish(serve, ended={"clean", "reset"})
                 self.assertGreater(len({line["peer_port"] for line in lines}), 1)
                 self.assertIn(206, {line["status"] for line in lines})
 
     def test_python_keeps_its_connection(self):
         for name, flags in data_paths():
-            before = tls_statistics()
             with self.subTest(name), self.server(flags) as serve:
                 connection = http.client.HTTPSConnection(
                     "localhost", serve.port, timeout=WAIT_S,
@@ -180,12 +177,11 @@ class Clients(unittest.TestCase):
                 connection.close()
                 ended, = serve.wait_for_connections(1)
                 self.assertEqual(ended["requests"], len(hashes))
-                self.assertEqual(len(self.finish(serve, before)), len(hashes))
+                self.assertEqual(len(self.finish(serve)), len(hashes))
 
     def test_pipelined_requests_are_answered_in_their_order(self):
         asked = ["/" + quote(path) for path in (list(hashes) * PIPELINED)[:PIPELINED]]
         for name, flags in data_paths():
-            before = tls_statistics()
             with self.subTest(name), self.server(flags) as serve:
                 with HttpsClient(serve.endpoint, certificates.client_context(),
                                  timeout=WAIT_S) as client:
@@ -195,7 +191,7 @@ class Clients(unittest.TestCase):
                         self.assertEqual((head.status, digest),
                                          (200, hashes[unquote(path).removeprefix("/")]))
                     client.end()
-                lines = self.finish(serve, before)
+                lines = self.finish(serve)
                 self.assertEqual([line["target"] for line in lines], asked)
 
 

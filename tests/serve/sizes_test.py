@@ -19,7 +19,7 @@ import report  # noqa: E402
 from https_client import parse_head  # noqa: E402
 from payload import Payload  # noqa: E402
 from served_case import ServedCase, certificates  # noqa: E402
-from watched_serve import IN_GUEST, WAIT_S, data_paths  # noqa: E402
+from watched_serve import IN_GUEST, LOOPS, WAIT_S, data_paths  # noqa: E402
 
 KIB, MIB, GIB = 1 << 10, 1 << 20, 1 << 30
 RECORD = 16384
@@ -67,7 +67,7 @@ class Sizes(SizedCase):
         return heads
 
     def test_files_around_each_border_of_a_record(self):
-        for name, flags in data_paths():
+        for name, flags in data_paths(loops_in_guest=LOOPS):
             serve = self.serve(*flags)
             for version in VERSIONS:
                 with self.subTest(path=name, version=version.name):
@@ -132,6 +132,26 @@ class Sizes(SizedCase):
                 self.assertEqual(client.ask("/sparse", range=f"bytes={SPARSE_SIZE}-").status, 416)
                 client.end()
             self.finish(serve)
+
+
+class Keys(SizedCase):
+    def test_keys_change_in_the_middle_of_a_file(self):
+        payload = Payload(4 * MIB + 5, seed=8)
+        self.write("long", payload.bytes())
+        for name, flags in data_paths(loops_in_guest=LOOPS):
+            with self.subTest(name):
+                serve = self.serve("--key-records", 40, "--key-interval", 0, *flags)
+                ready = serve.records("ready")[0]
+                if ready["kernel_tls"] and not ready["kernel_rekey"]:
+                    self.skipTest("this kernel cannot change keys")
+                client = self.client(serve, ssl.TLSVersion.TLSv1_3)
+                for _ in range(2):
+                    client.send("/long")
+                    self.assertEqual(client.read_digest()[1], payload.sha256)
+                client.end()
+                line, = serve.wait_for_connections(1)
+                self.assertGreaterEqual(line["tx_key_updates"], 2 * 4 * MIB // RECORD // 40)
+                self.finish(serve)
 
 
 @unittest.skipIf(IN_GUEST, "minutes on an emulated processor")
