@@ -27,6 +27,9 @@ using std::chrono::milliseconds;
 constexpr std::size_t kCopyMax = 16'384;
 // What is copied at once: four records.
 constexpr std::size_t kHeldMax = 65'536;
+constexpr std::uint64_t kPageSize = 4096;
+// Below this the call that aligns costs more than it saves.
+constexpr std::uint64_t kAlignedLeast = 262'144;
 constexpr std::size_t kChunkMost = std::size_t{1} << 20U;
 constexpr std::size_t kChunkLeast = 65'536;
 constexpr milliseconds kChunkTime = std::chrono::seconds(2);
@@ -116,8 +119,8 @@ Task<Result<void>> ResponseSender::hold(std::string_view text) {
 Task<Result<void>> ResponseSender::send_range(const http::OpenFile& file, std::uint64_t offset,
                                               std::uint64_t size) {
   while (size != 0) {
-    // Chunks end where records do, counted from the beginning of the response.
-    const std::uint64_t chunk = std::min(size, chunk_size_ - sent_ % chunk_size_);
+    // A record begins here, and chunks end where records do.
+    const std::uint64_t chunk = std::min<std::uint64_t>(size, chunk_size_);
     const auto begun = loop_.now();
     Phase phase(loop_, cancellation_, patience(chunk));
     const bridge::FileRange range{
@@ -135,41 +138,75 @@ Task<Result<void>> ResponseSender::send_range(const http::OpenFile& file, std::u
 }
 
 // The last record, where what is before it is not copied; where all of it is, as much as goes out
-// at once anyway.
+// at once anyway. `left` begins with a record.
 std::uint64_t ResponseSender::tail_of(std::uint64_t left) const {
   if (left == 0) return 0;
-  if (!connection_.plan().transmit.in_kernel()) return (left - 1) % kHeldMax + 1;
-  const std::uint64_t end = sent_ + held_.size() + left;
-  return std::min(left, (end - 1) % tls::kPlaintextSizeMax + 1);
+  const std::uint64_t unit =
+      connection_.plan().transmit.in_kernel() ? tls::kPlaintextSizeMax : kHeldMax;
+  return (left - 1) % unit + 1;
+}
+
+// What is held begins a record. It ends where a page of the file does: the records behind it have
+// four whole pages each then, instead of parts of five, which the kernel would encrypt one by one.
+std::uint64_t ResponseSender::first_of(std::uint64_t offset) const {
+  if (held_.empty() && offset % kPageSize == 0) return 0;
+  const std::uint64_t room = tls::kPlaintextSizeMax - held_.size() % tls::kPlaintextSizeMax;
+  const std::uint64_t excess = (offset + room) % kPageSize;
+  return room > excess ? room - excess : 0;
+}
+
+Task<Result<std::uint64_t>> ResponseSender::send_copies(const http::OpenFile& file,
+                                                        std::uint64_t offset, std::uint64_t left,
+                                                        bool is_last) {
+  // There is no record that could be left open: the first ones are filled here.
+  const std::uint64_t first = std::min<std::uint64_t>(left, kHeldMax - held_.size());
+  if (first != 0) {
+    if (auto room = co_await make_room(first); !room) co_return ktls::fail(std::move(room).error());
+    auto filled = read(file, offset, static_cast<std::size_t>(first));
+    if (!filled) co_return ktls::fail(std::move(filled).error());
+    left -= first;
+  }
+  const std::uint64_t tail = is_last ? tail_of(left) : 0;
+  if (left == tail) co_return tail;
+  auto flushed = co_await flush(More::kNo);
+  if (!flushed) co_return ktls::fail(std::move(flushed).error());
+  auto sent = co_await send_range(file, offset + first, left - tail);
+  if (!sent) co_return ktls::fail(std::move(sent).error());
+  co_return tail;
+}
+
+Task<Result<std::uint64_t>> ResponseSender::send_pages(const http::OpenFile& file,
+                                                       std::uint64_t offset, std::uint64_t left,
+                                                       bool is_last) {
+  const bool is_aligned = left >= kAlignedLeast;
+  const std::uint64_t first = is_aligned ? first_of(offset) : 0;
+  left -= first;
+  const std::uint64_t open = is_aligned ? 0 : held_.size() % tls::kPlaintextSizeMax;
+  const std::uint64_t tail = is_last ? std::min(left, tail_of(open + left)) : 0;
+  auto flushed = co_await flush(is_aligned && first == 0 ? More::kNo : More::kYes);
+  if (!flushed) co_return ktls::fail(std::move(flushed).error());
+  for (const std::uint64_t size : {first, left - tail}) {
+    auto sent = co_await send_range(file, offset, size);
+    if (!sent) co_return ktls::fail(std::move(sent).error());
+    offset += size;
+  }
+  co_return tail;
 }
 
 Task<Result<void>> ResponseSender::send_piece(const http::ResponseBody& body,
                                               const http::FilePiece& piece, bool is_last) {
   if (auto held = co_await hold(piece.before); !held) co_return held;
-  std::uint64_t offset = piece.offset;
   std::uint64_t left = piece.size;
   if (left > kCopyMax) {
-    // In userspace there is no record that could be left open: the first ones are filled here.
-    if (!connection_.plan().transmit.in_kernel() && held_.size() < kHeldMax) {
-      const std::uint64_t first = std::min<std::uint64_t>(left, kHeldMax - held_.size());
-      if (auto room = co_await make_room(first); !room) co_return room;
-      if (auto filled = read(*body.file, offset, static_cast<std::size_t>(first)); !filled) {
-        co_return filled;
-      }
-      offset += first;
-      left -= first;
-    }
-    const std::uint64_t tail = is_last ? tail_of(left) : 0;
-    if (left > tail) {
-      if (auto flushed = co_await flush(More::kYes); !flushed) co_return flushed;
-      if (auto sent = co_await send_range(*body.file, offset, left - tail); !sent) co_return sent;
-      offset += left - tail;
-      left = tail;
-    }
+    const bool is_copied = !connection_.plan().transmit.in_kernel();
+    auto rest = is_copied ? co_await send_copies(*body.file, piece.offset, left, is_last)
+                          : co_await send_pages(*body.file, piece.offset, left, is_last);
+    if (!rest) co_return ktls::fail(std::move(rest).error());
+    left = *rest;
   }
   if (left == 0) co_return Result<void>();
   if (auto room = co_await make_room(left); !room) co_return room;
-  co_return read(*body.file, offset, static_cast<std::size_t>(left));
+  co_return read(*body.file, piece.offset + piece.size - left, static_cast<std::size_t>(left));
 }
 
 Task<Result<void>> ResponseSender::send(const http::Response& response) {

@@ -67,6 +67,18 @@ class ResponseSender {
   // Puts part of a file behind what is held back; there is room for it.
   [[nodiscard]] ktls::Result<void> read(const http::OpenFile& file, std::uint64_t offset,
                                         std::size_t size);
+  // Of a file from `offset` on, all but the part that is held until it was looked at again; answers
+  // the size of that part. Where records are sealed in userspace, and where the kernel takes pages.
+  [[nodiscard]] bridge::Task<ktls::Result<std::uint64_t>> send_copies(const http::OpenFile& file,
+                                                                      std::uint64_t offset,
+                                                                      std::uint64_t left,
+                                                                      bool is_last);
+  [[nodiscard]] bridge::Task<ktls::Result<std::uint64_t>> send_pages(const http::OpenFile& file,
+                                                                     std::uint64_t offset,
+                                                                     std::uint64_t left,
+                                                                     bool is_last);
+  // How much of a file goes into the record that is begun.
+  [[nodiscard]] std::uint64_t first_of(std::uint64_t offset) const;
   // Of so much that is still to come, the part that is held until the file was looked at again.
   [[nodiscard]] std::uint64_t tail_of(std::uint64_t left) const;
 

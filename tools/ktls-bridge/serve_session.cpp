@@ -106,8 +106,6 @@ class HttpSession {
   [[nodiscard]] Task<Result<bool>> serve_one();
   [[nodiscard]] Task<Result<void>> respond(const http::Response& response,
                                            const http::Request* request);
-  [[nodiscard]] Task<Result<void>> respond(std::shared_ptr<const http::KeptResponse> kept,
-                                           const http::Request& request);
   // False: the connection cannot go on behind it.
   [[nodiscard]] Task<Result<bool>> skip_body(const http::Request& request);
   [[nodiscard]] Task<Result<std::size_t>> receive(milliseconds timeout, OnDrain on_drain);
@@ -118,8 +116,14 @@ class HttpSession {
   [[nodiscard]] Task<void> let_take(bridge::Delivery delivery);
   [[nodiscard]] Task<void> close();
   [[nodiscard]] Task<void> fail(Error error);
-  void log_response(const http::Response& response, const http::Request* request,
-                    std::chrono::steady_clock::time_point begun, std::string_view ended) const;
+  // What became of a response, for the access log.
+  struct Outcome {
+    int status;
+    unsigned ranges;
+    std::chrono::steady_clock::time_point begun;
+    const Result<void>& sent;
+  };
+  void log_response(const Outcome& outcome, const http::Request* request) const;
 
   Loop& loop_;
   Cancellation& cancellation_;
@@ -211,14 +215,12 @@ http::KeptResponses::Answer HttpSession::answer(const http::Request& request) {
   return kept_responses().answer(setting_.sites[site_], request, moment, dates_);
 }
 
-void HttpSession::log_response(const http::Response& response, const http::Request* request,
-                               std::chrono::steady_clock::time_point begun,
-                               std::string_view ended) const {
+void HttpSession::log_response(const Outcome& outcome, const http::Request* request) const {
   if (setting_.access_log == nullptr) return;
   const PeerName peer(line_.peer);
   const bridge::Plan& plan = connection_.plan();
   const bridge::ConnectionFacts& facts = connection_.facts();
-  const auto elapsed = std::chrono::steady_clock::now() - begun;
+  const auto elapsed = std::chrono::steady_clock::now() - outcome.begun;
   const auto duration = std::chrono::duration_cast<std::chrono::microseconds>(elapsed);
   http::AccessRecord record{.time = std::chrono::system_clock::now() - duration,
                             .peer = peer.address,
@@ -227,7 +229,7 @@ void HttpSession::log_response(const http::Response& response, const http::Reque
                             .method = {},
                             .target = {},
                             .protocol = {},
-                            .status = static_cast<unsigned>(response.status),
+                            .status = static_cast<unsigned>(outcome.status),
                             .sent_bytes = sender_.body_sent(),
                             .duration = duration,
                             .referer = {},
@@ -237,8 +239,10 @@ void HttpSession::log_response(const http::Response& response, const http::Reque
                             .tx = ktls::name_of(plan.transmit.placement),
                             .tx_reason = {},
                             .rx = ktls::name_of(plan.receive.placement),
-                            .ranges = response.ranges,
-                            .ended = ended};
+                            .ranges = outcome.ranges,
+                            .ended = {}};
+  record.ended = bridge::name_of(outcome.sent ? bridge::Ending::kClean
+                                              : bridge::ending_of(outcome.sent.error()));
   if (!plan.transmit.in_kernel()) record.tx_reason = ktls::text_of(plan.transmit.reason).code;
   if (request != nullptr) {
     record.host = request->host();
@@ -258,21 +262,8 @@ Task<Result<void>> HttpSession::respond(const http::Response& response,
                                         const http::Request* request) {
   const auto begun = std::chrono::steady_clock::now();
   auto sent = co_await sender_.send(response);
-  log_response(response, request, begun,
-               sent ? bridge::name_of(bridge::Ending::kClean)
-                    : bridge::name_of(bridge::ending_of(sent.error())));
-  co_return sent;
-}
-
-Task<Result<void>> HttpSession::respond(std::shared_ptr<const http::KeptResponse> kept,
-                                        const http::Request& request) {
-  const auto begun = std::chrono::steady_clock::now();
-  auto sent = co_await sender_.send(*kept);
-  http::Response response;
-  response.status = 200;
-  log_response(response, &request, begun,
-               sent ? bridge::name_of(bridge::Ending::kClean)
-                    : bridge::name_of(bridge::ending_of(sent.error())));
+  log_response({.status = response.status, .ranges = response.ranges, .begun = begun, .sent = sent},
+               request);
   co_return sent;
 }
 
@@ -308,8 +299,10 @@ Task<Result<bool>> HttpSession::serve_one() {
   }
   const http::Request& request = *request_;
   http::KeptResponses::Answer answered = answer(request);
-  if (auto* const kept = std::get_if<std::shared_ptr<const http::KeptResponse>>(&answered)) {
-    auto sent = co_await respond(std::move(*kept), request);
+  if (const auto* const kept = std::get_if<std::shared_ptr<const http::KeptResponse>>(&answered)) {
+    const auto begun = std::chrono::steady_clock::now();
+    auto sent = co_await sender_.send(**kept);
+    log_response({.status = 200, .ranges = 0, .begun = begun, .sent = sent}, &request);
     if (!sent) co_return ktls::fail(std::move(sent).error());
     input_.erase(0, request.head_size);
     co_return true;  // what is kept is for requests without a body, on connections that go on
