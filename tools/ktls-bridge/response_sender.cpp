@@ -21,7 +21,6 @@ using ktls::Error;
 using ktls::ErrorCode;
 using ktls::More;
 using ktls::Result;
-using std::chrono::milliseconds;
 
 // Below this a copy costs less than the second system call.
 constexpr std::size_t kCopyMax = 16'384;
@@ -30,11 +29,8 @@ constexpr std::size_t kHeldMax = 65'536;
 constexpr std::uint64_t kPageSize = 4096;
 // Below this the call that aligns costs more than it saves.
 constexpr std::uint64_t kAlignedLeast = 262'144;
-constexpr std::size_t kChunkMost = std::size_t{1} << 20U;
-constexpr std::size_t kChunkLeast = 65'536;
-constexpr milliseconds kChunkTime = std::chrono::seconds(2);
-// Patience is bounded, whatever the rate: a connection is no storage.
-constexpr std::uint64_t kPatienceMaxMs = 3'600'000;
+// Of a file, at once: so that other connections, and the end of the program, have their turn.
+constexpr std::uint64_t kChunkSize = std::uint64_t{1} << 20U;
 
 Error changed(const http::OpenFile& file) {
   return Error::alerting(ErrorCode::kEndOfStream,
@@ -50,15 +46,8 @@ ResponseSender::ResponseSender(bridge::Loop& loop, Cancellation& cancellation,
     : loop_(loop),
       cancellation_(cancellation),
       connection_(connection),
-      pace_(pace),
-      content_(content),
-      chunk_size_(kChunkMost) {}
-
-milliseconds ResponseSender::patience(std::uint64_t size) const {
-  if (pace_.rate_least == 0) return pace_.grace;
-  const std::uint64_t wanted_ms = std::min(size * 1000 / pace_.rate_least, kPatienceMaxMs);
-  return pace_.grace + milliseconds(wanted_ms);
-}
+      pace_(loop, connection.fd(), pace),
+      content_(content) {}
 
 Result<void> ResponseSender::read(const http::OpenFile& file, std::uint64_t offset,
                                   std::size_t size) {
@@ -81,7 +70,8 @@ Result<void> ResponseSender::read(const http::OpenFile& file, std::uint64_t offs
 
 Task<Result<void>> ResponseSender::flush(More more) {
   if (held_.empty()) co_return Result<void>();
-  Phase phase(loop_, cancellation_, patience(held_.size()));
+  Phase phase(loop_, cancellation_, pace_.grace());
+  pace_.watch(phase.scope());
   auto sent = co_await connection_.sender().send_data(phase.scope(), held_.bytes(), more);
   if (!sent) co_return sent;
   sent_ += held_.size();
@@ -98,7 +88,7 @@ Task<Result<void>> ResponseSender::make_room(std::size_t size) {
     held_ = *std::move(leased);
     co_return Result<void>();
   }
-  Phase phase(loop_, cancellation_, pace_.grace);
+  Phase phase(loop_, cancellation_, pace_.grace());
   auto leased = co_await loop_.lease(phase.scope());
   if (!leased) co_return ktls::fail(std::move(leased).error());
   held_ = *std::move(leased);
@@ -120,9 +110,9 @@ Task<Result<void>> ResponseSender::send_range(const http::OpenFile& file, std::u
                                               std::uint64_t size) {
   while (size != 0) {
     // A record begins here, and chunks end where records do.
-    const std::uint64_t chunk = std::min<std::uint64_t>(size, chunk_size_);
-    const auto begun = loop_.now();
-    Phase phase(loop_, cancellation_, patience(chunk));
+    const std::uint64_t chunk = std::min(size, kChunkSize);
+    Phase phase(loop_, cancellation_, pace_.grace());
+    pace_.watch(phase.scope());
     const bridge::FileRange range{
         .fd = file.fd.get(), .offset = offset, .size = chunk, .content = content_};
     auto sent = co_await connection_.sender().send_file(phase.scope(), range);
@@ -131,8 +121,6 @@ Task<Result<void>> ResponseSender::send_range(const http::OpenFile& file, std::u
     if (*sent != chunk) co_return ktls::fail(changed(file));
     offset += chunk;
     size -= chunk;
-    const bool is_slow = loop_.now() - begun > kChunkTime;
-    if (is_slow) chunk_size_ = std::max(chunk_size_ / 2, kChunkLeast);
   }
   co_return Result<void>();
 }
@@ -227,7 +215,8 @@ Task<Result<void>> ResponseSender::send(const http::Response& response) {
 Task<Result<void>> ResponseSender::send(const http::KeptResponse& response) {
   total_ += std::exchange(sent_, 0);
   head_size_ = response.head_size;
-  Phase phase(loop_, cancellation_, patience(response.text.size()));
+  Phase phase(loop_, cancellation_, pace_.grace());
+  pace_.watch(phase.scope());
   const auto* const bytes = reinterpret_cast<const std::uint8_t*>(response.text.data());
   auto sent = co_await connection_.sender().send_data(phase.scope(),
                                                       std::span(bytes, response.text.size()));

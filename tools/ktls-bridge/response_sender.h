@@ -2,7 +2,6 @@
 // where the kernel encrypts, and never the rest of another file than the one that was announced.
 #pragma once
 
-#include <chrono>
 #include <cstddef>
 #include <cstdint>
 #include <string_view>
@@ -10,6 +9,7 @@
 #include "ktls/base/result.h"
 #include "tools/http/kept_responses.h"
 #include "tools/http/response.h"
+#include "tools/ktls-bridge/client_pace.h"
 #include "tools/ktls-bridge/phase.h"
 #include "userspace/bridge/connection.h"
 #include "userspace/io/buffer.h"
@@ -18,14 +18,8 @@
 
 namespace tools {
 
-// A client that takes less than `rate_least` bytes a second, after `grace` for each piece, is ended
-// with kTimeout.
-struct SendPace {
-  std::uint64_t rate_least = 0;  // 0: only `grace` counts
-  std::chrono::milliseconds grace{};
-};
-
-// Borrows everything; one response at a time.
+// Borrows everything; one response at a time. A client that does not keep pace ends it with
+// kTimeout.
 class ResponseSender {
  public:
   // `content`: of the files, as their owner says.
@@ -38,11 +32,11 @@ class ResponseSender {
   // went out must not pass for the whole.
   [[nodiscard]] bridge::Task<ktls::Result<void>> send(const http::Response& response);
 
-  // How long a client may take for `size` bytes.
-  [[nodiscard]] std::chrono::milliseconds patience(std::uint64_t size) const;
-
   // Sends a response that is complete; it stays as it is for so long.
   [[nodiscard]] bridge::Task<ktls::Result<void>> send(const http::KeptResponse& response);
+
+  // For whoever waits until the client has it all.
+  [[nodiscard]] ClientPace& pace() { return pace_; }
 
   // Of the body, for the last response: bytes that were given to the transport.
   [[nodiscard]] std::uint64_t body_sent() const {
@@ -85,10 +79,9 @@ class ResponseSender {
   bridge::Loop& loop_;
   Cancellation& cancellation_;
   bridge::Connection& connection_;
-  SendPace pace_;
+  ClientPace pace_;
   bridge::Content content_;
   bridge::Buffer held_;          // to go out in one piece with what follows
-  std::size_t chunk_size_;       // of sendfile: less for a client that is slow
   std::uint64_t head_size_ = 0;  // of the present response
   std::uint64_t sent_ = 0;       // of it, head included
   std::uint64_t total_ = 0;      // of those before

@@ -190,7 +190,7 @@ void add_limits(CLI::App& app, ServeOptions& options) {
       ->group("Limits");
   options.pace.rate_least = kRateLeast;
   app.add_option("--min-rate", options.pace.rate_least,
-                 "End a client that takes fewer bytes a second; 0: no limit")
+                 "Cut off a client that takes fewer bytes a second; 0: any will do")
       ->check(not_negative())
       ->type_name("BYTES")
       ->capture_default_str()
@@ -205,7 +205,7 @@ void add_limits(CLI::App& app, ServeOptions& options) {
       options.request_timeout);
   add("--keep-alive", kKeepAlive, "For the next request to begin, and the first",
       options.keep_alive);
-  add("--send-timeout", kSendTimeout, "For a client to take what is sent, beyond --min-rate",
+  add("--send-timeout", kSendTimeout, "For a client to take anything at all of what is sent",
       options.pace.grace);
   add_drain_timeout(app, options.service);
 }

@@ -320,8 +320,9 @@ Task<Result<bool>> HttpSession::serve_one() {
 // sent, megabytes may be.
 Task<void> HttpSession::let_take(bridge::Delivery delivery) {
   const int fd = connection_.fd();
-  Phase phase(loop_, cancellation_, sender_.patience(bridge::undelivered(fd)));
-  co_await bridge::await_delivery(loop_, phase.scope(), fd, delivery, setting_.options.pace.grace);
+  Phase phase(loop_, cancellation_, sender_.pace().grace());
+  sender_.pace().watch(phase.scope());
+  co_await bridge::await_delivery(loop_, phase.scope(), fd, delivery);
 }
 
 Task<void> HttpSession::close() {

@@ -24,6 +24,12 @@ using tls::AlertDescription;
 constexpr milliseconds kDeliveryPoll(5);
 constexpr milliseconds kDeliveryPollMax(250);
 
+// Bytes that the peer has not acknowledged.
+int undelivered(int fd) {
+  int size = 0;
+  return ::ioctl(fd, SIOCOUTQ, &size) == 0 ? size : 0;
+}
+
 bool has_room(int fd) {
   pollfd poll{.fd = fd, .events = POLLOUT, .revents = 0};
   return ::poll(&poll, 1, 0) == 1 && (poll.revents & POLLOUT) != 0;
@@ -39,9 +45,7 @@ bool is_tcp(int fd) {
 // Waits until the other side's TCP has all that was sent: a reset throws the rest away.
 Task<void> deliver(Loop& loop, Scope& scope, int fd) {
   auto ready = co_await loop.writable(scope, fd);  // the kernel's TLS may hold records, too
-  int unacknowledged = 0;
-  while (ready && !is_gone(fd) && ::ioctl(fd, SIOCOUTQ, &unacknowledged) == 0 &&
-         unacknowledged != 0) {
+  while (ready && !is_gone(fd) && undelivered(fd) != 0) {
     ready = co_await loop.sleep(scope, kDeliveryPoll);
   }
 }
@@ -72,26 +76,10 @@ Task<void> close_gently(Loop& loop, Scope& scope, int fd) {
   co_await deliver(loop, scope, fd);  // the kernel reads nothing after a record that did not open
 }
 
-std::size_t undelivered(int fd) {
-  int unacknowledged = 0;
-  const bool is_known = ::ioctl(fd, SIOCOUTQ, &unacknowledged) == 0 && unacknowledged > 0;
-  return is_known ? static_cast<std::size_t>(unacknowledged) : 0;
-}
-
-Task<void> await_delivery(Loop& loop, Scope& scope, int fd, Delivery delivery,
-                          milliseconds stall_max) {
+Task<void> await_delivery(Loop& loop, Scope& scope, int fd, Delivery delivery) {
   milliseconds pause = kDeliveryPoll;
-  std::size_t least = undelivered(fd);
-  auto progressed = loop.now();
-  while (!is_gone(fd)) {
-    const std::size_t left = undelivered(fd);
-    if (left == 0 || (delivery == Delivery::kRoomForMore && has_room(fd))) co_return;
-    if (left < least) {
-      least = left;
-      progressed = loop.now();
-    } else if (loop.now() - progressed >= stall_max) {
-      co_return;
-    }
+  while (!is_gone(fd) && undelivered(fd) != 0) {
+    if (delivery == Delivery::kRoomForMore && has_room(fd)) co_return;
     const auto slept = co_await loop.sleep(scope, pause);
     if (!slept) co_return;
     pause = std::min(2 * pause, kDeliveryPollMax);

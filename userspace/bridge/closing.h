@@ -33,16 +33,12 @@ void reset_on_close(int fd);
 // unread would be a reset, which can overtake what was sent last. `scope` bounds it.
 [[nodiscard]] Task<void> close_gently(Loop& loop, Scope& scope, int fd);
 
-// Bytes that were sent and that the other side has not acknowledged; 0 where nobody knows.
-[[nodiscard]] std::size_t undelivered(int fd);
-
 // How much of what was sent the other side is waited for to take.
 enum class Delivery : std::uint8_t { kRoomForMore, kAll };
 
-// Waits for a peer that is slow, in steps that grow: until it has what `delivery` says, or has
-// taken nothing at all for `stall_max`, or is gone. `scope` bounds it.
-[[nodiscard]] Task<void> await_delivery(Loop& loop, Scope& scope, int fd, Delivery delivery,
-                                        std::chrono::milliseconds stall_max);
+// Waits for a peer that is slow, in steps that grow: until it has what `delivery` says, or is gone.
+// `scope` bounds it.
+[[nodiscard]] Task<void> await_delivery(Loop& loop, Scope& scope, int fd, Delivery delivery);
 
 // Sends close_notify and FIN. Errors: those of send_alert().
 [[nodiscard]] Task<ktls::Result<void>> send_close_notify(Loop& loop, Scope& scope,
