@@ -1,4 +1,4 @@
-"""Builds one program of tests/bench, optimised and without tests."""
+"""Builds programs that measure, and what they measure, optimised and without tests."""
 
 import subprocess
 import sys
@@ -10,11 +10,14 @@ def build(repository, folder, name):
     """The path of the program; ends this one with a reason where there is none."""
     if not (repository / "tests" / "bench" / f"{name}.cpp").exists():
         sys.exit(f"scripts/bench: there is no tests/bench/{name}.cpp")
+    build_targets(repository, folder, [f"tests/bench/{name}"])
+    return folder / "tests" / "bench" / name
+
+
+def build_targets(repository, folder, targets):
     if not (folder / "build.ninja").exists():
         _quietly(["meson", "setup", str(folder), *OPTIONS], repository)
-    program = folder / "tests" / "bench" / name
-    _quietly(["ninja", "-C", str(folder), str(program.relative_to(folder))], repository)
-    return program
+    _quietly(["ninja", "-C", str(folder), *targets], repository)
 
 
 def run(command):

@@ -20,10 +20,10 @@ sys.path.insert(0, str(SUPPORT))
 import report  # noqa: E402
 import wrap_peers as peers  # noqa: E402
 import watched_wrap  # noqa: E402
+from error_case import (BAD_CERTIFICATE, CANNOT_CREATE, NO_HOST, NO_INPUT,  # noqa: E402
+                        OS_ERROR, UNAVAILABLE, USAGE, ErrorCase)
 from watched_wrap import Wrap  # noqa: E402
 
-USAGE, BAD_CERTIFICATE, NO_INPUT, NO_HOST = 64, 65, 66, 68
-UNAVAILABLE, OS_ERROR, CANNOT_CREATE = 69, 71, 73
 NOBODY = 65534
 ANYWHERE = ("--listen", "127.0.0.1:0", "--to", "127.0.0.1:9")
 REFUSE_IO_URING = (str(SUPPORT / "refuse_io_uring.py"),)
@@ -37,29 +37,6 @@ def setUpModule():
     unittest.addModuleCleanup(shutil.rmtree, folder)
     os.chmod(folder, 0o755)
     certificates = peers.Certificates(folder)
-
-
-class ErrorCase(unittest.TestCase):
-    def setUp(self):
-        self.folder = Path(tempfile.mkdtemp())
-        self.addCleanup(shutil.rmtree, self.folder)
-
-    def assert_one_line(self, expected, said, status, *arguments):
-        code, output, errors = watched_wrap.run("wrap", *arguments)
-        self.assert_line(expected, said, status, code, output, errors)
-
-    def assert_line(self, expected, said, status, code, output, errors):
-        self.assertEqual(code, status, errors)
-        self.assertEqual(output, "")
-        self.assertTrue(errors.endswith("\n"), repr(errors))
-        self.assertEqual(errors.count("\n"), 1, errors)
-        self.assertTrue(errors.startswith("ktls-bridge"), errors)
-        self.assertIn(said, errors, expected)
-
-    def file(self, name, content):
-        path = self.folder / name
-        path.write_bytes(content)
-        return str(path)
 
 
 class Usage(ErrorCase):

@@ -17,11 +17,21 @@ import report  # noqa: E402
 
 PAGES = sorted((REPOSITORY / "tools" / "man").glob("*.[13]"))
 WRAP = REPOSITORY / "tools" / "man" / "ktls-bridge-wrap.1"
+SERVE = REPOSITORY / "tools" / "man" / "ktls-bridge-serve.1"
 BUILD = Path(os.environ.get("KTLS_BRIDGE_BUILD", REPOSITORY / "build"))
 PROGRAM = BUILD / "tools" / "ktls-bridge" / "ktls-bridge"
 
 # Their value differs from machine to machine.
 NO_DEFAULT = {"--threads"}
+# Their value has a form of its own, with what elsewhere stands before a default.
+FORMS = {"--host": "NAME=DIR,CERT,KEY", "--cache": "PATTERN=VALUE", "--header": "NAME:VALUE",
+         "--type": "EXT=TYPE"}
+# The headings of the options, by command.
+COMMANDS = {
+    "wrap": (WRAP, ("Addresses and role", "TLS", "Data path", "Limits", "Keys", "Log", "Other")),
+    "serve": (SERVE, ("Addresses and sites", "TLS", "Files", "Responses", "Data path", "Limits",
+                      "Keys", "Log", "Other")),
+}
 
 
 def source(path):
@@ -66,25 +76,29 @@ def entries(lines):
     return {tag: " ".join(text) for tag, text in found.items()}
 
 
-def man_flags():
+def man_flags(command):
     """Flag, and the text that explains it, of every section of options."""
     found = {}
-    page = sections(WRAP)
-    for heading in ("Addresses and role", "TLS", "Data path", "Limits", "Keys", "Log", "Other"):
+    path, headings = COMMANDS[command]
+    page = sections(path)
+    for heading in headings:
         found.update(entries(page[heading]))
-    return found
+    return {tag: text for tag, text in found.items() if tag.startswith("-")}
 
 
-def help_text():
-    return subprocess.run([PROGRAM, "wrap", "--help"], capture_output=True, text=True, check=True,
+def help_text(command):
+    return subprocess.run([PROGRAM, command, "--help"], capture_output=True, text=True, check=True,
                           timeout=30).stdout
 
 
-def help_flags():
-    """Flag: (name of its value, default), from `ktls-bridge wrap --help` without its examples."""
+def help_flags(command):
+    """Flag: (name of its value, default), from the help of a command without its examples."""
     found = {}
-    options = help_text().split("Examples:")[0]
+    options = help_text(command).split("Examples:")[0]
     for flag, rest in re.findall(r"^ +(?:-\w,)?(--[\w-]+)(.*)$", options, re.MULTILINE):
+        if flag in FORMS:
+            found[flag] = (rest.split()[0], None)
+            continue
         value = re.match(r" ([^\s:=]+)(?:[^=]*=(\S+))?", rest)
         takes_value = value and not rest.startswith(("  ", " Excludes:"))
         found[flag] = (value.group(1), value.group(2)) if takes_value else ("", None)
@@ -121,28 +135,39 @@ def man_reasons():
     return found
 
 
-def code_endings():
+def code_endings(command):
     """The words that `ended=` can hold, of the relay and of the session around it."""
     names = source("userspace/bridge/relay.cpp").split("kEndingNames = {")[1].split("}")[0]
     session = source("tools/ktls-bridge/tls_session.cpp")
-    session += source("tools/ktls-bridge/wrap_session.cpp")
+    session += source(f"tools/ktls-bridge/{command}_session.cpp")
     words = re.findall(r'"(\w+)"', names)
-    words += re.findall(r'line\.ended = "(\w+)"', session)
-    words += re.findall(r'line\.end\([^;]*"(\w+)"\)', session)
+    words += re.findall(r'line_?\.ended = "(\w+)"', session)
+    words += re.findall(r'line_?\.end\([^;]*"(\w+)"\)', session)
     return set(words)
 
 
-def code_fields():
+def code_fields(command):
     """The names of the fields of the connection line."""
     code = source("tools/ktls-bridge/connection_log.cpp")
-    return set(re.findall(r'(?<!#include )"([a-z_]+)"', code))
+    absent = {"wrap": {"requests"}, "serve": {"to"}}[command]
+    return set(re.findall(r'(?<!#include )"([a-z_]+)"', code)) - absent
+
+
+def json_fields():
+    """The names of the fields of the access log."""
+    return set(re.findall(r'line\["(\w+)"\]', source("tools/http/access_record.cpp")))
+
+
+def words_of(tags):
+    """Several fields may share an explanation."""
+    return {word for tag in tags for word in tag.split(", ")}
 
 
 class Manual(unittest.TestCase):
     maxDiff = None
 
     def test_pages_render_without_a_warning(self):
-        self.assertEqual(len(PAGES), 3)
+        self.assertEqual(len(PAGES), 4)
         for page in PAGES:
             for command in (["groff", "-ww", "-man", "-z", page],
                             ["mandoc", "-Tlint", "-Wwarning", page]):
@@ -156,30 +181,49 @@ class Manual(unittest.TestCase):
             self.assertIn(f'"ktls-bridge {version}"', page.read_text())
 
     def test_every_flag_of_the_help_is_in_the_manual_and_no_other(self):
-        told = {word for tag in man_flags() for word in re.findall(r"--[\w-]+", tag)}
-        self.assertEqual(told, set(help_flags()))
+        for command in COMMANDS:
+            told = {word for tag in man_flags(command) for word in re.findall(r"--[\w-]+", tag)}
+            self.assertEqual(told, set(help_flags(command)), command)
 
     def test_values_and_defaults_are_those_of_the_help(self):
-        told = {}
-        for tag, text in man_flags().items():
-            flag, _, value = tag.partition(" ")
-            default = re.search(r"Default: ([\w.]+)\.", text)
-            if "," not in tag:  # -h, --help
+        for command in COMMANDS:
+            told = {}
+            for tag, text in man_flags(command).items():
+                flag, _, value = tag.partition(" ")
+                default = re.search(r"Default: ([\w.+]+)\.", text)
                 told[flag] = (value, default.group(1) if default else None)
-        for flag, (value, default) in help_flags().items():
-            if flag != "--help":
-                self.assertEqual(told[flag],
-                                 (value, None if flag in NO_DEFAULT else default), flag)
+            for flag, (value, default) in help_flags(command).items():
+                if flag != "--help":
+                    self.assertEqual(told[flag],
+                                     (value, None if flag in NO_DEFAULT else default), flag)
 
     def test_reasons_are_those_of_the_kernel_floor(self):
         self.assertGreater(len(code_reasons()), 10)
         self.assertEqual(man_reasons(), code_reasons())
 
     def test_endings_are_those_of_the_code(self):
-        self.assertEqual(set(entries(sections(WRAP)["ENDINGS"])), code_endings())
+        for command, (page, _) in COMMANDS.items():
+            self.assertEqual(set(entries(sections(page)["ENDINGS"])), code_endings(command),
+                             command)
 
     def test_fields_of_the_connection_line_are_those_of_the_code(self):
-        self.assertEqual(set(entries(sections(WRAP)["THE CONNECTION LINE"])), code_fields())
+        for command, (page, _) in COMMANDS.items():
+            told = words_of(entries(sections(page)["THE CONNECTION LINE"]))
+            self.assertEqual(told, code_fields(command), command)
+
+    def test_fields_of_the_access_log_are_those_of_the_code(self):
+        told = words_of(entries(sections(SERVE)["ACCESS LOG"]))
+        self.assertEqual({word for word in told if not word.isdigit()}, json_fields())
+
+    def test_statuses_are_those_of_the_code(self):
+        told = words_of(entries(sections(SERVE)["RESPONSES"]))
+        sent = source("tools/http/site.cpp") + source("tools/http/conditional.cpp")
+        for path in ("tools/http/request.cpp", "tools/http/target.cpp",
+                     "tools/ktls-bridge/serve_session.cpp",
+                     "tools/ktls-bridge/redirect_session.cpp"):
+            sent += source(path)
+        sent = re.sub(r"//.*", "", sent)
+        self.assertEqual(told, set(re.findall(r"\b(20[06]|30[48]|4[0-3]\d|50[135])\b", sent)))
 
     def test_exit_codes_are_those_of_the_code(self):
         codes = re.findall(r"^ *kExit\w+ = (\d+),", source("tools/common/exit_code.h"),

@@ -1,6 +1,7 @@
 #!/usr/bin/env python3
 """The README names files, flags and log fields that exist."""
 
+import json
 import os
 import re
 import subprocess
@@ -49,9 +50,12 @@ class Readme(unittest.TestCase):
                 self.assertTrue((room / name).exists(), name)
 
     def test_flags_are_those_of_the_program(self):
-        done = subprocess.run([BUILD / "tools" / "ktls-bridge" / "ktls-bridge", "wrap", "--help"],
-                              capture_output=True, text=True, check=True, timeout=30)
-        known = set(re.findall(r"--[\w-]+", done.stdout)) | OTHERS
+        known = set(OTHERS)
+        program = BUILD / "tools" / "ktls-bridge" / "ktls-bridge"
+        for command in ("wrap", "serve"):
+            done = subprocess.run([program, command, "--help"], capture_output=True, text=True,
+                                  check=True, timeout=30)
+            known |= set(re.findall(r"--[\w-]+", done.stdout))
         self.assertEqual(set(re.findall(r"(?<![\w-])--[a-z][\w-]*", TEXT)) - known, set())
 
     def test_fields_and_reasons_are_those_of_the_manual(self):
@@ -64,6 +68,11 @@ class Readme(unittest.TestCase):
                 self.assertIn(f"\n.B {field}\n", MANUAL, field)
         for reason in re.findall(r"reason=(\w+)", TEXT):
             self.assertIn(f"\n.B {reason}\n", MANUAL, reason)
+
+    def test_fields_of_the_access_log_are_those_of_the_code(self):
+        line = json.loads(re.search(r"^\{\"time\".*$", TEXT, re.MULTILINE).group(0))
+        code = (REPOSITORY / "tools" / "http" / "access_record.cpp").read_text()
+        self.assertEqual(list(line), re.findall(r'line\["(\w+)"\]', code))
 
     def test_says_which_suite_measures_its_table(self):
         suites = (REPOSITORY / "scripts" / "lib" / "test_suites.py").read_text()

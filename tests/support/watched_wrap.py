@@ -1,4 +1,5 @@
-"""Wrap: a `ktls-bridge wrap` that a test starts, watches through its log, and ends."""
+"""Watched: a `ktls-bridge` that a test starts, watches through its log, and ends; Wrap: one that is
+`ktls-bridge wrap`."""
 
 import json
 import os
@@ -33,16 +34,19 @@ def run(*arguments, before=(), binary=BINARY, **options):
     return ended.returncode, ended.stdout.decode(), ended.stderr.decode("utf-8", "replace")
 
 
-class Wrap:
-    """Options that nobody gives: --listen 127.0.0.1:0, --threads 2, --log-format json.
+class Watched:
+    """`subcommand` are the first words: the name, and what it cannot do without.
+
+    Options that nobody gives: --listen 127.0.0.1:0, --threads 2, --log-format json.
 
     `before` are words in front of the program: an emulator, a tracer, a shell with limits.
+    `ready` is waited for, `patience` seconds long.
     """
 
-    def __init__(self, *arguments, to, listen="127.0.0.1:0", threads=2, log_format="json",
-                 before=(), binary=BINARY, ready=True, **options):
+    def __init__(self, subcommand, *arguments, listen="127.0.0.1:0", threads=2, log_format="json",
+                 before=(), binary=BINARY, ready=True, patience=PATIENCE_S, **options):
         listens = [listen] if isinstance(listen, str) else listen
-        command = [*before, binary, "wrap", "--to", to, "--threads", str(threads),
+        command = [*before, binary, *subcommand, "--threads", str(threads),
                    "--log-format", log_format]
         for each in listens:
             command += ["--listen", each]
@@ -57,7 +61,7 @@ class Wrap:
         self._reader.start()
         if ready:
             try:
-                self.wait_for_event("ready")
+                self.wait_for_event("ready", 1, patience)
             except BaseException:
                 self.kill()
                 raise
@@ -164,3 +168,10 @@ class Wrap:
             if line.startswith("VmRSS:"):
                 return int(line.split()[1])
         raise AssertionError("no VmRSS")
+
+
+class Wrap(Watched):
+    """In front of the service at `to`."""
+
+    def __init__(self, *arguments, to, **options):
+        super().__init__(("wrap", "--to", to), *arguments, **options)

@@ -12,6 +12,7 @@ from wrap_tls_stream import TlsStream, Truncated
 
 TIMEOUT_S = 20
 CHUNK = 65536
+OWN_NAMES = "DNS:localhost,IP:127.0.0.1,IP:::1"
 
 
 def openssl(*arguments):
@@ -20,15 +21,15 @@ def openssl(*arguments):
 
 
 class Certificates:
-    """A CA and a leaf for localhost, 127.0.0.1 and ::1, as files in `folder`."""
+    """A CA and a leaf for `names`, as files in `folder`."""
 
-    def __init__(self, folder):
+    def __init__(self, folder, names=OWN_NAMES):
         self.folder = Path(folder)
         self.ca = str(self.folder / "ca.pem")
         self.chain = str(self.folder / "chain.pem")
         self.key = str(self.folder / "key.pem")
         extensions = self.folder / "extensions"
-        extensions.write_text("subjectAltName=DNS:localhost,IP:127.0.0.1,IP:::1\n")
+        extensions.write_text(f"subjectAltName={names}\n")
         ca_key, request = str(self.folder / "ca.key"), str(self.folder / "request.pem")
         self.make_self_signed(self.ca, ca_key, "/CN=a CA for tests")
         openssl("req", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:P-256", "-nodes",

@@ -21,7 +21,7 @@ constexpr Explanation kExplanations[] = {
     {400, "The request is not HTTP as this server understands it."},
     {403, "The server may not read this file."},
     {404, "There is nothing at this address."},
-    {405, "This server only gives files away: GET, HEAD and OPTIONS."},
+    {405, "This server only gives files away: GET and HEAD."},
     {406, "The file is not to be had in a form that the request accepts."},
     {408, "The request did not arrive in time."},
     {412, "The file is not the version that the request asked for."},

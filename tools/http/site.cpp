@@ -64,7 +64,7 @@ std::string tag_of(const FileVersion& version, Coding coding, const timespec& no
   std::string tag = version.entity_tag(now);
   // Two codings of one content are two representations (RFC 9110 section 8.8.3.3).
   if (coding != Coding::kIdentity) {
-    tag.insert(tag.size() - 1, "-" + std::string(coding_name(coding)));
+    tag.insert(tag.size() - 1, std::string(1, '-').append(coding_name(coding)));
   }
   return tag;
 }

@@ -113,6 +113,13 @@ std::variant<Target, Refusal> parse_target(std::string_view target) {
   return parsed;
 }
 
+std::optional<std::string_view> absolute_authority(std::string_view target) {
+  if (target.starts_with('/')) return std::nullopt;
+  const auto absolute = split_absolute(target);
+  if (!absolute) return std::nullopt;
+  return absolute->authority;
+}
+
 std::string percent_encode_path(std::string_view path) {
   std::string encoded;
   encoded.reserve(path.size());

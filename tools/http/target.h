@@ -30,6 +30,9 @@ struct Target {
 // '/', and ".." segments that climb above the root.
 [[nodiscard]] std::variant<Target, Refusal> parse_target(std::string_view target);
 
+// The authority of a target in the absolute form, before the rest is looked at; none of any other.
+[[nodiscard]] std::optional<std::string_view> absolute_authority(std::string_view target);
+
 // The path with everything percent-encoded that is not unreserved in RFC 3986 or '/': good for a
 // Location field and, as it holds no quotes, ampersands or angle brackets, for HTML.
 [[nodiscard]] std::string percent_encode_path(std::string_view path);

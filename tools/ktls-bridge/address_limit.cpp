@@ -8,6 +8,12 @@
 #include <netinet/in.h>
 
 namespace tools {
+namespace {
+
+// Of ::ffff:192.0.2.1, as which a socket that listens on [::] sees IPv4 (RFC 4291 section 2.5.5.2).
+constexpr std::size_t kMappedAddressAt = 12;
+
+}  // namespace
 
 AddressLimit::Place::Place(Place&& other) noexcept
     : limit_(std::exchange(other.limit_, nullptr)),
@@ -25,8 +31,13 @@ AddressLimit::Place AddressLimit::take(const SocketAddress& peer) {
     const auto& v4 = reinterpret_cast<const sockaddr_in&>(peer.storage);
     std::memcpy(&key[1], &v4.sin_addr, sizeof v4.sin_addr);
   } else if (peer.family() == AF_INET6) {
-    const auto& v6 = reinterpret_cast<const sockaddr_in6&>(peer.storage);
-    std::memcpy(&key[1], &v6.sin6_addr, key.size() - 1);
+    const in6_addr& v6 = reinterpret_cast<const sockaddr_in6&>(peer.storage).sin6_addr;
+    if (IN6_IS_ADDR_V4MAPPED(&v6)) {
+      key[0] = AF_INET;
+      std::memcpy(&key[1], &v6.s6_addr[kMappedAddressAt], sizeof(in_addr));
+    } else {
+      std::memcpy(&key[1], &v6, key.size() - 1);
+    }
   } else {
     return {nullptr, key, true};
   }

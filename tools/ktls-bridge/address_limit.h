@@ -12,7 +12,8 @@
 namespace tools {
 
 // Thread-safe: a client's connections are spread over all threads. An IPv6 client counts by its
-// /64, of which it has all addresses (RFC 6177); unix sockets have no limit.
+// /64, of which it has all addresses (RFC 6177), an IPv4 client by its address, also where a socket
+// for both accepted it; unix sockets have no limit.
 class AddressLimit {
  public:
   // `connections_max` 0: no limit.

@@ -38,18 +38,20 @@ http::Response redirect(const http::Request& request, const ServeSetting& settin
                                  .is_head = request.method == http::Method::kHead,
                                  .accepts_html = false,
                                  .extra = {}},
-                                setting.policy, now, dates);
+                                setting.redirect_policy, now, dates);
   };
   auto target = http::parse_target(request.target);
   if (const auto* refusal = std::get_if<http::Refusal>(&target)) return refuse(refusal->status);
   const auto& parsed = std::get<http::Target>(target);
   const std::string_view host = without_port(parsed.authority.value_or(request.host()));
   if (host.empty()) return refuse(400);
-  std::string location = "https://" + std::string(host);
-  if (setting.https_port != kHttpsPort) location += ":" + std::to_string(setting.https_port);
+  std::string location = std::string("https://").append(host);
+  if (setting.https_port != kHttpsPort) {
+    location.append(":").append(std::to_string(setting.https_port));
+  }
   location += http::percent_encode_path(parsed.path);
   if (parsed.query) location.append("?").append(*parsed.query);
-  return http::redirect_response(location, false, setting.policy, now, dates);
+  return http::redirect_response(location, false, setting.redirect_policy, now, dates);
 }
 
 // The head of a request, or the answer to what is none; nothing if none came.
@@ -69,7 +71,7 @@ Task<std::optional<http::Response>> read_and_answer(Loop& loop, bridge::Scope& s
                                       .is_head = false,
                                       .accepts_html = false,
                                       .extra = {}};
-      co_return http::error_response(refused, setting.policy, http::now_realtime(), dates);
+      co_return http::error_response(refused, setting.redirect_policy, http::now_realtime(), dates);
     }
     const auto data = co_await loop.receive_pooled(scope, fd);
     if (!data || data->empty()) co_return std::nullopt;

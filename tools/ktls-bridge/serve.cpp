@@ -13,6 +13,7 @@
 
 #include "tools/common/exit_code.h"
 #include "tools/common/log.h"
+#include "tools/http/field_value.h"
 #include "tools/ktls-bridge/complaint.h"
 #include "tools/ktls-bridge/redirect_session.h"
 #include "tools/ktls-bridge/serve_session.h"
@@ -63,6 +64,18 @@ std::optional<Complaint> open_sites(const ServeOptions& options, const http::Sit
   return std::nullopt;
 }
 
+// Over plain HTTP all is the same but one field, which must not be said there (RFC 6797
+// section 7.2).
+http::SitePolicy redirect_policy_of(const http::SitePolicy& policy) {
+  http::SitePolicy plain;
+  for (const http::OwnHeader& header : policy.headers) {
+    if (!http::equals_ignoring_case(header.name, "Strict-Transport-Security")) {
+      plain.headers.push_back(header);
+    }
+  }
+  return plain;
+}
+
 // Null without --access-log.
 ktls::Result<std::unique_ptr<http::AccessLog>> open_access_log(const ServeOptions& options,
                                                                const Log& log) {
@@ -75,12 +88,16 @@ ktls::Result<std::unique_ptr<http::AccessLog>> open_access_log(const ServeOption
   });
 }
 
-// The port of "127.0.0.1:8443".
-std::uint16_t port_of(const std::string& address) {
-  std::uint16_t port = 0;
-  const char* const digits = address.data() + address.rfind(':') + 1;
-  std::from_chars(digits, address.data() + address.size(), port);
-  return port;
+// The port of "127.0.0.1:8443", the first that is one of TCP; 0 if none is.
+std::uint16_t https_port(const std::vector<std::string>& addresses) {
+  for (const std::string& address : addresses) {
+    if (address.starts_with("unix:")) continue;
+    std::uint16_t port = 0;
+    const char* const digits = address.data() + address.rfind(':') + 1;
+    std::from_chars(digits, address.data() + address.size(), port);
+    return port;
+  }
+  return 0;
 }
 
 }  // namespace
@@ -105,9 +122,11 @@ int run_serve(const ServeOptions& options) {
   if (const auto failed = tls.prepare()) return complain(*failed);
 
   AddressLimit addresses(options.connections_per_address);
+  const http::SitePolicy redirect_policy = redirect_policy_of(policy);
   ServeSetting setting{.options = options,
                        .tls = tls,
                        .policy = policy,
+                       .redirect_policy = redirect_policy,
                        .sites = sites,
                        .names = names,
                        .addresses = addresses,
@@ -125,7 +144,7 @@ int run_serve(const ServeOptions& options) {
                                         {.addresses = options.redirect_from, .serve = plain}})) {
     return complain(*failed);
   }
-  setting.https_port = port_of(service.addresses().front());
+  setting.https_port = https_port(service.addresses());
   if (options.check) {
     std::fprintf(stderr, "ktls-bridge serve: the configuration is good\n");
     return kExitOk;

@@ -2,6 +2,7 @@
 
 #include "tools/ktls-bridge/serve_options.h"
 
+#include <algorithm>
 #include <map>
 #include <utility>
 
@@ -49,6 +50,11 @@ T checked(const std::string& flag, ktls::Result<T> result) {
   if constexpr (!std::is_void_v<T>) return *std::move(result);
 }
 
+// CLI11 takes -1 for the largest number that there is.
+CLI::Validator not_negative() {
+  return CLI::Validator(CLI::NonNegativeNumber).description("");
+}
+
 void add_host(ServeOptions& options, const std::string& text) {
   const auto refuse = [&](const std::string& why) {
     throw CLI::ValidationError("--host", "'" + text + "' " + why);
@@ -76,7 +82,9 @@ void add_host(ServeOptions& options, const std::string& text) {
 }
 
 void add_addresses(CLI::App& app, ServeOptions& options) {
-  app.add_option("DIR", options.directory, "The directory that is served")->required();
+  app.add_option("DIR", options.directory, "The directory that is served")
+      ->type_name("PATH")
+      ->required();
   add_listen_flag(app, "--listen", "Where to accept HTTPS; may be repeated", options.listen)
       ->required();
   add_listen_flag(app, "--http", "Where to accept plain HTTP, which is redirected to HTTPS",
@@ -99,7 +107,7 @@ void add_documents(CLI::App& app, ServeOptions& options) {
       ->delimiter(',')
       ->allow_extra_args(false)
       ->type_name("LIST")
-      ->capture_default_str()
+      ->default_str("index.html")
       ->group("Files");
   app.add_flag("--listing", options.policy.listing, "List directories that have no such page")
       ->group("Files");
@@ -109,18 +117,19 @@ void add_documents(CLI::App& app, ServeOptions& options) {
   app.add_option_function<std::string>(
          "--symlinks",
          [&documents](const std::string& text) { documents.symlinks = kPolicies.at(text); },
-         "Follow symbolic links inside of DIR, or never")
+         "Follow symbolic links that stay below their site's directory, or none")
       ->check(CLI::IsMember({"inside", "never"}).description(""))
       ->type_name("inside|never")
       ->default_str("inside")
       ->group("Files");
   app.add_flag_callback(
          "--no-precompressed", [&options] { options.policy.precompressed = false; },
-         "Leave FILE.zst, FILE.br and FILE.gz to clients that ask for them by name")
+         "Send no FILE.zst, FILE.br or FILE.gz in the place of FILE to clients that take them")
       ->group("Files");
   app.add_flag_callback(
          "--files-never-change", [&options] { options.content = bridge::Content::kFixed; },
-         "My word that no file changes while it is sent: a network card that encrypts may take it "
+         "Your word that no file changes while it is sent: a network card that encrypts may take "
+         "it "
          "from memory as it is")
       ->group("Files");
 }
@@ -158,6 +167,7 @@ void add_responses(CLI::App& app, ServeOptions& options) {
                                      .value = "max-age=" + std::to_string(seconds)});
          },
          "Have browsers use HTTPS alone for so many seconds (RFC 6797)")
+      ->check(not_negative())
       ->type_name("SECONDS")
       ->group("Responses");
 }
@@ -167,6 +177,7 @@ void add_limits(CLI::App& app, ServeOptions& options) {
   options.connections_per_address = kPerAddress;
   app.add_option("--max-per-address", options.connections_per_address,
                  "Connections of one address (of one /64 in IPv6); 0: no limit")
+      ->check(not_negative())
       ->type_name("N")
       ->capture_default_str()
       ->group("Limits");
@@ -184,6 +195,7 @@ void add_limits(CLI::App& app, ServeOptions& options) {
   options.pace.rate_least = kRateLeast;
   app.add_option("--min-rate", options.pace.rate_least,
                  "End a client that takes fewer bytes a second; 0: no limit")
+      ->check(not_negative())
       ->type_name("BYTES")
       ->capture_default_str()
       ->group("Limits");
@@ -195,8 +207,9 @@ void add_limits(CLI::App& app, ServeOptions& options) {
   };
   add("--request-timeout", kRequestTimeout, "For the head of a request, from its first byte",
       options.request_timeout);
-  add("--keep-alive", kKeepAlive, "For the next request to begin", options.keep_alive);
-  add("--send-timeout", kSendTimeout, "For a client to take anything, beyond --min-rate",
+  add("--keep-alive", kKeepAlive, "For the next request to begin, and the first",
+      options.keep_alive);
+  add("--send-timeout", kSendTimeout, "For a client to take what is sent, beyond --min-rate",
       options.pace.grace);
   add_drain_timeout(app, options.service);
 }
@@ -222,6 +235,9 @@ void add_access_log(CLI::App& app, ServeOptions& options) {
 
 void add_serve_command(CLI::App& app, ServeOptions& options) {
   options.access_log_format = {.kind = http::AccessLogFormat::Kind::kCombined, .with_tx = true};
+  // Named, so that a handshake for another protocol never ends here (RFC 7301, RFC 9325
+  // section 3.7); curl asks for HTTP/1.0 by name.
+  options.tls.alpn = {"http/1.1", "http/1.0"};
   CLI::App* serve = app.add_subcommand("serve", "Serve the files of a directory over HTTPS");
   serve->footer(kExamples);
   add_addresses(*serve, options);
@@ -242,11 +258,9 @@ ktls::Result<void> validate(const ServeOptions& options) {
   const auto refuse = [](const char* what) {
     return ktls::fail(ktls::Error::of(ktls::ErrorCode::kInvalidArgument, what));
   };
-  for (const Address& address : options.listen) {
-    if (!options.redirect_from.empty() && address.kind == Address::Kind::kUnix &&
-        options.listen.size() == 1) {
-      return refuse("--http needs a --listen with a port to redirect to");
-    }
+  const auto is_unix = [](const Address& address) { return address.kind == Address::Kind::kUnix; };
+  if (!options.redirect_from.empty() && std::ranges::all_of(options.listen, is_unix)) {
+    return refuse("--http needs a --listen with a port to redirect to");
   }
   return validate(options.tls);
 }

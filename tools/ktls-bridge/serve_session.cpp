@@ -2,6 +2,7 @@
 
 #include "tools/ktls-bridge/serve_session.h"
 
+#include <algorithm>
 #include <chrono>
 #include <optional>
 #include <utility>
@@ -11,6 +12,7 @@
 #include "tools/common/address.h"
 #include "tools/http/body_skipper.h"
 #include "tools/http/request.h"
+#include "tools/http/target.h"
 #include "tools/ktls-bridge/connection_log.h"
 #include "tools/ktls-bridge/response_sender.h"
 #include "tools/ktls-bridge/tls_session.h"
@@ -57,6 +59,19 @@ std::string_view host_of(std::string_view authority) {
   return authority.substr(0, authority.find(':'));
 }
 
+// Whether it is known where the next request begins, without reading a body of any size. Who waits
+// for a 100 before it sends its body may, or may not, send it after the response.
+bool ends_where_told(const http::Request& request) {
+  if (request.body == http::Body::kNone) return true;
+  if (request.expects_continue) return false;
+  return request.body == http::Body::kChunked || request.content_length <= kUnwantedBodyMax;
+}
+
+// From where a request begins, as far as it came.
+std::string_view without_empty_lines(std::string_view received) {
+  return received.substr(std::min(received.find_first_not_of("\r\n"), received.size()));
+}
+
 // What the end of reading means.
 enum class Turn : std::uint8_t { kRequest, kRefused, kClosing };
 
@@ -87,6 +102,8 @@ class HttpSession {
   [[nodiscard]] Task<Result<bool>> skip_body(const http::Request& request);
   [[nodiscard]] Task<Result<std::size_t>> receive(milliseconds timeout, OnDrain on_drain);
   [[nodiscard]] http::Response answer(const http::Request& request);
+  // The site that the request is for, whatever the connection is for.
+  [[nodiscard]] std::size_t site_of(const http::Request& request) const;
   [[nodiscard]] milliseconds time_left() const;
   [[nodiscard]] Task<void> close();
   [[nodiscard]] Task<void> fail(Error error);
@@ -150,16 +167,28 @@ Task<Result<Turn>> HttpSession::read() {
       refusal_ = {.status = 408, .reason = "the head did not come in time"};
       co_return Turn::kRefused;
     }
-    if (*size == 0) co_return Turn::kClosing;
+    if (*size == 0) {
+      if (without_empty_lines(input_).empty()) co_return Turn::kClosing;
+      // RFC 9112 section 8: whoever has only finished sending can still read this.
+      refusal_ = {.status = 400, .reason = "the connection ended within a head"};
+      co_return Turn::kRefused;
+    }
     if (is_idle) head_begun_ = loop_.now();
   }
 }
 
+std::size_t HttpSession::site_of(const http::Request& request) const {
+  // RFC 9112 section 3.2.2: with a target in the absolute form the Host field is ignored.
+  const std::string_view host =
+      host_of(http::absolute_authority(request.target).value_or(request.host()));
+  return host.empty() ? site_ : setting_.site_of(host);
+}
+
 http::Response HttpSession::answer(const http::Request& request) {
-  const bool goes_on = requests_ < setting_.options.requests_max && !cancellation_.draining();
+  const bool goes_on = requests_ < setting_.options.requests_max && !cancellation_.draining() &&
+                       ends_where_told(request);
   const http::Moment moment{.now = http::now_realtime(), .keep_alive = goes_on};
-  const std::size_t wanted = setting_.site_of(host_of(request.host()));
-  if (wanted != 0 && wanted != site_) {
+  if (site_of(request) != site_) {
     // RFC 9110 section 7.4: this connection's certificate was for another name.
     const http::ErrorAnswer misdirected{.status = 421,
                                         .keep_alive = goes_on && request.keep_alive,
@@ -208,7 +237,8 @@ void HttpSession::log_response(const http::Response& response, const http::Reque
     record.referer = request->field(http::Field::kReferer).value_or("");
     record.user_agent = request->field(http::Field::kUserAgent).value_or("");
   } else {
-    record.target = std::string_view(input_).substr(0, input_.find_first_of("\r\n"));
+    record.target = without_empty_lines(input_);
+    record.target = record.target.substr(0, record.target.find_first_of("\r\n"));
   }
   setting_.access_log->append(http::access_line(record, setting_.options.access_log_format));
 }
@@ -226,6 +256,7 @@ Task<Result<void>> HttpSession::respond(const http::Response& response,
 Task<Result<bool>> HttpSession::skip_body(const http::Request& request) {
   http::BodySkipper skipper(request, kUnwantedBodyMax);
   input_.erase(0, request.head_size);
+  head_begun_ = loop_.now();  // the response may have taken longer than a request may
   for (;;) {
     input_.erase(0, skipper.skip(input_));
     if (skipper.state() == http::BodySkipper::State::kDone) co_return true;
@@ -244,7 +275,7 @@ Task<Result<bool>> HttpSession::serve_one() {
   if (*turn == Turn::kRefused) {
     const http::ErrorAnswer refused{.status = refusal_.status,
                                     .keep_alive = false,
-                                    .is_head = false,
+                                    .is_head = without_empty_lines(input_).starts_with("HEAD "),
                                     .accepts_html = false,
                                     .extra = {}};
     auto sent = co_await respond(
@@ -256,11 +287,7 @@ Task<Result<bool>> HttpSession::serve_one() {
   const http::Response response = answer(request);
   auto sent = co_await respond(response, &request);
   if (!sent) co_return ktls::fail(std::move(sent).error());
-  // Who waits for a 100 before it sends its body may, or may not, send it after the response: where
-  // the next request begins is not known.
-  if (!response.keep_alive || (request.expects_continue && request.body != http::Body::kNone)) {
-    co_return false;
-  }
+  if (!response.keep_alive) co_return false;
   if (request.body != http::Body::kNone) co_return co_await skip_body(request);
   input_.erase(0, request.head_size);
   co_return true;

@@ -22,12 +22,14 @@
 namespace tools {
 
 // What every connection of every thread shares.
-//   sites       the default one, then those of `names`
-//   access_log  null: none
+//   sites            the default one, then those of `names`
+//   redirect_policy  of what is answered over plain HTTP
+//   access_log       null: none
 struct ServeSetting {
   const ServeOptions& options;
   const TlsSetting& tls;
   const http::SitePolicy& policy;
+  const http::SitePolicy& redirect_policy;
   const std::vector<http::Site>& sites;
   const tls::HostNames& names;
   AddressLimit& addresses;

@@ -155,11 +155,11 @@ void Connection::receive_in_kernel(ktls::Syscalls& syscalls) {
   // A secret that nobody can use is not kept.
   if (key_updates != KeyUpdates::kRekeys) read_keys_ = KeyChain(*facts_.suite, {});
   layer_.close_read();
-  const KernelReceiveState state{
-      .cipher = *facts_.suite->bulk_cipher->kernel,
-      .key_updates = key_updates,
-      .expect_no_padding =
-          plan_.expect_no_padding && facts_.version == tls::ProtocolVersion::kTls13};
+  const bool is_tls13 = facts_.version == tls::ProtocolVersion::kTls13;
+  const KernelReceiveState state{.cipher = *facts_.suite->bulk_cipher->kernel,
+                                 .key_updates = key_updates,
+                                 .expect_no_padding = plan_.expect_no_padding && is_tls13,
+                                 .decrypts_into_buffers = !is_tls13};
   receiver_ = std::make_unique<KernelReceiver>(*loop_, fd_, syscalls, state);
 }
 

@@ -87,16 +87,23 @@ KernelReceiver::KernelReceiver(Loop& loop, int fd, ktls::Syscalls& syscalls,
   make_nonblocking(fd);
 }
 
+// Of a buffer with so much room, the part that has to be wiped. Where the kernel decrypts in place,
+// behind what it answers lie padding, or a record that did not open or is told by the next call.
+std::size_t KernelReceiver::written_by(const Result<ktls::ReceivedBytes>& received,
+                                       std::size_t room) const {
+  // It looked for a record before it decrypted one.
+  if (!received) return received.error().sys_errno == EAGAIN ? 0 : room;
+  const bool is_in_place = state_.decrypts_into_buffers || no_padding_.is_on();
+  return is_in_place ? std::min(room, received->size + kRecordSizeMax) : received->size;
+}
+
 Task<Result<ReceivedStep>> KernelReceiver::receive_now(Scope& scope, int splice_errno) {
   auto leased = co_await loop_->lease(scope);
   if (!leased) co_return ktls::fail(std::move(leased).error());
   Buffer buffer = *std::move(leased);
   const std::span<std::uint8_t> room = buffer.tail().first(kBufferSize);
   auto received = socket_.receive(room);
-  // The kernel decrypts in place: behind what it answers lie padding, or a record that did not open
-  // or is told by the next call. Nobody reads that, and it is wiped with the rest.
-  buffer.mark_written(
-      0, received ? std::min(room.size(), received->size + kRecordSizeMax) : room.size());
+  buffer.mark_written(0, written_by(received, room.size()));
   // An error of the socket (a header that is none, a reset) is gone when it has been told.
   const bool is_told = splice_errno != 0 &&
                        (received ? received->end_of_stream : received.error().sys_errno == EAGAIN);

@@ -22,10 +22,12 @@ enum class KeyUpdates : std::uint8_t { kNothing, kWaits, kRekeys };
 // What a KernelReceiver has to know of the direction that the kernel was given.
 //   cipher             as installed
 //   expect_no_padding  TLS 1.3 in a kernel where TLS_RX_EXPECT_NO_PAD is safe
+//   decrypts_into_buffers  TLS 1.2; in 1.3 the kernel does that only while it expects no padding
 struct KernelReceiveState {
   ktls::Cipher cipher;
   KeyUpdates key_updates = KeyUpdates::kNothing;
   bool expect_no_padding = false;
+  bool decrypts_into_buffers = true;
 };
 
 // Borrows the loop and the descriptor, on which TLS_RX is installed. Makes it non-blocking.
@@ -60,6 +62,8 @@ class KernelReceiver final : public Receiver {
   // the end, an error, no pipe. Moved{0} when there was nothing.
   [[nodiscard]] Task<ktls::Result<ReceiveStep>> copy_to(Scope& scope, int plain_fd,
                                                         int splice_errno);
+  [[nodiscard]] std::size_t written_by(const ktls::Result<ktls::ReceivedBytes>& received,
+                                       std::size_t room) const;
 
   Loop* loop_;
   ktls::TlsSocket socket_;

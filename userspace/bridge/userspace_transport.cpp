@@ -8,7 +8,7 @@
 #include <utility>
 #include <variant>
 
-#include <unistd.h>
+#include "userspace/io/when_both.h"
 
 namespace bridge {
 
@@ -173,28 +173,35 @@ Task<Result<SendStep>> UserspaceSender::move_from(Scope& scope, int plain_fd) {
   co_return SendStep(Moved{size});
 }
 
+Task<Result<Buffer>> UserspaceSender::read_piece(Scope& scope, FileRange range) {
+  if (range.size == 0) co_return Buffer();
+  auto leased = co_await loop().lease(scope);
+  if (!leased) co_return ktls::fail(std::move(leased).error());
+  Buffer plain = *std::move(leased);
+  // Whole records: what lies behind kBufferSize would begin one of its own.
+  const auto size = static_cast<std::size_t>(std::min<std::uint64_t>(range.size, kBufferSize));
+  auto read = co_await loop().read_file(scope, range.fd, range.offset, plain, 0, size);
+  if (!read) co_return ktls::fail(std::move(read).error());
+  plain.commit(*read);
+  co_return plain;
+}
+
 Task<Result<std::uint64_t>> UserspaceSender::send_file(Scope& scope, FileRange range) {
   std::uint64_t total = 0;
-  while (range.size != 0) {
-    auto leased = co_await loop().lease(scope);
-    if (!leased) co_return ktls::fail(std::move(leased).error());
-    Buffer plain = *std::move(leased);
-    // Whole records: what lies behind kBufferSize would begin one of its own.
-    const auto size = std::min<std::uint64_t>(range.size, kBufferSize);
-    const ssize_t read = ::pread(range.fd, plain.tail().data(), static_cast<std::size_t>(size),
-                                 static_cast<off_t>(range.offset));
-    if (read < 0 && errno == EINTR) continue;
-    if (read < 0) co_return ktls::fail(Error::system(errno, "pread"));
-    if (read == 0) break;
-    const auto count = static_cast<std::size_t>(read);
-    plain.commit(count);
-    auto sent = co_await send_data(scope, plain.bytes());
+  auto piece = co_await read_piece(scope, range);
+  for (;;) {
+    if (!piece) co_return ktls::fail(std::move(piece).error());
+    const Buffer plain = *std::move(piece);
+    if (plain.empty()) co_return total;
+    range.offset += plain.size();
+    range.size -= plain.size();
+    // What comes next is read while this goes out, by one submission to the kernel.
+    auto [sent, next] =
+        co_await when_both(send_data(scope, plain.bytes()), read_piece(scope, range));
     if (!sent) co_return ktls::fail(std::move(sent).error());
-    total += count;
-    range.offset += count;
-    range.size -= count;
+    total += plain.size();
+    piece = std::move(next);
   }
-  co_return total;
 }
 
 }  // namespace bridge

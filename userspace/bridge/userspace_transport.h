@@ -65,6 +65,8 @@ class UserspaceSender final : public Sender {
   // Seals and sends what fits one buffer and the budget: the bytes of content that are done.
   [[nodiscard]] Task<ktls::Result<std::size_t>> send_piece(Scope& scope, tls::ContentType type,
                                                            std::span<const std::uint8_t> content);
+  // What fits a buffer of the file's range; empty at its end.
+  [[nodiscard]] Task<ktls::Result<Buffer>> read_piece(Scope& scope, FileRange range);
 
   tls::RecordLayer* layer_;
   std::size_t record_size_;

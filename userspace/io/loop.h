@@ -127,6 +127,14 @@ class Loop : private BufferObserver {
   [[nodiscard]] virtual Task<ktls::Result<void>> send(Scope& scope, int fd, Buffer buffer,
                                                       std::size_t offset, std::size_t size) = 0;
 
+  // Part of a regular file, from `position` on, to buffer.data() + offset: at least one byte and at
+  // most `size`; 0 at the end of the file. As receive() otherwise. io_uring keeps the thread free
+  // while the disk is at work; the epoll loop waits for it, since files cannot be polled.
+  [[nodiscard]] virtual Task<ktls::Result<std::size_t>> read_file(Scope& scope, int fd,
+                                                                  std::uint64_t position,
+                                                                  Buffer buffer, std::size_t offset,
+                                                                  std::size_t size);
+
   // Moves up to `size` bytes; waits until some can be moved; 0 at the end of the stream. One of
   // the two is a pipe. Contract: both are O_NONBLOCK, regular files apart; it is not checked each
   // time, and a blocking one may block the whole loop (SPLICE_F_NONBLOCK is for the pipe alone).
@@ -175,6 +183,11 @@ class Loop : private BufferObserver {
 
   // Receives into a leased Buffer, without waiting unless EAGAIN; holds none while it waits.
   [[nodiscard]] Task<ktls::Result<Buffer>> receive_when_readable(Scope& scope, int fd);
+
+  // read_file() by a system call that waits for the disk.
+  [[nodiscard]] static ktls::Result<std::size_t> read_file_now(int fd, std::uint64_t position,
+                                                               Buffer& buffer, std::size_t offset,
+                                                               std::size_t size);
 
   // Waits until a connect that is in progress has its result.
   [[nodiscard]] Task<ktls::Result<void>> connected(Scope& scope, int fd);

@@ -5,6 +5,7 @@
 
 #include <fcntl.h>
 #include <poll.h>
+#include <unistd.h>
 
 #include "userspace/io/backoff.h"
 #include "userspace/io/loop.h"
@@ -80,6 +81,27 @@ Task<ktls::Result<Buffer>> Loop::receive_when_readable(Scope& scope, int fd) {
     const ktls::Result<void> paused = co_await backoff.pause(scope);
     if (!paused) co_return ktls::fail(paused.error());
   }
+}
+
+ktls::Result<std::size_t> Loop::read_file_now(int fd, std::uint64_t position, Buffer& buffer,
+                                              std::size_t offset, std::size_t size) {
+  for (;;) {
+    const ssize_t read = ::pread(fd, buffer.data() + offset, size, static_cast<off_t>(position));
+    if (read >= 0) {
+      buffer.mark_written(offset, static_cast<std::size_t>(read));
+      return static_cast<std::size_t>(read);
+    }
+    if (errno != EINTR) return ktls::fail(ktls::Error::system(errno, "read"));
+  }
+}
+
+Task<ktls::Result<std::size_t>> Loop::read_file(Scope& scope, int fd, std::uint64_t position,
+                                                Buffer buffer, std::size_t offset,
+                                                std::size_t size) {
+  if (size == 0 || !buffer.holds(offset, size)) co_return ktls::fail(range_error());
+  const ktls::Result<void> begun = co_await turn(scope);
+  if (!begun) co_return ktls::fail(begun.error());
+  co_return read_file_now(fd, position, buffer, offset, size);
 }
 
 Task<ktls::Result<void>> Loop::sleep(Scope& scope, Clock::duration duration) {

@@ -35,6 +35,10 @@ class RingLoop final : public Loop {
   [[nodiscard]] Task<ktls::Result<Buffer>> receive_pooled(Scope& scope, int fd) override;
   [[nodiscard]] Task<ktls::Result<void>> send(Scope& scope, int fd, Buffer buffer,
                                               std::size_t offset, std::size_t size) override;
+  [[nodiscard]] Task<ktls::Result<std::size_t>> read_file(Scope& scope, int fd,
+                                                          std::uint64_t position, Buffer buffer,
+                                                          std::size_t offset,
+                                                          std::size_t size) override;
 
  private:
   friend class Flight;

@@ -171,4 +171,24 @@ Task<ktls::Result<void>> RingLoop::send(Scope& scope, int fd, Buffer buffer, std
   co_return ktls::Result<void>{};
 }
 
+Task<ktls::Result<std::size_t>> RingLoop::read_file(Scope& scope, int fd, std::uint64_t position,
+                                                    Buffer buffer, std::size_t offset,
+                                                    std::size_t size) {
+  if (size == 0 || !buffer.holds(offset, size)) co_return ktls::fail(range_error());
+  const ktls::Result<void> begun = co_await turn(scope);
+  if (!begun) co_return ktls::fail(begun.error());
+  RingWait wait(*this, scope, "read");
+  ::io_uring_prep_read(&wait.request(), fd, buffer.data() + offset, static_cast<unsigned>(size),
+                       position);
+  wait.flight().cargo = Flight::Cargo::kBytes;
+  wait.flight().buffer = buffer;
+  wait.flight().buffer_offset = offset;
+  const ktls::Result<int> read = co_await wait;
+  if (read) co_return static_cast<std::size_t>(*read);
+  if (!is_again(read.error())) co_return ktls::fail(read.error());
+  // The file is O_NONBLOCK and its file system has no way of reading that does not wait: then
+  // io_uring refuses instead of waiting elsewhere.
+  co_return read_file_now(fd, position, buffer, offset, size);
+}
+
 }  // namespace bridge

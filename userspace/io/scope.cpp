@@ -43,6 +43,8 @@ std::optional<ktls::Error> Scope::failure() const {
 void Scope::fire() {
   if (*deadline_ > loop_.now()) {
     loop_.timers_.arm(*this, *deadline_);
+  } else if (const auto more = patience_ == nullptr ? std::nullopt : patience_->more()) {
+    extend(*more);
   } else {
     end(ktls::ErrorCode::kTimeout);
   }

@@ -12,6 +12,18 @@
 
 namespace bridge {
 
+// Whether a deadline that has come is one. For what takes as long as it takes, while it goes on.
+class Patience {
+ public:
+  Patience() = default;
+  Patience(const Patience&) = delete;
+  Patience& operator=(const Patience&) = delete;
+  virtual ~Patience() = default;
+
+  // How much longer the scope may last, from now on and more than nothing; none: it ends.
+  [[nodiscard]] virtual std::optional<std::chrono::milliseconds> more() = 0;
+};
+
 // Every operation of a Loop belongs to a Scope. When the deadline passes, all its operations in
 // flight complete with kTimeout; on cancel() with kCancelled; what is begun afterwards fails at
 // once in the same way. An operation that had succeeded before it heard of the end still
@@ -28,6 +40,9 @@ class Scope final : private Timer {
   // later deadline is only noted, and looked at when the earlier one comes. A Scope that has
   // ended stays so.
   void extend(std::chrono::milliseconds timeout);
+
+  // Has `patience`, which is borrowed, asked each time that the deadline comes.
+  void ask_at_deadline(Patience& patience) { patience_ = &patience; }
 
   void cancel();
 
@@ -50,6 +65,7 @@ class Scope final : private Timer {
   void end(ktls::ErrorCode why);
 
   Loop& loop_;
+  Patience* patience_ = nullptr;
   std::optional<Clock::time_point> deadline_;
   std::optional<ktls::ErrorCode> ended_;
   List<Wait, ScopeTag> waits_;

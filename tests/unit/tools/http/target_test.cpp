@@ -115,5 +115,15 @@ TEST(PercentEncodePath, IsUndoneByParsing) {
   }
 }
 
+TEST(AbsoluteAuthority, IsThatOfTheAbsoluteFormAlone) {
+  EXPECT_EQ(absolute_authority("https://example.org:8443/a?b"), "example.org:8443");
+  EXPECT_EQ(absolute_authority("HTTP://[::1]?b"), "[::1]");
+  for (const std::string_view target :
+       {"/", "/https://example.org/", "*", "example.org:443", "ftp://example.org/", "https:///a",
+        "https://user@example.org/", ""}) {
+    EXPECT_EQ(absolute_authority(target), std::nullopt) << target;
+  }
+}
+
 }  // namespace
 }  // namespace http

@@ -59,6 +59,47 @@ TEST_P(ScopeTest, MovesItsDeadlineEarlier) {
   });
 }
 
+class CountedPatience final : public Patience {
+ public:
+  explicit CountedPatience(int times) : left_(times) {}
+  [[nodiscard]] std::optional<milliseconds> more() override {
+    ++asked;
+    if (left_ == 0) return std::nullopt;
+    --left_;
+    return milliseconds(5);
+  }
+  int asked = 0;
+
+ private:
+  int left_;
+};
+
+TEST_P(ScopeTest, AsksAtEachDeadlineWhetherItIsOne) {
+  run([&](Scope& patience) -> Task<void> {
+    CountedPatience three(3);
+    const Clock::time_point start = loop().now();
+    Scope scope(loop(), milliseconds(5));
+    scope.ask_at_deadline(three);
+    const Result<void> slept = co_await loop().sleep(scope, milliseconds(100'000));
+    expect_code(slept, ErrorCode::kTimeout);
+    EXPECT_GE(Clock::now() - start, milliseconds(20));
+    EXPECT_EQ(three.asked, 4);
+    EXPECT_FALSE(patience.expired());
+  });
+}
+
+TEST_P(ScopeTest, AsksNobodyBeforeADeadlineThatMoved) {
+  run([&](Scope&) -> Task<void> {
+    CountedPatience none(0);
+    Scope scope(loop(), milliseconds(5));
+    scope.ask_at_deadline(none);
+    scope.extend(milliseconds(100'000));
+    const Result<void> slept = co_await loop().sleep(scope, milliseconds(20));
+    EXPECT_TRUE(slept);
+    EXPECT_EQ(none.asked, 0);
+  });
+}
+
 TEST_P(ScopeTest, FailsWhatIsBegunAfterTheDeadlineThoughNothingWaitedForIt) {
   const SocketPair pair = tcp_pair();
   run([&](Scope& patience) -> Task<void> {
