@@ -169,15 +169,6 @@ Result<int> TlsSocket::take_error() {
   return sys_errno;
 }
 
-bool TlsSocket::awaits_key() {
-  std::uint8_t byte = 0;
-  iovec part{&byte, sizeof byte};
-  msghdr message{};
-  message.msg_iov = &part;
-  message.msg_iovlen = 1;
-  return syscalls_->recvmsg(fd_, &message, MSG_DONTWAIT | MSG_PEEK) < 0 && errno == EKEYEXPIRED;
-}
-
 Result<std::uint64_t> TlsSocket::sequence(Direction direction, Cipher cipher) {
   CryptoInfo info = CryptoInfo::with_size(layout_of(cipher).structure_size());
   const auto bytes = info.mutable_bytes();

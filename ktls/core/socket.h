@@ -104,10 +104,6 @@ class TlsSocket {
   // that keeps them from starting at 0 again.
   [[nodiscard]] Result<int> take_error();
 
-  // Whether receiving stands still until install(kReceive) brings the next key: a KeyUpdate was
-  // received (Linux 6.14 and later). The socket is not readable then, and says nothing by itself.
-  [[nodiscard]] bool awaits_key();
-
   // Number of the next record of that direction, by getsockopt. The structure that comes back
   // holds the key, and is wiped. Error: EBUSY when the direction is not installed.
   [[nodiscard]] Result<std::uint64_t> sequence(Direction direction, Cipher cipher);

@@ -3,10 +3,11 @@
 #include <algorithm>
 #include <array>
 #include <cerrno>
-#include <cstdio>
+#include <charconv>
 #include <memory>
 #include <string>
 #include <string_view>
+#include <system_error>
 #include <utility>
 
 #include <fcntl.h>
@@ -103,7 +104,7 @@ class RunningKernel final : public KernelUnderTest {
   void shutdown_write(int fd) override { EXPECT_EQ(::shutdown(fd, SHUT_WR), 0); }
   void shutdown_read(int fd) override { EXPECT_EQ(::shutdown(fd, SHUT_RD), 0); }
   void wait_to_receive(int fd, int timeout_ms) override {
-    const timeval timeout{timeout_ms / 1000, (timeout_ms % 1000) * 1000};
+    const timeval timeout{timeout_ms / 1000, (timeout_ms % 1000) * 1000L};
     EXPECT_EQ(::setsockopt(fd, SOL_SOCKET, SO_RCVTIMEO, &timeout, sizeof timeout), 0);
     EXPECT_EQ(::fcntl(fd, F_SETFL, ::fcntl(fd, F_GETFL) & ~O_NONBLOCK), 0);
   }
@@ -161,8 +162,12 @@ class RunningKernel final : public KernelUnderTest {
   static std::pair<int, int> version() {
     utsname name{};
     EXPECT_EQ(::uname(&name), 0);
+    const std::string_view release(name.release);  // "6.12.95+deb13-amd64"
     std::pair<int, int> numbers;
-    EXPECT_EQ(std::sscanf(name.release, "%d.%d", &numbers.first, &numbers.second), 2);
+    const auto major = std::from_chars(release.begin(), release.end(), numbers.first);
+    EXPECT_EQ(major.ec, std::errc());
+    const auto minor = std::from_chars(major.ptr + 1, release.end(), numbers.second);
+    EXPECT_EQ(minor.ec, std::errc());
     return numbers;
   }
   static const Capability& capability() {

@@ -159,7 +159,8 @@ void Connection::receive_in_kernel(ktls::Syscalls& syscalls) {
   const KernelReceiveState state{.cipher = *facts_.suite->bulk_cipher->kernel,
                                  .key_updates = key_updates,
                                  .expect_no_padding = plan_.expect_no_padding && is_tls13,
-                                 .decrypts_into_buffers = !is_tls13};
+                                 .decrypts_into_buffers = !is_tls13,
+                                 .key_wait_max = key_policy_.key_wait_max};
   receiver_ = std::make_unique<KernelReceiver>(*loop_, fd_, syscalls, state);
 }
 
@@ -296,21 +297,6 @@ Task<Result<void>> Connection::act_on_handshake(Scope& scope, const ControlRecor
   auto same = read_keys_.same_for_opening(*sequence);
   if (!same) co_return ktls::fail(std::move(same).error());
   co_return receiver_->change_state(*std::move(same));
-}
-
-Task<Result<void>> Connection::watch_receive_key(Scope& scope) {
-  bool was_stalled = false;
-  for (std::uint64_t updates = key_updates_received_;; updates = key_updates_received_) {
-    auto slept = co_await loop_->sleep(scope, key_policy_.key_wait_max);
-    if (!slept) co_return slept;
-    // Once is a KeyUpdate that is just being followed; twice in a row is one that nobody saw.
-    const bool is_stalled = receiver_->is_stalled();
-    if (is_stalled && was_stalled && updates == key_updates_received_) {
-      co_return tls::refuse(ErrorCode::kKeyMissing, AlertDescription::kInternalError,
-                            "the kernel waits for the peer's next key, which nobody brings");
-    }
-    was_stalled = is_stalled;
-  }
 }
 
 Task<Result<Connection::Control>> Connection::act_on(Scope& scope, const ControlRecord& record) {

@@ -73,11 +73,6 @@ class Connection {
   // for one too many.
   [[nodiscard]] Task<ktls::Result<Control>> act_on(Scope& scope, const ControlRecord& record);
 
-  // Returns when the kernel has waited for the next receive key for KeyPolicy::key_wait_max, with
-  // kKeyMissing, or when the scope ends. Whoever else reads from the socket may have taken a
-  // KeyUpdate away, and the kernel is silent then, for ever.
-  [[nodiscard]] Task<ktls::Result<void>> watch_receive_key(Scope& scope);
-
   // Changes our key and asks the peer for its next one, which act_on() follows when it comes.
   // Errors: kUnsupported where one of both cannot be changed, and nothing is sent; otherwise those
   // of Sender::update_key().

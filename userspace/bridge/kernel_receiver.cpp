@@ -126,6 +126,15 @@ Task<Result<ReceivedStep>> KernelReceiver::receive_now(Scope& scope, int splice_
   co_return ReceivedStep(std::move(buffer));
 }
 
+Task<Result<void>> KernelReceiver::wait(Scope& scope) {
+  if (!may_stall()) co_return co_await loop_->readable(scope, socket_.fd());
+  Scope until_asked(scope, state_.key_wait_max);
+  auto ready = co_await loop_->readable(until_asked, socket_.fd());
+  const bool is_time_to_ask = until_asked.expired() && !until_asked.ended_with_outer();
+  if (is_time_to_ask) co_return Result<void>();
+  co_return ready;
+}
+
 Task<Result<ReceivedStep>> KernelReceiver::receive_step(Scope& scope) {
   Backoff backoff;
   for (;;) {
@@ -135,7 +144,7 @@ Task<Result<ReceivedStep>> KernelReceiver::receive_step(Scope& scope) {
     // it: there only asking tells.
     const bool has_waited = was_empty_ || !may_stall();
     if (has_waited) {
-      auto ready = co_await loop_->readable(scope, socket_.fd());
+      auto ready = co_await wait(scope);
       if (!ready) co_return ktls::fail(std::move(ready).error());
     }
     auto step = co_await receive_now(scope);
@@ -192,7 +201,7 @@ Task<Result<ReceiveStep>> KernelReceiver::move_step(Scope& scope, int plain_fd) 
     if (!turn) co_return ktls::fail(std::move(turn).error());
     const bool has_waited = was_empty_;
     if (has_waited) {
-      auto ready = co_await loop_->readable(scope, socket_.fd());
+      auto ready = co_await wait(scope);
       if (!ready) co_return ktls::fail(std::move(ready).error());
     }
     int splice_errno = 0;
@@ -225,7 +234,11 @@ Task<Result<ReceiveStep>> KernelReceiver::move_step(Scope& scope, int plain_fd) 
     auto step = co_await copy_to(scope, plain_fd, splice_errno);
     if (!step) co_return step;
     const auto* copied = std::get_if<Moved>(&*step);
-    if (copied == nullptr || copied->size != 0) co_return step;
+    // Behind data that was copied the kernel may have opened a KeyUpdate already, of which poll
+    // says nothing.
+    was_empty_ = copied != nullptr && copied->size == 0;
+    if (!was_empty_) co_return step;
+    if (!has_waited) continue;
     auto paused = co_await backoff.pause(scope);
     if (!paused) co_return ktls::fail(std::move(paused).error());
   }

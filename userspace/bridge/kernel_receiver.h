@@ -2,6 +2,7 @@
 // enters userspace; control records are taken one at a time.
 #pragma once
 
+#include <chrono>
 #include <cstddef>
 #include <cstdint>
 #include <optional>
@@ -23,11 +24,13 @@ enum class KeyUpdates : std::uint8_t { kNothing, kWaits, kRekeys };
 //   cipher             as installed
 //   expect_no_padding  TLS 1.3 in a kernel where TLS_RX_EXPECT_NO_PAD is safe
 //   decrypts_into_buffers  TLS 1.2; in 1.3 the kernel does that only while it expects no padding
+//   key_wait_max       after which a kernel that says nothing is asked whether it waits for a key
 struct KernelReceiveState {
   ktls::Cipher cipher;
   KeyUpdates key_updates = KeyUpdates::kNothing;
   bool expect_no_padding = false;
   bool decrypts_into_buffers = true;
+  std::chrono::milliseconds key_wait_max{5'000};
 };
 
 // Borrows the loop and the descriptor, on which TLS_RX is installed. Makes it non-blocking.
@@ -43,15 +46,16 @@ class KernelReceiver final : public Receiver {
   }
   [[nodiscard]] bool awaits_state(const ControlRecord& record) const override;
   [[nodiscard]] ktls::Result<std::uint64_t> sequence() override;
-  [[nodiscard]] bool may_stall() const override {
-    return state_.key_updates != KeyUpdates::kNothing;
-  }
-  [[nodiscard]] bool is_stalled() override { return may_stall() && socket_.awaits_key(); }
   [[nodiscard]] ktls::Reason remark() const override {
     return has_copied_ ? ktls::Reason::kPipeLimit : ktls::Reason::kNone;
   }
 
  private:
+  // Whether the kernel may be waiting for a key, and say nothing.
+  [[nodiscard]] bool may_stall() const { return state_.key_updates != KeyUpdates::kNothing; }
+  // Until there may be something to receive. Where the kernel may stall that is every
+  // KernelReceiveState::key_wait_max at least: only an attempt tells.
+  [[nodiscard]] Task<ktls::Result<void>> wait(Scope& scope);
   [[nodiscard]] Task<ktls::Result<ReceiveStep>> move_step(Scope& scope, int plain_fd);
   [[nodiscard]] Task<ktls::Result<ReceivedStep>> receive_step(Scope& scope);
   // What recvmsg brings without waiting; an empty Buffer when that is nothing, after all.

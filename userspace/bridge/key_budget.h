@@ -18,7 +18,8 @@ namespace bridge {
 //   update_interval        between two KeyUpdates that the budget asks for, at least: GnuTLS ends a
 //                          connection that has more than 8 a second
 //   peer_updates_a_second  KeyUpdates of the peer; one more, and the connection ends
-//   key_wait_max           how long the kernel may wait for a receive key that nobody brings
+//   key_wait_max           after which a kernel that says nothing is asked whether it waits for a
+//   key
 struct KeyPolicy {
   std::uint64_t records_max = 0;
   std::chrono::milliseconds update_interval{250};

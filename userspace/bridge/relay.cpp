@@ -124,24 +124,6 @@ Task<Result<void>> pump_both(Relay& relay, Scope& side_scope) {
   co_return from_peer ? to_peer : from_peer;
 }
 
-// Ends both pumps when the kernel waits for a key that will not come.
-Task<Result<void>> watch_receive_key(Relay& relay, Scope& side_scope) {
-  auto watched = co_await relay.connection.watch_receive_key(side_scope);
-  if (!watched && watched.error().code == ErrorCode::kKeyMissing && !relay.failure) {
-    relay.failure = watched.error();
-    relay.scope.cancel();
-  }
-  co_return watched;
-}
-
-// Everything that runs beside the pumps ends with `side_scope`, which they cancel.
-Task<Result<void>> pump_and_watch(Relay& relay, Scope& side_scope) {
-  if (!relay.connection.receiver().may_stall()) co_return co_await pump_both(relay, side_scope);
-  auto [pumped, watched] =
-      co_await when_both(pump_both(relay, side_scope), watch_receive_key(relay, side_scope));
-  co_return pumped;
-}
-
 // A plaintext stream can say only by a reset that it was not all. At once: an application may be
 // waiting for it, while the peer may have its time to listen.
 Task<void> abort_plain(Relay& relay, bool in_time) {
@@ -216,10 +198,10 @@ Task<RelayReport> relay(Loop& loop, Scope& scope, Connection& connection, int pl
   scope.extend(idle_timeout);
   Scope side_scope(loop);
   if (connection.facts().role == tls::Role::kClient) {
-    static_cast<void>(co_await when_both(pump_and_watch(state, side_scope),
+    static_cast<void>(co_await when_both(pump_both(state, side_scope),
                                          release_handshake_later(loop, side_scope, connection)));
   } else {
-    static_cast<void>(co_await pump_and_watch(state, side_scope));
+    static_cast<void>(co_await pump_both(state, side_scope));
   }
   state.report.key_updates_received = connection.key_updates_received();
   state.report.key_updates_sent = connection.sender().key_updates().updates;

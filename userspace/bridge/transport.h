@@ -66,12 +66,6 @@ class Receiver {
   // Number of the next record.
   [[nodiscard]] virtual ktls::Result<std::uint64_t> sequence() = 0;
 
-  // Whether it can come to that: a kernel that rekeys.
-  [[nodiscard]] virtual bool may_stall() const { return false; }
-  // Whether the direction stands still until somebody brings the next key: true when a KeyUpdate
-  // went elsewhere, to another reader of the same socket.
-  [[nodiscard]] virtual bool is_stalled() { return false; }
-
   // Something worth telling about how the direction ran: kPipeLimit when it had to copy.
   [[nodiscard]] virtual ktls::Reason remark() const { return ktls::Reason::kNone; }
 };

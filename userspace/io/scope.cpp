@@ -15,6 +15,14 @@ Scope::Scope(Loop& loop, std::optional<std::chrono::milliseconds> timeout) : loo
   if (timeout) extend(*timeout);
 }
 
+Scope::Scope(Scope& outer, std::chrono::milliseconds timeout) : Scope(outer.loop_, timeout) {
+  if (const auto failure = outer.failure()) {
+    end_with_outer(failure->code);
+  } else {
+    outer.inner_.push_back(*this);
+  }
+}
+
 Scope::~Scope() {
   if (!ended_) end(ktls::ErrorCode::kCancelled);
 }
@@ -54,6 +62,13 @@ void Scope::end(ktls::ErrorCode why) {
   ended_ = why;
   loop_.timers_.disarm(*this);
   while (Wait* const wait = waits_.pop_front()) wait->abort(why);
+  while (Scope* const inner = inner_.pop_front()) inner->end_with_outer(why);
+}
+
+void Scope::end_with_outer(ktls::ErrorCode why) {
+  if (ended_) return;
+  ended_with_outer_ = true;
+  end(why);
 }
 
 }  // namespace bridge

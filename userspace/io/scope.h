@@ -12,6 +12,8 @@
 
 namespace bridge {
 
+struct InnerScopeTag;
+
 // Whether a deadline that has come is one. For what takes as long as it takes, while it goes on.
 class Patience {
  public:
@@ -30,10 +32,12 @@ class Patience {
 // reports its success, so no byte is lost to a late cancellation.
 //
 // Destroying a Scope cancels what still waits in it. Used on the loop's thread only.
-class Scope final : private Timer {
+class Scope final : private Timer, public ListHook<InnerScopeTag> {
  public:
   // `timeout` counts from loop.now(); none: no deadline.
   explicit Scope(Loop& loop, std::optional<std::chrono::milliseconds> timeout = std::nullopt);
+  // Within `outer`, with whose end it ends for the same reason; its own end is not `outer`'s.
+  Scope(Scope& outer, std::chrono::milliseconds timeout);
   ~Scope() override;
 
   // Moves the deadline to `timeout` from loop.now(). Cheap enough for every chunk of data: a
@@ -47,6 +51,8 @@ class Scope final : private Timer {
   void cancel();
 
   [[nodiscard]] bool expired() const;
+  // It was `outer` that ended, not this one alone.
+  [[nodiscard]] bool ended_with_outer() const { return ended_with_outer_; }
   [[nodiscard]] bool cancelled() const { return ended_ == ktls::ErrorCode::kCancelled; }
 
   // The Error with which an operation begun now would fail; none while the Scope is open.
@@ -63,12 +69,15 @@ class Scope final : private Timer {
   void add(Wait& wait) { waits_.push_back(wait); }
   void fire() override;
   void end(ktls::ErrorCode why);
+  void end_with_outer(ktls::ErrorCode why);
 
   Loop& loop_;
   Patience* patience_ = nullptr;
   std::optional<Clock::time_point> deadline_;
   std::optional<ktls::ErrorCode> ended_;
+  bool ended_with_outer_ = false;
   List<Wait, ScopeTag> waits_;
+  List<Scope, InnerScopeTag> inner_;
 };
 
 }  // namespace bridge

@@ -336,6 +336,58 @@ TEST_P(Keys, ThatTheKernelWaitsForInVainAreNamed) {
   EXPECT_EQ(bridge.report.reason, Reason::kKeyMissing) << bridge.report.detail;
 }
 
+// Whoever asks the kernel must not open what its receiver is about to be woken by.
+TEST_P(Keys, ThatComeWhileTheKernelIsAskedForThemAreFollowed) {
+  if (!can_follow()) GTEST_SKIP() << "ends at the first KeyUpdate";
+  BridgeSide bridge = side();
+  bridge.keys.key_wait_max = milliseconds(1);
+  bridge.keys.peer_updates_a_second = 10'000;
+  constexpr int kUpdates = 100;
+  run(bridge, [](Stage& stage) -> Task<void> {
+    for (int i = 0; i < kUpdates; ++i) {
+      const bool updated = co_await stage.tls.update_key(SSL_KEY_UPDATE_NOT_REQUESTED);
+      EXPECT_TRUE(updated);
+      if (i % 3 == 0) co_await stage.sleep(milliseconds(1));
+      const bool asked = co_await stage.tls.write("question");
+      EXPECT_TRUE(asked);
+      const std::string question = co_await stage.plain.read(8);
+      EXPECT_EQ(question, "question");
+    }
+    const bool closed = co_await stage.tls.close_notify();
+    EXPECT_TRUE(closed);
+    stage.plain.shut_write();
+    static_cast<void>(co_await stage.tls.read_to_end());
+  });
+  EXPECT_EQ(bridge.report.ending, Ending::kClean) << bridge.report.detail;
+  EXPECT_EQ(bridge.report.key_updates_received, kUpdates);
+}
+
+// The kernel opens it together with the data, and poll says nothing of it.
+TEST_P(Keys, BehindDataThatIsCopiedAreFollowed) {
+  create({.pipes_max = 0});
+  if (IsSkipped()) return;
+  if (!can_follow()) GTEST_SKIP() << "ends at the first KeyUpdate";
+  const BridgeSide bridge = run([](Stage& stage) -> Task<void> {
+    for (int i = 0; i < 10; ++i) {
+      SSL_write(stage.tls.ssl(), "question", 8);
+      const bool updated = co_await stage.tls.update_key(SSL_KEY_UPDATE_NOT_REQUESTED);
+      EXPECT_TRUE(updated);
+      const std::string question = co_await stage.plain.read(8);
+      EXPECT_EQ(question, "question");
+      co_await stage.sleep(milliseconds(5));
+      const bool asked = co_await stage.tls.write("once more");
+      EXPECT_TRUE(asked);
+      const std::string more = co_await stage.plain.read(9);
+      EXPECT_EQ(more, "once more");
+    }
+    const bool closed = co_await stage.tls.close_notify();
+    EXPECT_TRUE(closed);
+    stage.plain.shut_write();
+    static_cast<void>(co_await stage.tls.read_to_end());
+  });
+  EXPECT_EQ(bridge.report.ending, Ending::kClean) << bridge.report.detail;
+}
+
 // As one handshake record each.
 Task<void> send_in_records(CraftedEnd& peer, std::vector<Bytes> parts) {
   for (Bytes& part : parts) {

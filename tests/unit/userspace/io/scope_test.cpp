@@ -2,6 +2,8 @@
 
 #include "userspace/io/scope.h"
 
+#include <memory>
+
 #include "tests/unit/userspace/io/loop_fixture.h"
 #include "userspace/io/when_both.h"
 
@@ -121,6 +123,55 @@ TEST_P(ScopeTest, WithoutADeadlineNeverExpires) {
     const Result<void> longer = co_await loop().sleep(scope, milliseconds(1000));
     expect_code(longer, ErrorCode::kTimeout);
     EXPECT_FALSE(patience.expired());
+  });
+}
+
+TEST_P(ScopeTest, WithinAnotherEndsAloneAtItsOwnDeadline) {
+  run([&](Scope& patience) -> Task<void> {
+    Scope outer(loop(), milliseconds(100'000));
+    Scope inner(outer, milliseconds(5));
+    const Result<void> slept = co_await loop().sleep(inner, milliseconds(50'000));
+    expect_code(slept, ErrorCode::kTimeout);
+    EXPECT_FALSE(inner.ended_with_outer());
+    EXPECT_FALSE(outer.failure());
+    outer.cancel();
+    EXPECT_FALSE(inner.ended_with_outer());
+    EXPECT_FALSE(patience.expired());
+  });
+}
+
+TEST_P(ScopeTest, WithinAnotherEndsWithItForTheSameReason) {
+  run([&](Scope& patience) -> Task<void> {
+    Scope outer(loop(), milliseconds(5));
+    Scope inner(outer, milliseconds(100'000));
+    const Result<void> slept = co_await loop().sleep(inner, milliseconds(50'000));
+    expect_code(slept, ErrorCode::kTimeout);
+    EXPECT_TRUE(inner.ended_with_outer());
+    Scope late(outer, milliseconds(100'000));
+    EXPECT_TRUE(late.expired() && late.ended_with_outer());
+
+    Scope other(loop());
+    Scope cancelled(other, milliseconds(100'000));
+    const auto [first, second] = co_await when_both(loop().sleep(cancelled, milliseconds(50'000)),
+                                                    [](Scope& ended) -> Task<Result<void>> {
+                                                      ended.cancel();
+                                                      co_return Result<void>();
+                                                    }(other));
+    expect_code(first, ErrorCode::kCancelled);
+    EXPECT_TRUE(second && cancelled.ended_with_outer());
+    EXPECT_FALSE(patience.expired());
+  });
+}
+
+TEST_P(ScopeTest, WithinAnotherMayOutliveItOrGoFirst) {
+  run([&](Scope& patience) -> Task<void> {
+    auto outer = std::make_unique<Scope>(loop());
+    { const Scope gone(*outer, milliseconds(100'000)); }
+    const Scope inner(*outer, milliseconds(100'000));
+    outer.reset();
+    EXPECT_TRUE(inner.cancelled() && inner.ended_with_outer());
+    EXPECT_FALSE(patience.expired());
+    co_return;
   });
 }
 
