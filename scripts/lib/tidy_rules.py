@@ -124,6 +124,12 @@ def check_memset(file):
             yield number, "memset may be optimised away: explicit_bzero for secrets, else = {}"
 
 
+def check_conditional_await(file):
+    for number, line in enumerate(file.code_lines, start=1):
+        if re.search(r"[?:]\s*co_await\b", line):
+            yield number, "g++ 12 destroys too much: choose the task by ?:, then co_await it"
+
+
 def check_printing(file):
     for number, line in enumerate(file.code_lines, start=1):
         if _PRINTS.search(line):
@@ -175,5 +181,6 @@ RULES = [
     Rule("function-name", _cxx, check_function_names),
     Rule("type-name", _cxx, check_type_names),
     Rule("memset", _product, check_memset),
+    Rule("conditional-await", _cxx, check_conditional_await),
     Rule("printing", _library, check_printing),
 ]

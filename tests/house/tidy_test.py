@@ -192,6 +192,11 @@ class Shape(unittest.TestCase):
         self.finds("memset", text, line=2)
         self.accepts(text, path="tests/unit/a.cpp")
 
+    def test_nothing_is_awaited_within_a_conditional_expression(self):
+        self.finds("conditional-await", "// A file.\nauto a = x ? co_await b() : c;\n", line=2)
+        self.finds("conditional-await", "// A file.\nauto a = x ? b\n : co_await c();\n", line=3)
+        self.accepts("// A file.\nauto a = co_await (x ? b() : c());\n")
+
     def test_libraries_do_not_print(self):
         for call in ('printf("x");', 'std::cout << 1;', 'fprintf(stderr, "x");', 'perror("x");'):
             text = f"// A file.\nvoid f() {{ {call} }}\n"

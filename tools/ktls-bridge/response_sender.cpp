@@ -186,9 +186,10 @@ Task<Result<void>> ResponseSender::send_piece(const http::ResponseBody& body,
   if (auto held = co_await hold(piece.before); !held) co_return held;
   std::uint64_t left = piece.size;
   if (left > kCopyMax) {
-    const bool is_copied = !connection_.plan().transmit.in_kernel();
-    auto rest = is_copied ? co_await send_copies(*body.file, piece.offset, left, is_last)
-                          : co_await send_pages(*body.file, piece.offset, left, is_last);
+    auto sending = connection_.plan().transmit.in_kernel()
+                       ? send_pages(*body.file, piece.offset, left, is_last)
+                       : send_copies(*body.file, piece.offset, left, is_last);
+    auto rest = co_await std::move(sending);
     if (!rest) co_return ktls::fail(std::move(rest).error());
     left = *rest;
   }
