@@ -27,6 +27,8 @@ from watched_wrap import BINARY, wait_until  # noqa: E402
 
 MIB = 1 << 20
 BIG = 20 * MIB  # more than the buffers of two sockets hold
+SLOW_SIZE = 4 << 20
+SLOW_RATE = 1 << 20  # bytes a second
 RECEIVE_BUFFER = 65536
 
 
@@ -170,8 +172,12 @@ class SlowClients(ServingCase):
         self.write_big()
         serve = self.serve("--send-timeout", "1s", "--min-rate", 1024)
         client = self.begin_download(serve)
-        time.sleep(2)  # longer than --send-timeout, which the rate adds to
-        self.assertTrue(b"".join(client.body_parts(BIG)) == self.content)
+        body = bytearray()
+        for part in client.body_parts(BIG):
+            body += part
+            if len(body) < SLOW_SIZE:  # for longer than --send-timeout, but never still
+                time.sleep(len(part) / SLOW_RATE)
+        self.assertTrue(bytes(body) == self.content)
         client.end()
         self.assertEqual(serve.finish()[0]["ended"], "clean")
 
