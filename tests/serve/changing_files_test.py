@@ -28,7 +28,7 @@ RECEIVE_BUFFER = 65536
 VERSIONS = (ssl.TLSVersion.TLSv1_2, ssl.TLSVersion.TLSv1_3)
 # The program stops itself at the first read of this one file, and has the bytes then.
 STOP_AT_READ = ("strace", "-D", "-f", "-qq", "-e", "trace=pread64",
-                "-e", "inject=pread64:signal=SIGSTOP")
+                "-e", "inject=pread64:signal=SIGSTOP:when=1")
 
 content = Payload(SIZE, seed=1).bytes()
 
@@ -247,8 +247,9 @@ class InTransfer(ChangingCase):
 
 @unittest.skipUnless(shutil.which("strace"), "no strace here")
 class BetweenReadingAndSending(ChangingCase):
-    """The program stops when it has read what it will send next: all of a small file, and of a
-    large one in the kernel's case the last record."""
+    """The program stops when it has read for the first time what it will send next: all of a small
+    file, and of a large one in the kernel's case the last record. (A small file that is not new is
+    read to be kept, and once more where that comes to nothing.)"""
 
     def stopped_serve(self, *flags):
         self.trace = self.folder / "trace"
