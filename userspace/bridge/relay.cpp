@@ -20,7 +20,6 @@ using ktls::Error;
 using ktls::ErrorCode;
 using ktls::Result;
 using std::chrono::milliseconds;
-using tls::AlertDescription;
 
 // How long the client role keeps what it needs to take tickets.
 constexpr milliseconds kTicketTimeout = std::chrono::seconds(10);
@@ -134,7 +133,7 @@ Task<void> abort_plain(Relay& relay, bool in_time) {
   }
   reset_on_close(relay.plain_fd);  // where disconnecting is no reset
   const sockaddr nobody{.sa_family = AF_UNSPEC, .sa_data = {}};
-  ::connect(relay.plain_fd, &nobody, sizeof nobody);
+  static_cast<void>(::connect(relay.plain_fd, &nobody, sizeof nobody));
 }
 
 // Tells both sides that this was no orderly end.
