@@ -114,22 +114,32 @@ ssize_t FakeKernel::splice_from_pipe(Socket& socket, Pipe& pipe, std::size_t siz
   return static_cast<ssize_t>(taken);
 }
 
-// The pages of the file go through a pipe of the kernel's own, and its end ends the record.
+// The pages of the file go through a pipe of the kernel's own, and its end ends the record. Without
+// MSG_SPLICE_PAGES each filling of that pipe ends one, as splice_direct_to_actor fills it anew.
 ssize_t FakeKernel::sendfile(int to, int from, std::size_t offset, std::size_t size) {
   Socket* socket = find(to);
   const auto file = files_.find(from);
   if (socket == nullptr || file == files_.end()) return fake_failure(EBADF);
   const Bytes& bytes = file->second;
   const std::size_t end = std::min(bytes.size(), offset + size);
-  Pipe pipe;
-  for (std::size_t at = offset; at < end;) {
-    const std::size_t page_end = std::min(end, (at / kPageSize + 1) * kPageSize);
-    pipe.buffers.emplace_back(bytes.begin() + static_cast<std::ptrdiff_t>(at),
-                              bytes.begin() + static_cast<std::ptrdiff_t>(page_end));
-    at = page_end;
+  const std::size_t pages_max = traits_.splices_pages ? SIZE_MAX : kSpliceBatch;
+  std::size_t sent = 0;
+  while (offset + sent < end) {
+    Pipe pipe;
+    std::size_t held = 0;
+    while (offset + sent + held < end && pipe.buffers.size() < pages_max) {
+      const std::size_t at = offset + sent + held;
+      const std::size_t page_end = std::min(end, (at / kPageSize + 1) * kPageSize);
+      pipe.buffers.emplace_back(bytes.begin() + static_cast<std::ptrdiff_t>(at),
+                                bytes.begin() + static_cast<std::ptrdiff_t>(page_end));
+      held += page_end - at;
+    }
+    const ssize_t taken = splice_from_pipe(*socket, pipe, held, false);
+    if (taken < 0) return sent != 0 ? static_cast<ssize_t>(sent) : taken;
+    sent += static_cast<std::size_t>(taken);
+    if (static_cast<std::size_t>(taken) != held) break;
   }
-  if (pipe.buffers.empty()) return 0;
-  return splice_from_pipe(*socket, pipe, end - offset, false);
+  return static_cast<ssize_t>(sent);
 }
 
 }  // namespace ktls

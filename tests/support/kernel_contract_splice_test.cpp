@@ -218,6 +218,26 @@ TEST_P(KernelContractSplice, SendsAFileBehindAnOpenRecordInTheSameRecord) {
   expect_lengths(pair.receiver, {16});
 }
 
+// sendfile moves sixteen pages at a time (fs/splice.c, splice_direct_to_actor). Whoever takes them
+// page by page is not told that more follow behind the last (pipe_to_sendpage), so a file whose
+// pages do not end with a record costs one record more for each call.
+TEST_P(KernelContractSplice, EndsARecordAfterSixteenPagesOfAFileUnlessItSplicesPages) {
+  const Pair pair = sending_pair();
+  const Bytes content = pattern(3 * kSpliceBatch * 4096 + 100);
+  const int file = own(kernel().file_of(content));
+  const Bytes head = pattern(300);
+  send_open(pair.sender, head);
+  EXPECT_EQ(sendfile(pair.sender, file, 0, content.size()), static_cast<ssize_t>(content.size()));
+  std::vector<std::size_t> lengths(12, 16384);
+  if (kernel().splices_pages()) {
+    lengths.push_back(400);
+  } else {
+    lengths.insert(lengths.begin() + 4, head.size());
+    lengths.push_back(100);
+  }
+  expect_lengths(pair.receiver, lengths);
+}
+
 TEST_P(KernelContractSplice, SendsAFileInPlaintextWithoutKeys) {
   const Pair pair = attached_pair();
   const int file = own(kernel().file_of(bytes_of("bare")));
