@@ -49,7 +49,7 @@ std::unique_ptr<Connection> adopt(const TlsSession& session, int fd, Handshake::
   const TlsOptions& options = session.setting.options();
   tls::Negotiated& negotiated = finished.negotiated;
   const bridge::Plan intended =
-      bridge::plan(negotiated, session.setting.capability(), options.offload);
+      bridge::plan(negotiated, session.setting.capability(), session.intended);
   auto adopted = Connection::adopt(session.loop, fd, std::move(negotiated),
                                    std::move(finished.post_handshake), intended, options.keys);
   if (!adopted) {

@@ -14,11 +14,13 @@
 namespace tools {
 
 // What the functions here borrow from the session; all of it outlives their tasks.
+//   intended  what the directions are planned by; --offload decides afterwards whether it will do
 struct TlsSession {
   bridge::Loop& loop;
   Cancellation& cancellation;
   const TlsSetting& setting;
   ConnectionLog& line;
+  bridge::OffloadPolicy intended = setting.options().offload;
 };
 
 // Small records must not wait for an acknowledgement (Nagle); on a unix socket this does nothing.

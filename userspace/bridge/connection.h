@@ -85,6 +85,10 @@ class Connection {
   // No ticket is taken from now on; what the handshake kept for that is freed.
   void release_handshake() { post_handshake_->release(); }
 
+  // Records that one key may seal.
+  [[nodiscard]] std::uint64_t key_limit() const {
+    return record_limit(key_policy_, facts_.version, *facts_.suite);
+  }
   // KeyUpdates of the peer that were followed.
   [[nodiscard]] std::uint64_t key_updates_received() const { return key_updates_received_; }
 

@@ -76,6 +76,7 @@ class KernelReceiver final : public Receiver {
   std::optional<ktls::Error> error_;  // the kernel tells it once: the first is final
   bool was_empty_ = true;  // the last attempt found nothing more: wait before the next one
   bool has_copied_ = false;
+  bool plain_failed_ = false;  // the step's error is the plain side's, and receiving can go on
 };
 
 }  // namespace bridge

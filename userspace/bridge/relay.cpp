@@ -34,6 +34,7 @@ struct Relay {
   Connection& connection;
   int plain_fd;
   milliseconds idle_timeout;
+  Departure* departure;
   RelayReport report;
   std::optional<Error> failure;  // the first one; it ends both pumps
   // close_notify and FIN are on their way to the peer.
@@ -101,6 +102,10 @@ Task<Result<void>> pump_to_peer(Relay& relay) {
     if (relay.failure) co_return ktls::fail(*relay.failure);
     if (!relay.has_received_all && was_reset(relay.plain_fd)) {
       co_return relay.fail_sending(Error::system(ECONNRESET, "the plain side"));
+    }
+    if (relay.departure != nullptr && is_gone(relay.plain_fd)) {
+      auto left = co_await wait_a_moment(*relay.departure, relay.scope);
+      if (!left) co_return relay.fail_sending(std::move(left).error());
     }
     auto closed = co_await send_close_notify(relay.loop, relay.scope, relay.connection);
     if (!closed) co_return relay.fail_sending(std::move(closed).error());
@@ -186,12 +191,13 @@ std::string_view name_of(Ending ending) {
 }
 
 Task<RelayReport> relay(Loop& loop, Scope& scope, Connection& connection, int plain_fd,
-                        milliseconds idle_timeout) {
+                        milliseconds idle_timeout, Departure* departure) {
   Relay state{.loop = loop,
               .scope = scope,
               .connection = connection,
               .plain_fd = plain_fd,
               .idle_timeout = idle_timeout,
+              .departure = departure,
               .report = {},
               .failure = std::nullopt};
   scope.extend(idle_timeout);

@@ -45,7 +45,8 @@ class Receiver {
 
   // Waits for something from the peer, and passes application data on to `plain_fd` (a stream
   // socket; what is reported as Moved has been written there completely). Errors of the TLS side
-  // carry the alert to send and are final; kSystem with the errno of either side otherwise.
+  // carry the alert to send and are final; kSystem with the errno of either side otherwise. One of
+  // the plain side loses what was on its way there, and receiving can go on.
   [[nodiscard]] virtual Task<ktls::Result<ReceiveStep>> move_to(Scope& scope, int plain_fd) = 0;
 
   // The same for who wants the application data: up to kBufferSize bytes, in a Buffer of the loop's

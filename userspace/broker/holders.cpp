@@ -1,0 +1,176 @@
+// Reading /proc: who holds a socket, and who of them has stopped.
+
+#include "userspace/broker/holders.h"
+
+#include <algorithm>
+#include <array>
+#include <cerrno>
+#include <charconv>
+#include <csignal>
+#include <fstream>
+#include <memory>
+#include <optional>
+#include <string>
+#include <string_view>
+#include <utility>
+
+#include <dirent.h>
+#include <fcntl.h>
+#include <sys/stat.h>
+#include <sys/syscall.h>
+#include <unistd.h>
+
+namespace broker {
+namespace {
+
+using ktls::Error;
+using ktls::ErrorCode;
+using ktls::Result;
+using ktls::UniqueFd;
+
+struct CloseFolder {
+  void operator()(DIR* folder) const { ::closedir(folder); }
+};
+using Folder = std::unique_ptr<DIR, CloseFolder>;
+
+// proc(5): numbers are processes in /proc, threads in task, and descriptors in fd.
+std::optional<int> number_of(const dirent& entry) {
+  const std::string_view name = static_cast<const char*>(entry.d_name);
+  int number = 0;
+  const auto [end, error] = std::from_chars(name.data(), name.data() + name.size(), number);
+  if (error != std::errc() || end != name.data() + name.size()) return std::nullopt;
+  return number;
+}
+
+Folder open_folder(const std::string& path) {
+  return Folder(::opendir(path.c_str()));
+}
+
+// "socket:[12345]", as a link of /proc/PID/fd names a socket.
+std::string link_of(int fd) {
+  struct stat status {};
+  if (::fstat(fd, &status) != 0) return {};
+  return "socket:[" + std::to_string(status.st_ino) + "]";
+}
+
+// False for one that may not be looked at, and for one that has ended.
+bool has_link(pid_t pid, std::string_view wanted) {
+  const Folder folder = open_folder("/proc/" + std::to_string(pid) + "/fd");
+  if (!folder) return false;
+  while (const dirent* entry = ::readdir(folder.get())) {
+    std::array<char, 64> link{};
+    const ssize_t size = ::readlinkat(
+        ::dirfd(folder.get()), static_cast<const char*>(entry->d_name), link.data(), link.size());
+    if (size > 0 && std::string_view(link.data(), static_cast<std::size_t>(size)) == wanted) {
+      return true;
+    }
+  }
+  return false;
+}
+
+// Everybody but this process. Error: kSystem.
+Result<std::vector<pid_t>> holders_of(std::string_view link) {
+  const Folder folder = open_folder("/proc");
+  if (!folder) return ktls::fail(Error::system(errno, "/proc"));
+  std::vector<pid_t> found;
+  while (const dirent* entry = ::readdir(folder.get())) {
+    const auto pid = number_of(*entry);
+    if (pid && *pid != ::getpid() && has_link(*pid, link)) found.push_back(*pid);
+  }
+  return found;
+}
+
+// The third field of /proc/PID/task/TID/stat; the second may hold any characters, and ends with the
+// last ')'. 'X' for a thread that is gone.
+char state_of(const std::string& stat_file) {
+  std::ifstream file(stat_file);
+  std::string text;
+  std::getline(file, text);
+  const std::size_t at = text.rfind(')');
+  return at != std::string::npos && at + 2 < text.size() ? text[at + 2] : 'X';
+}
+
+bool stands_still(char state) {
+  return state == 'T' || state == 'Z' || state == 'X';
+}
+
+std::string folder_of(pid_t pid) {
+  return "/proc/" + std::to_string(pid);
+}
+
+bool every_thread_stands_still(pid_t pid) {
+  const std::string tasks = folder_of(pid) + "/task";
+  const Folder folder = open_folder(tasks);
+  if (!folder) return true;  // it has ended
+  while (const dirent* entry = ::readdir(folder.get())) {
+    const auto tid = number_of(*entry);
+    if (tid && !stands_still(state_of(tasks + "/" + std::to_string(*tid) + "/stat"))) return false;
+  }
+  return true;
+}
+
+bool is_traced(pid_t pid) {
+  std::ifstream file(folder_of(pid) + "/status");
+  constexpr std::string_view kField = "TracerPid:";
+  for (std::string line; std::getline(file, line);) {
+    if (line.rfind(kField, 0) == 0)
+      return line.find_first_not_of(" \t0", kField.size()) != std::string::npos;
+  }
+  return false;
+}
+
+int signal_process(int process, int signal) {
+  return static_cast<int>(::syscall(SYS_pidfd_send_signal, process, signal, nullptr, 0));
+}
+
+}  // namespace
+
+bool Holders::any_in_group() const {
+  if (::kill(-group_, 0) != 0 && errno == ESRCH) return false;
+  const auto found = holders_of(link_of(fd_));
+  if (!found) return true;  // who cannot be looked for may be there
+  return std::ranges::any_of(*found, [this](pid_t pid) { return ::getpgid(pid) == group_; });
+}
+
+// True if it was not known before.
+Result<bool> Holders::stop_process(pid_t pid) {
+  const bool is_known =
+      std::ranges::any_of(stopped_, [pid](const Stopped& each) { return each.pid == pid; });
+  if (is_known) return false;
+  UniqueFd process(static_cast<int>(::syscall(SYS_pidfd_open, pid, 0)));
+  // Its number may have gone to another process since it was found.
+  if (!process || !has_link(pid, link_of(fd_))) return true;
+  if (is_traced(pid)) {
+    return ktls::fail(Error::of(ErrorCode::kRekeyImpossible,
+                                "process " + std::to_string(pid) + " is being traced"));
+  }
+  const bool by_us = !every_thread_stands_still(pid);
+  if (by_us && signal_process(process.get(), SIGSTOP) != 0) {
+    if (errno == ESRCH) return true;
+    return ktls::fail(Error::system(errno, "cannot stop process " + std::to_string(pid)));
+  }
+  stopped_.push_back({.pid = pid, .process = std::move(process), .by_us = by_us});
+  return true;
+}
+
+Result<bool> Holders::stop() {
+  // Whoever still runs may fork, or hand the socket on. So those that are known stop first.
+  const auto runs = [](const Stopped& each) { return !every_thread_stands_still(each.pid); };
+  if (std::ranges::any_of(stopped_, runs)) return false;
+  KTLS_TRY(const std::vector<pid_t> found, holders_of(link_of(fd_)));
+  bool some_were_new = false;
+  for (const pid_t pid : found) {
+    KTLS_TRY(const bool is_new, stop_process(pid));
+    some_were_new = some_were_new || is_new;
+  }
+  return !some_were_new;
+}
+
+void Holders::resume() {
+  for (const Stopped& each : stopped_) {
+    if (each.by_us) signal_process(each.process.get(), SIGCONT);
+  }
+  stopped_.clear();
+}
+
+}  // namespace broker

@@ -1,0 +1,50 @@
+// Holders: the processes that hold a socket besides this one, and how they are made to stand still.
+#pragma once
+
+#include <vector>
+
+#include <sys/types.h>
+
+#include "ktls/base/result.h"
+#include "ktls/base/unique_fd.h"
+
+namespace broker {
+
+// The kernel tells nobody how many descriptors of a file there are, so they are looked for in
+// /proc. Processes whose descriptors may not be read, those of other users, are not found: a socket
+// is handed out to a program that runs as the same user, or by root.
+class Holders {
+ public:
+  // Borrows `fd`, a socket. `group`: the process group that the program was started as, of which
+  // its children are members unless they leave it.
+  Holders(int fd, pid_t group) : fd_(fd), group_(group) {}
+  ~Holders() { resume(); }
+  Holders(const Holders&) = delete;
+  Holders& operator=(const Holders&) = delete;
+
+  // Whether anybody of the group holds the socket. One system call where the group is empty.
+  [[nodiscard]] bool any_in_group() const;
+
+  // One step on the way to a standstill: stops each holder that was not found before (SIGSTOP).
+  // True as soon as none was new and every thread of all has stopped, so that none of them is
+  // within a system call, either; to be asked again until then. Errors: kRekeyImpossible where a
+  // holder is being traced, for whoever traces it may have it go on; kSystem of /proc.
+  [[nodiscard]] ktls::Result<bool> stop();
+  // Has those go on (SIGCONT) that stop() stopped. Who stood still before stays so.
+  void resume();
+
+ private:
+  struct Stopped {
+    pid_t pid;
+    ktls::UniqueFd process;  // a pidfd, so that no other process gets the signal
+    bool by_us;
+  };
+
+  [[nodiscard]] ktls::Result<bool> stop_process(pid_t pid);
+
+  int fd_;
+  pid_t group_;
+  std::vector<Stopped> stopped_;
+};
+
+}  // namespace broker
