@@ -11,6 +11,7 @@
 
 #include "ktls/core/reason.h"
 #include "tools/common/address.h"
+#include "tools/http/authority.h"
 #include "tools/http/body_skipper.h"
 #include "tools/http/kept_responses.h"
 #include "tools/http/request.h"
@@ -54,12 +55,6 @@ struct PeerName {
     if (address.starts_with('[')) address = address.substr(1, address.size() - 2);
   }
 };
-
-// The host of a Host field, without its port.
-std::string_view host_of(std::string_view authority) {
-  if (authority.starts_with('[')) return authority;  // an address, which no site is called
-  return authority.substr(0, authority.find(':'));
-}
 
 // Whether it is known where the next request begins, without reading a body of any size. Who waits
 // for a 100 before it sends its body may, or may not, send it after the response.
@@ -195,7 +190,7 @@ Task<Result<Turn>> HttpSession::read() {
 std::size_t HttpSession::site_of(const http::Request& request) const {
   // RFC 9112 section 3.2.2: with a target in the absolute form the Host field is ignored.
   const std::string_view host =
-      host_of(http::absolute_authority(request.target).value_or(request.host()));
+      http::host_of(http::absolute_authority(request.target).value_or(request.host()));
   return host.empty() ? site_ : setting_.site_of(host);
 }
 
@@ -289,7 +284,7 @@ Task<Result<bool>> HttpSession::serve_one() {
   if (*turn == Turn::kRefused) {
     const http::ErrorAnswer refused{.status = refusal_.status,
                                     .keep_alive = false,
-                                    .is_head = without_empty_lines(input_).starts_with("HEAD "),
+                                    .is_head = http::begins_as_head(input_),
                                     .accepts_html = false,
                                     .extra = {}};
     auto sent = co_await respond(
