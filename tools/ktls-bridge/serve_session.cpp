@@ -40,22 +40,6 @@ using std::chrono::milliseconds;
 constexpr std::uint64_t kUnwantedBodyMax = 65'536;
 constexpr milliseconds kNoTime{0};
 
-// "192.0.2.1:40312" and "[2001:db8::1]:40312", taken apart.
-struct PeerName {
-  std::string_view address;
-  std::uint16_t port = 0;
-
-  explicit PeerName(std::string_view text) {
-    const std::size_t colon = text.rfind(':');
-    address = text.substr(0, colon);
-    if (colon == std::string_view::npos) return;
-    for (const char digit : text.substr(colon + 1)) {
-      if (digit >= '0' && digit <= '9') port = static_cast<std::uint16_t>(port * 10 + digit - '0');
-    }
-    if (address.starts_with('[')) address = address.substr(1, address.size() - 2);
-  }
-};
-
 // Whether it is known where the next request begins, without reading a body of any size. Who waits
 // for a 100 before it sends its body may, or may not, send it after the response.
 bool ends_where_told(const http::Request& request) {
@@ -81,12 +65,14 @@ enum class Turn : std::uint8_t { kRequest, kRefused, kClosing };
 class HttpSession {
  public:
   HttpSession(Loop& loop, Cancellation& cancellation, const ServeSetting& setting,
-              Connection& connection, ConnectionLog& line)
+              const SocketAddress& peer, Connection& connection, ConnectionLog& line)
       : loop_(loop),
         cancellation_(cancellation),
         setting_(setting),
         connection_(connection),
         line_(line),
+        peer_(peer.host_text()),
+        peer_port_(peer.port()),
         site_(setting.site_of(connection.facts().peer_name)),
         reader_(setting.options.request),
         sender_(loop, cancellation, connection, setting.options.pace, setting.options.content) {}
@@ -125,6 +111,8 @@ class HttpSession {
   const ServeSetting& setting_;
   Connection& connection_;
   ConnectionLog& line_;
+  std::string peer_;
+  std::uint16_t peer_port_;
   std::size_t site_;
   http::RequestReader reader_;
   ResponseSender sender_;
@@ -212,14 +200,13 @@ http::KeptResponses::Answer HttpSession::answer(const http::Request& request) {
 
 void HttpSession::log_response(const Outcome& outcome, const http::Request* request) const {
   if (setting_.access_log == nullptr) return;
-  const PeerName peer(line_.peer);
   const bridge::Plan& plan = connection_.plan();
   const bridge::ConnectionFacts& facts = connection_.facts();
   const auto elapsed = std::chrono::steady_clock::now() - outcome.begun;
   const auto duration = std::chrono::duration_cast<std::chrono::microseconds>(elapsed);
   http::AccessRecord record{.time = std::chrono::system_clock::now() - duration,
-                            .peer = peer.address,
-                            .peer_port = peer.port,
+                            .peer = peer_,
+                            .peer_port = peer_port_,
                             .host = {},
                             .method = {},
                             .target = {},
@@ -382,8 +369,9 @@ std::size_t ServeSetting::site_of(std::string_view name) const {
 Task<void> serve_session(Loop& loop, Cancellation& cancellation, const ServeSetting& setting,
                          UniqueFd accepted) {
   ConnectionLog line;
-  line.peer = peer_text(accepted.get());
-  const AddressLimit::Place place = setting.addresses.take(peer_address(accepted.get()));
+  const SocketAddress peer = peer_address(accepted.get());
+  line.peer = peer.text();
+  const AddressLimit::Place place = setting.addresses.take(peer);
   if (!place) {
     bridge::reset_on_close(accepted.get());
     setting.tls.log().write(LogLevel::kWarning, "refused",
@@ -395,7 +383,7 @@ Task<void> serve_session(Loop& loop, Cancellation& cancellation, const ServeSett
       .loop = loop, .cancellation = cancellation, .setting = setting.tls, .line = line};
   const std::unique_ptr<Connection> connection = co_await hand_over(session, accepted.get());
   if (connection != nullptr) {
-    HttpSession http(loop, cancellation, setting, *connection, line);
+    HttpSession http(loop, cancellation, setting, peer, *connection, line);
     co_await http.run();
   }
   setting.tls.log().write(LogLevel::kInfo, "connection", line.fields());
