@@ -360,12 +360,6 @@ Task<void> HttpSession::run() {
 
 }  // namespace
 
-std::size_t ServeSetting::site_of(std::string_view name) const {
-  if (name.empty() || names.all().empty()) return 0;
-  const auto found = names.find(tls::canonical_name(name));
-  return found ? *found + 1 : 0;
-}
-
 Task<void> serve_session(Loop& loop, Cancellation& cancellation, const ServeSetting& setting,
                          UniqueFd accepted) {
   ConnectionLog line;
