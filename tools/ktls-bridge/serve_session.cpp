@@ -53,12 +53,6 @@ std::string_view without_empty_lines(std::string_view received) {
   return received.substr(std::min(received.find_first_not_of("\r\n"), received.size()));
 }
 
-// What all connections of this thread have in common.
-http::KeptResponses& kept_responses() {
-  thread_local http::KeptResponses kept;
-  return kept;
-}
-
 // What the end of reading means.
 enum class Turn : std::uint8_t { kRequest, kRefused, kClosing };
 
@@ -116,7 +110,6 @@ class HttpSession {
   std::size_t site_;
   http::RequestReader reader_;
   ResponseSender sender_;
-  http::DateCache dates_;
   std::string input_;  // from the beginning of the present request on; its views are of this
   std::optional<http::Request> request_;
   http::Refusal refusal_;
@@ -186,6 +179,7 @@ http::KeptResponses::Answer HttpSession::answer(const http::Request& request) {
   const bool goes_on = requests_ < setting_.options.requests_max && !cancellation_.draining() &&
                        ends_where_told(request);
   const http::Moment moment{.now = http::now_realtime(), .keep_alive = goes_on};
+  ServeThread& thread = this_thread();
   if (site_of(request) != site_) {
     // RFC 9110 section 7.4: this connection's certificate was for another name.
     const http::ErrorAnswer misdirected{.status = 421,
@@ -193,9 +187,9 @@ http::KeptResponses::Answer HttpSession::answer(const http::Request& request) {
                                         .is_head = request.method == http::Method::kHead,
                                         .accepts_html = false,
                                         .extra = {}};
-    return http::error_response(misdirected, setting_.policy, moment.now, dates_);
+    return http::error_response(misdirected, setting_.policy, moment.now, thread.dates);
   }
-  return kept_responses().answer(setting_.sites[site_], request, moment, dates_);
+  return thread.kept.answer(setting_.sites[site_], request, moment, thread.dates);
 }
 
 void HttpSession::log_response(const Outcome& outcome, const http::Request* request) const {
@@ -275,7 +269,8 @@ Task<Result<bool>> HttpSession::serve_one() {
                                     .accepts_html = false,
                                     .extra = {}};
     auto sent = co_await respond(
-        http::error_response(refused, setting_.policy, http::now_realtime(), dates_), nullptr);
+        http::error_response(refused, setting_.policy, http::now_realtime(), this_thread().dates),
+        nullptr);
     if (!sent) co_return ktls::fail(std::move(sent).error());
     co_return false;
   }

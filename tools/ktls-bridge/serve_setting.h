@@ -7,6 +7,8 @@
 #include <vector>
 
 #include "tools/http/access_log.h"
+#include "tools/http/kept_responses.h"
+#include "tools/http/response_head.h"
 #include "tools/http/site.h"
 #include "tools/ktls-bridge/address_limit.h"
 #include "tools/ktls-bridge/serve_options.h"
@@ -34,5 +36,13 @@ struct ServeSetting {
   // host has that name.
   [[nodiscard]] std::size_t site_of(std::string_view name) const;
 };
+
+// What the connections of one thread share: no other thread sees it. What it answers by view is not
+// kept over a co_await, since the next connection may ask for something else.
+struct ServeThread {
+  http::KeptResponses kept;
+  http::DateCache dates;
+};
+[[nodiscard]] ServeThread& this_thread();
 
 }  // namespace tools
