@@ -346,11 +346,7 @@ Task<void> HttpSession::run() {
   }
   line_.requests = requests_;
   line_.sent = sender_.total();
-  line_.transmit_remark = connection_.sender().remark();
-  line_.receive_remark = connection_.receiver().remark();
-  line_.key_updates_sent = connection_.sender().key_updates().updates;
-  line_.key_update_waits = connection_.sender().key_updates().waits;
-  line_.key_updates_received = connection_.key_updates_received();
+  line_.take(connection_);
 }
 
 }  // namespace
