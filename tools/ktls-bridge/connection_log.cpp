@@ -50,6 +50,14 @@ void add_count(LogFields& fields, std::string_view key, std::uint64_t count) {
 
 }  // namespace
 
+void ConnectionLog::take(bridge::Connection& connection) {
+  transmit_remark = connection.sender().remark();
+  receive_remark = connection.receiver().remark();
+  key_updates_sent = connection.sender().key_updates().updates;
+  key_update_waits = connection.sender().key_updates().waits;
+  key_updates_received = connection.key_updates_received();
+}
+
 void ConnectionLog::take(const bridge::RelayReport& report) {
   received = report.received;
   sent = report.sent;
@@ -95,8 +103,7 @@ LogFields ConnectionLog::fields() const {
   if (exit) fields.emplace_back("exit", std::int64_t{*exit});
   // What goes through the socket without us is not counted.
   if (handed_out != HandedOut::kDirect) fields.emplace_back("received", received);
-  const bool writes_itself =
-      handed_out == HandedOut::kGuarded || handed_out == HandedOut::kDirect;
+  const bool writes_itself = handed_out == HandedOut::kGuarded || handed_out == HandedOut::kDirect;
   if (!writes_itself) fields.emplace_back("sent", sent);
   const std::chrono::duration<double> seconds = std::chrono::steady_clock::now() - started;
   fields.emplace_back("duration", seconds.count());

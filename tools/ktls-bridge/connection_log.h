@@ -38,12 +38,15 @@ struct ConnectionLog {
   std::uint64_t sent = 0;                 // bytes of plaintext to the TLS peer
   std::optional<std::uint64_t> program;   // process number; none: it has no program of its own
   HandedOut handed_out = HandedOut::kNothing;
-  std::optional<int> exit;                // of the program, as the shell says it
-  std::string ended;                      // clean, truncated, reset, timeout, alert, …
-  std::string reason;                     // code of a Reason that ended it, if one did
+  std::optional<int> exit;  // of the program, as the shell says it
+  std::string ended;        // clean, truncated, reset, timeout, alert, …
+  std::string reason;       // code of a Reason that ended it, if one did
   std::string detail;
   std::chrono::steady_clock::time_point started = std::chrono::steady_clock::now();
 
+  // What the connection came to besides its bytes: remarks and key changes. At its end, and before
+  // it is destroyed.
+  void take(bridge::Connection& connection);
   // How the connection ended, and what moved.
   void take(const bridge::RelayReport& report);
 

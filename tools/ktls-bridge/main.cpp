@@ -9,6 +9,7 @@
 
 #include "tools/common/exit_code.h"
 #include "tools/common/log.h"
+#include "tools/ktls-bridge/program.h"
 #include "tools/ktls-bridge/serve.h"
 #include "tools/ktls-bridge/serve_options.h"
 #include "tools/ktls-bridge/version.h"
@@ -34,6 +35,7 @@ std::string chosen_command(const CLI::App& app) {
 }  // namespace
 
 int main(int argc, char** argv) {
+  tools::Program::remember_limits();
   keep_memory_private();
   CLI::App app("ktls-bridge: TLS handshakes in userspace, TLS records in the kernel where it can");
   app.name("ktls-bridge");

@@ -86,9 +86,8 @@ bool place_descriptors(std::vector<std::pair<int, int>>& descriptors) {
     source = ::fcntl(source, F_DUPFD_CLOEXEC, above + 1);
     if (source < 0) return false;
   }
-  return std::ranges::all_of(descriptors, [](const auto& each) {
-    return ::dup2(each.first, each.second) >= 0;
-  });
+  return std::ranges::all_of(descriptors,
+                             [](const auto& each) { return ::dup2(each.first, each.second) >= 0; });
 }
 
 void write_pid(char* digits) {

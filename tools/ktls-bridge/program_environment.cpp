@@ -16,9 +16,8 @@ namespace tools {
 namespace {
 
 // What a program believes must be ours, also where we have nothing to say.
-constexpr std::array<std::string_view, 6> kOwnPrefixes = {"PROTO=",     "TCPLOCAL", "TCPREMOTE",
-                                                          "SSL_PROTOCOL=", "SSL_CIPHER=",
-                                                          "SSL_TLS_SNI_SERVERNAME="};
+constexpr std::array<std::string_view, 6> kOwnPrefixes = {
+    "PROTO=", "TCPLOCAL", "TCPREMOTE", "SSL_PROTOCOL=", "SSL_CIPHER=", "SSL_TLS_SNI_SERVERNAME="};
 
 bool is_own(std::string_view variable) {
   return std::ranges::any_of(kOwnPrefixes, [variable](std::string_view prefix) {

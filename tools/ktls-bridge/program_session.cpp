@@ -139,15 +139,14 @@ HandedOut what_is_handed_out(const Session& session, bool hands_out) {
 
 Result<Program> start_program(Session& session, const Connection& connection, bool hands_out) {
   UniqueFd theirs;
-  KTLS_TRY(auto descriptors, hands_out ? hand_out_descriptors(session, theirs)
-                                       : relay_descriptors(session, theirs));
+  KTLS_TRY(auto descriptors,
+           hands_out ? hand_out_descriptors(session, theirs) : relay_descriptors(session, theirs));
   KTLS_TRY(const SocketAddress local, local_address(session.tls.get()));
-  return Program::start(
-      {.path = session.setting.path,
-       .arguments = session.setting.arguments,
-       .environment =
-           program_environment(local, peer_address(session.tls.get()), connection.facts()),
-       .descriptors = std::move(descriptors)});
+  return Program::start({.path = session.setting.path,
+                         .arguments = session.setting.arguments,
+                         .environment = program_environment(local, peer_address(session.tls.get()),
+                                                            connection.facts()),
+                         .descriptors = std::move(descriptors)});
 }
 
 // A program whose connection has ended before it did has nobody to serve any more.
@@ -183,7 +182,7 @@ Task<void> run_program(Session& session, Connection& connection, ProgramDepartur
   session.plain.reset();  // ends the feed of a program that still runs
 }
 
-Task<void> serve(Session& session, Outcome& outcome, const std::function<void(const Program&)>& started) {
+Task<void> serve(Session& session, Outcome& outcome, const Watch& watch) {
   const std::unique_ptr<Connection> connection =
       co_await hand_over(session.tls_session(), session.tls.get());
   if (connection == nullptr) co_return;
@@ -197,7 +196,7 @@ Task<void> serve(Session& session, Outcome& outcome, const std::function<void(co
   ProgramDeparture departure(session.loop, *std::move(program));
   session.line.handed_out = what_is_handed_out(session, hands_out);
   session.line.program = departure.program().group();
-  if (started) started(departure.program());
+  if (watch) watch(&departure.program());
   co_await run_program(session, *connection, departure, hands_out);
   const bool is_clean = session.line.ended == bridge::name_of(bridge::Ending::kClean);
   if (is_clean) {
@@ -207,6 +206,7 @@ Task<void> serve(Session& session, Outcome& outcome, const std::function<void(co
     static_cast<void>(ended);
   }
   co_await end_program(session, departure);
+  if (watch) watch(nullptr);
   outcome = departure.end();
   if (outcome) session.line.exit = outcome->exit_code();
 }
@@ -214,7 +214,7 @@ Task<void> serve(Session& session, Outcome& outcome, const std::function<void(co
 }  // namespace
 
 Task<Outcome> program_session(Loop& loop, Cancellation& cancellation, const ProgramSetting& setting,
-                              UniqueFd connected, std::function<void(const Program&)> started) {
+                              UniqueFd connected, Watch watch) {
   Session session{.loop = loop,
                   .cancellation = cancellation,
                   .setting = setting,
@@ -227,7 +227,7 @@ Task<Outcome> program_session(Loop& loop, Cancellation& cancellation, const Prog
   send_at_once(session.tls.get());
   log.write(LogLevel::kDebug, "accepted", {{"peer", session.line.peer}});
   Outcome outcome;
-  co_await serve(session, outcome, started);
+  co_await serve(session, outcome, watch);
   log.write(LogLevel::kInfo, "connection", session.line.fields());
   co_return outcome;
 }

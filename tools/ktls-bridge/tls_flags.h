@@ -23,6 +23,7 @@ struct TlsOptions {
   std::vector<tls::Host> hosts;  // with certificates of their own
   std::vector<std::string> alpn;
   tls::ProtocolVersion version_max = tls::ProtocolVersion::kTls13;
+  bool tls12_without_rekey = false;  // 1.2 is the newest version where the kernel changes no keys
   std::string keylog_file;
 
   bridge::OffloadPolicy offload = bridge::OffloadPolicy::kAuto;
