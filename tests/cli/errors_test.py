@@ -17,8 +17,8 @@ SUPPORT = Path(__file__).resolve().parents[1] / "support"
 sys.path.insert(0, str(SUPPORT))
 
 import report  # noqa: E402
+import watched  # noqa: E402
 import wrap_peers as peers  # noqa: E402
-import watched_wrap  # noqa: E402
 from error_case import (BAD_CERTIFICATE, CANNOT_CREATE, NO_HOST, NO_INPUT,  # noqa: E402
                         OS_ERROR, UNAVAILABLE, USAGE, ErrorCase)
 from watched_wrap import Wrap  # noqa: E402
@@ -66,7 +66,7 @@ class Usage(ErrorCase):
         self.assert_one_line("a flag", "--listen", USAGE)
         self.assert_one_line("a flag", "--to", USAGE, "--listen", "127.0.0.1:0")
         self.assert_one_line("a flag", "--listen", USAGE, "--to", "127.0.0.1:9")
-        code, output, errors = watched_wrap.run()
+        code, output, errors = watched.run()
         self.assert_line("a hint", "--help", USAGE, code, output, errors)
 
     def test_flags_that_do_not_go_together_are_named(self):
@@ -112,7 +112,7 @@ class Usage(ErrorCase):
                              "--listen", "127.0.0.1:0", "--to", "unix:/nowhere")
 
     def test_help_and_version_succeed(self):
-        code, output, errors = watched_wrap.run("wrap", "--help")
+        code, output, errors = watched.run("wrap", "--help")
         self.assertEqual((code, errors), (0, ""))
         self.assertIn("Examples:\n", output)
         for flag in ("--listen", "--to", "--client", "--cert", "--key", "--ca", "--name",
@@ -122,10 +122,10 @@ class Usage(ErrorCase):
                      "--check"):
             self.assertIn(flag, output)
         self.assertEqual(output.count("Limits"), 1, "one group, under one heading")
-        code, output, errors = watched_wrap.run("--version")
+        code, output, errors = watched.run("--version")
         self.assertEqual((code, errors), (0, ""))
         self.assertRegex(output, r"\Aktls-bridge \d+\.\d+\.\d+\n\Z")
-        self.assertEqual(watched_wrap.run("--help")[0], 0)
+        self.assertEqual(watched.run("--help")[0], 0)
 
 
 class Files(ErrorCase):
@@ -175,7 +175,7 @@ class Files(ErrorCase):
         def take_terminal():  # libssl asks on the controlling terminal, whatever stdin is
             fcntl.ioctl(other_end, termios.TIOCSCTTY, 0)
 
-        code, output, errors = watched_wrap.run(
+        code, output, errors = watched.run(
             "wrap", *ANYWHERE, "--cert", certificates.chain, "--key", encrypted,
             start_new_session=True, preexec_fn=take_terminal)
         self.assert_line("the reason", "encrypted", BAD_CERTIFICATE, code, output, errors)
@@ -187,10 +187,10 @@ class Files(ErrorCase):
     def test_a_file_without_permission_is_named(self):
         secret = self.file("secret.pem", Path(certificates.ca).read_bytes())
         os.chmod(secret, 0)
-        nobody = watched_wrap.as_nobody(self.folder)
+        nobody = watched.as_nobody(self.folder)
         for arguments in (("--client", "--ca", secret), ("--cert", secret)):
             with self.subTest(arguments=arguments):
-                ended = watched_wrap.run("wrap", *ANYWHERE, *arguments, **nobody)
+                ended = watched.run("wrap", *ANYWHERE, *arguments, **nobody)
                 self.assert_line("the file", f"{secret}: Permission denied", NO_INPUT, *ended)
 
     def test_a_key_log_that_cannot_be_written_is_named(self):
@@ -247,7 +247,7 @@ class Surroundings(ErrorCase):
         with socket.create_server(("127.0.0.1", 0)) as server:
             to = f"127.0.0.1:{server.getsockname()[1]}"
             arguments = ("--listen", f"unix:{path}", "--to", to, "--check")
-            code, output, errors = watched_wrap.run("wrap", *arguments)
+            code, output, errors = watched.run("wrap", *arguments)
             self.assertEqual((code, output), (0, ""), errors)
             self.assertEqual(errors, "ktls-bridge wrap: the configuration is good\n")
             self.assertFalse(path.exists(), "--check left its socket file")
@@ -268,7 +268,7 @@ class Surroundings(ErrorCase):
                              "--offload", "kernel")
 
     def test_loop_io_uring_is_refused_where_the_system_refuses_it(self):
-        ended = watched_wrap.run("wrap", *ANYWHERE, "--loop", "io_uring", before=REFUSE_IO_URING)
+        ended = watched.run("wrap", *ANYWHERE, "--loop", "io_uring", before=REFUSE_IO_URING)
         self.assert_line("the reason", "--loop: ", UNAVAILABLE, *ended)
         self.assertIn("Operation not permitted", ended[2])
 
@@ -284,8 +284,8 @@ class Surroundings(ErrorCase):
                 self.assertEqual(peers.receive_exactly(client, 5), b"hello")
 
     def test_a_limit_of_descriptors_too_low_to_start_is_one_line(self):
-        ended = watched_wrap.run("wrap", *ANYWHERE, "--max-connections", "1",
-                                 before=("sh", "-c", 'ulimit -n 8; exec "$0" "$@"'))
+        ended = watched.run("wrap", *ANYWHERE, "--max-connections", "1",
+                            before=("sh", "-c", 'ulimit -n 8; exec "$0" "$@"'))
         errors = [line for line in ended[2].splitlines() if "warning limits" not in line]
         self.assertEqual((ended[0], len(errors)), (OS_ERROR, 1), ended)
 

@@ -18,7 +18,8 @@ sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "support"))
 
 import report  # noqa: E402
 import wrap_peers as peers  # noqa: E402
-from watched_wrap import Wrap, wait_until  # noqa: E402
+from watched import wait_until  # noqa: E402
+from watched_wrap import Wrap  # noqa: E402
 from wrap_tls_stream import TlsStream  # noqa: E402
 
 MIB = 1 << 20

@@ -17,7 +17,8 @@ import report  # noqa: E402
 import wrap_peers as peers  # noqa: E402
 from peers import Reservation  # noqa: E402
 from record_tap import APPLICATION_DATA, RecordTap  # noqa: E402
-from watched_wrap import PATIENCE_S, Wrap, wait_until  # noqa: E402
+from watched import PATIENCE_S, wait_until  # noqa: E402
+from watched_wrap import Wrap  # noqa: E402
 
 VERSIONS = ("TLSv1.2", "TLSv1.3")
 # What AES-GCM adds to the content: in TLS 1.2 8 bytes of nonce and the tag, in TLS 1.3 the inner

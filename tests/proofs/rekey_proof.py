@@ -18,7 +18,7 @@ sys.path.insert(0, __file__.rpartition("/proofs/")[0] + "/support")
 
 import report  # noqa: E402
 import wrap_peers as peers  # noqa: E402
-from wrap_process import Wrap  # noqa: E402
+from drained_wrap import DrainedWrap  # noqa: E402
 
 KERNEL = sys.argv.pop(1) if len(sys.argv) > 1 else "newest"
 KERNELS_THAT_REKEY = ("newest",)
@@ -124,7 +124,7 @@ class RekeyCase(unittest.TestCase):
     @contextlib.contextmanager
     def connection(self, flags, version):
         with self.subTest(flags=flags), \
-                Wrap(*certificates.server_flags, *flags, to=self.backend.address) as wrap:
+                DrainedWrap(*certificates.server_flags, *flags, to=self.backend.address) as wrap:
             client = SClient(wrap.port, version)
             try:
                 yield wrap, client

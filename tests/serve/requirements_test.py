@@ -18,8 +18,8 @@ sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "support"))
 import report  # noqa: E402
 import wrap_peers as peers  # noqa: E402
 from https_client import HttpsClient, Response, parse_head  # noqa: E402
+from watched import wait_until  # noqa: E402
 from watched_serve import Serve  # noqa: E402
-from watched_wrap import wait_until  # noqa: E402
 
 HOST = "media.example.org"
 TEXT = b"".join(b"line %03d\n" % number for number in range(200))
