@@ -4,10 +4,8 @@
 import fcntl
 import os
 import pty
-import shutil
 import socket
 import sys
-import tempfile
 import termios
 import unittest
 from pathlib import Path
@@ -21,20 +19,11 @@ import watched  # noqa: E402
 import wrap_peers as peers  # noqa: E402
 from error_case import (BAD_CERTIFICATE, CANNOT_CREATE, NO_HOST, NO_INPUT,  # noqa: E402
                         OS_ERROR, UNAVAILABLE, USAGE, ErrorCase)
+from shared_certificates import certificates  # noqa: E402
 from watched_wrap import Wrap  # noqa: E402
 
 ANYWHERE = ("--listen", "127.0.0.1:0", "--to", "127.0.0.1:9")
 REFUSE_IO_URING = (str(SUPPORT / "refuse_io_uring.py"),)
-
-certificates = None
-
-
-def setUpModule():
-    global certificates
-    folder = tempfile.mkdtemp()
-    unittest.addModuleCleanup(shutil.rmtree, folder)
-    os.chmod(folder, 0o755)
-    certificates = peers.Certificates(folder)
 
 
 class Usage(ErrorCase):
@@ -131,7 +120,7 @@ class Usage(ErrorCase):
 class Files(ErrorCase):
     def test_a_file_that_is_missing_is_named(self):
         gone = str(self.folder / "gone.pem")
-        for arguments in (("--cert", gone), ("--cert", certificates.chain, "--key", gone),
+        for arguments in (("--cert", gone), ("--cert", certificates().chain, "--key", gone),
                           ("--client", "--ca", gone)):
             with self.subTest(arguments=arguments):
                 self.assert_one_line("the file", gone, NO_INPUT, *ANYWHERE, *arguments)
@@ -143,12 +132,12 @@ class Files(ErrorCase):
                                      *ANYWHERE, *arguments)
 
     def test_files_that_do_not_parse_are_named(self):
-        chain = Path(certificates.chain).read_bytes()
+        chain = Path(certificates().chain).read_bytes()
         for content in (b"", b"not a certificate\n", chain[:len(chain) // 2], b"\0" * 64,
                         chain.replace(b"M", b"N", 5)):
             broken = self.file("broken.pem", content)
-            for arguments in (("--cert", broken, "--key", certificates.key),
-                              ("--cert", certificates.chain, "--key", broken),
+            for arguments in (("--cert", broken, "--key", certificates().key),
+                              ("--cert", certificates().chain, "--key", broken),
                               ("--client", "--ca", broken)):
                 with self.subTest(arguments=arguments, content=content[:20]):
                     self.assert_one_line("the file", broken, BAD_CERTIFICATE,
@@ -156,17 +145,17 @@ class Files(ErrorCase):
 
     def test_a_key_of_another_certificate_is_named(self):
         other = str(self.folder / "other.key")
-        certificates.make_self_signed(str(self.folder / "other.pem"), other, "/CN=other")
+        certificates().make_self_signed(str(self.folder / "other.pem"), other, "/CN=other")
         self.assert_one_line("the key", other, BAD_CERTIFICATE, *ANYWHERE,
-                             "--cert", certificates.chain, "--key", other)
+                             "--cert", certificates().chain, "--key", other)
 
     def test_a_certificate_without_its_key_is_named(self):
-        self.assert_one_line("the file", certificates.chain, BAD_CERTIFICATE, *ANYWHERE,
-                             "--cert", certificates.chain)
+        self.assert_one_line("the file", certificates().chain, BAD_CERTIFICATE, *ANYWHERE,
+                             "--cert", certificates().chain)
 
     def test_an_encrypted_key_is_refused_without_a_question(self):
         encrypted = str(self.folder / "encrypted.key")
-        peers.openssl("pkey", "-in", certificates.key, "-aes128", "-passout", "pass:secret",
+        peers.openssl("pkey", "-in", certificates().key, "-aes128", "-passout", "pass:secret",
                       "-out", encrypted)
         terminal, other_end = pty.openpty()
         self.addCleanup(os.close, terminal)
@@ -176,7 +165,7 @@ class Files(ErrorCase):
             fcntl.ioctl(other_end, termios.TIOCSCTTY, 0)
 
         code, output, errors = watched.run(
-            "wrap", *ANYWHERE, "--cert", certificates.chain, "--key", encrypted,
+            "wrap", *ANYWHERE, "--cert", certificates().chain, "--key", encrypted,
             start_new_session=True, preexec_fn=take_terminal)
         self.assert_line("the reason", "encrypted", BAD_CERTIFICATE, code, output, errors)
         os.set_blocking(terminal, False)
@@ -185,7 +174,7 @@ class Files(ErrorCase):
 
     @unittest.skipUnless(os.geteuid() == 0, "needs root, to become somebody else")
     def test_a_file_without_permission_is_named(self):
-        secret = self.file("secret.pem", Path(certificates.ca).read_bytes())
+        secret = self.file("secret.pem", Path(certificates().ca).read_bytes())
         os.chmod(secret, 0)
         nobody = watched.as_nobody(self.folder)
         for arguments in (("--client", "--ca", secret), ("--cert", secret)):
@@ -275,11 +264,11 @@ class Surroundings(ErrorCase):
     def test_loop_auto_takes_epoll_where_the_system_refuses_io_uring(self):
         backend = peers.Backend()
         self.addCleanup(backend.close)
-        with Wrap(*certificates.server_flags, to=backend.address, before=REFUSE_IO_URING) as wrap:
+        with Wrap(*certificates().server_flags, to=backend.address, before=REFUSE_IO_URING) as wrap:
             ready = wrap.records("ready")[0]
             self.assertEqual(ready["loop"], "epoll")
             self.assertIn("Operation not permitted", ready["loop_reason"])
-            with peers.tls(certificates.client_context(), wrap.endpoint) as client:
+            with peers.tls(certificates().client_context(), wrap.endpoint) as client:
                 client.sendall(b"hello")
                 self.assertEqual(peers.receive_exactly(client, 5), b"hello")
 

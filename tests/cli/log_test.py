@@ -21,6 +21,7 @@ sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "support"))
 import report  # noqa: E402
 import watched  # noqa: E402
 import wrap_peers as peers  # noqa: E402
+from shared_certificates import certificates  # noqa: E402
 from watched import wait_until  # noqa: E402
 from watched_wrap import Wrap  # noqa: E402
 
@@ -29,15 +30,6 @@ TEXT_LINE = re.compile(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{3}Z (debug|info|warn
 # Each would be a line, a field or an end of its own, if it were written as it is.
 HOSTILE_NAMES = ("a\nconnection ended=clean", "b\r\nready", 'c" ended="clean', "d\\", "e f=g",
                  "h\x1b[2J", "i\x7f", "j\u00e9")
-
-certificates = None
-
-
-def setUpModule():
-    global certificates
-    folder = tempfile.mkdtemp()
-    unittest.addModuleCleanup(shutil.rmtree, folder)
-    certificates = peers.Certificates(folder)
 
 
 class LogCase(unittest.TestCase):
@@ -48,12 +40,12 @@ class LogCase(unittest.TestCase):
         self.addCleanup(self.backend.close)
 
     def wrap(self, *arguments, **options):
-        wrap = Wrap(*certificates.server_flags, *arguments, to=self.backend.address, **options)
+        wrap = Wrap(*certificates().server_flags, *arguments, to=self.backend.address, **options)
         self.addCleanup(wrap.kill)
         return wrap
 
     def exchange(self, endpoint, version=None):
-        with peers.tls(certificates.client_context(version), endpoint) as client:
+        with peers.tls(certificates().client_context(version), endpoint) as client:
             client.sendall(b"hello")
             self.assertEqual(peers.receive_exactly(client, 5), b"hello")
             client.unwrap()
@@ -155,7 +147,7 @@ class Lines(LogCase):
         reading, writing = os.pipe()
         process = subprocess.Popen(
             [watched.BINARY, "wrap", "--verbose", "--listen", f"127.0.0.1:{port}",
-             "--to", self.backend.address, *certificates.server_flags], stderr=writing)
+             "--to", self.backend.address, *certificates().server_flags], stderr=writing)
         self.addCleanup(process.wait)
         self.addCleanup(process.kill)
         os.close(writing)

@@ -14,7 +14,7 @@ import report  # noqa: E402
 import watched  # noqa: E402
 from error_case import (BAD_CERTIFICATE, CANNOT_CREATE, NO_HOST, NO_INPUT,  # noqa: E402
                         OS_ERROR, UNAVAILABLE, USAGE, ErrorCase)
-from served_case import certificates  # noqa: E402
+from shared_certificates import certificates  # noqa: E402
 
 ANYWHERE = ("--listen", "127.0.0.1:0")
 
