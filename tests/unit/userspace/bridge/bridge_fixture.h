@@ -41,6 +41,7 @@ struct Cell {
   [[nodiscard]] bool is_client() const { return role == tls::Role::kClient; }
 };
 [[nodiscard]] std::string name_of(const Cell& cell);
+// NOLINTNEXTLINE(readability-identifier-naming): GoogleTest looks for this name
 inline void PrintTo(const Cell& cell, std::ostream* out) {
   *out << name_of(cell);
 }
