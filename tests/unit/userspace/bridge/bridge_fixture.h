@@ -103,6 +103,9 @@ struct Stage {
 
 using Story = std::function<Task<void>(Stage&)>;
 
+// Both sides end in order, the TLS peer first, and nothing came that was not read before.
+[[nodiscard]] Task<void> close_in_order(Stage& stage);
+
 class BridgeTest : public testing::TestWithParam<Cell> {
  protected:
   // Far more than any test takes, also under sanitizers on a busy machine.

@@ -48,16 +48,6 @@ Task<void> exchange(Stage& stage) {
   co_await answer(stage);
 }
 
-Task<void> close(Stage& stage) {
-  const bool closed = co_await stage.tls.close_notify();
-  EXPECT_TRUE(closed);
-  static_cast<void>(co_await stage.plain.read_to_end());
-  EXPECT_TRUE(stage.plain.saw_fin());
-  stage.plain.shut_write();
-  static_cast<void>(co_await stage.tls.read_to_end());
-  EXPECT_TRUE(stage.tls.saw_close_notify());
-}
-
 void expect_clean(const BridgeSide& bridge) {
   EXPECT_EQ(bridge.report.ending, Ending::kClean) << bridge.report.detail;
   EXPECT_EQ(bridge.report.reason, Reason::kNone);
@@ -104,7 +94,7 @@ TEST_P(KeyUpdates, OfThePeerChangeTheReadingKey) {
       co_await exchange(stage);
     }
     EXPECT_EQ(stage.tls.key_updates_received(), 0) << "nobody asked for our key";
-    co_await close(stage);
+    co_await close_in_order(stage);
   });
   survives_it ? expect_clean(bridge) : expect_ended_by_key_update(bridge);
 }
@@ -120,7 +110,7 @@ TEST_P(KeyUpdates, ThatAskAreAnsweredWithOurs) {
       co_await exchange(stage);
       EXPECT_EQ(stage.tls.key_updates_received(), i);
     }
-    co_await close(stage);
+    co_await close_in_order(stage);
   });
   survives_it ? expect_clean(bridge) : expect_ended_by_key_update(bridge);
 }
@@ -143,7 +133,7 @@ TEST_P(KeyUpdates, ComeManyInARowWithDataBetweenThemInOneWrite) {
     EXPECT_EQ(received, expected);
     co_await exchange(stage);
     EXPECT_EQ(stage.tls.key_updates_received(), kCount / 2);
-    co_await close(stage);
+    co_await close_in_order(stage);
   });
   expect_clean(bridge);
 }
@@ -160,7 +150,7 @@ TEST_P(KeyUpdates, OfOursAreUnderstoodByThePeer) {
       co_await exchange(stage);
       EXPECT_EQ(stage.tls.key_updates_received(), is_possible ? i : 0);
     }
-    co_await close(stage);
+    co_await close_in_order(stage);
   });
   expect_clean(bridge);
 }
@@ -179,7 +169,7 @@ TEST_P(KeyUpdates, ThatAskThePeerAreAnsweredByIt) {
       co_await exchange(stage);
       EXPECT_EQ(stage.tls.key_updates_received(), is_possible ? i : 0);
     }
-    co_await close(stage);
+    co_await close_in_order(stage);
   });
   expect_clean(bridge);
   EXPECT_EQ(bridge.report.key_updates_received, is_possible ? 3U : 0U);
@@ -199,7 +189,7 @@ TEST_P(KeyUpdates, KeepDataOfThePlainSideWholeWhileItFlows) {
     }
     const std::string received = co_await stage.tls.read(expected.size());
     EXPECT_TRUE(received == expected);
-    co_await close(stage);
+    co_await close_in_order(stage);
   });
   expect_clean(bridge);
 }
@@ -260,7 +250,7 @@ class Tickets : public BridgeTest {
     BridgeSide bridge = run([&](Stage& stage) -> Task<void> {
       if (first) co_await first(stage);
       co_await exchange(stage);
-      co_await close(stage);
+      co_await close_in_order(stage);
     });
     expect_clean(bridge);
     return bridge;

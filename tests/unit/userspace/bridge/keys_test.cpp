@@ -134,10 +134,7 @@ TEST_P(Keys, AreChangedBeforeTheirBudgetIsSpent) {
       const std::string received = co_await stage.tls.read(kSize);
       EXPECT_TRUE(received == text);
       EXPECT_GE(stage.tls.key_updates_received(), static_cast<int>(kSize / 16384 / kBudget));
-      const bool closed = co_await stage.tls.close_notify();
-      EXPECT_TRUE(closed);
-      stage.plain.shut_write();
-      static_cast<void>(co_await stage.tls.read_to_end());
+      co_await close_in_order(stage);
     }
     expect_within_budget(stage.tls.wire(), from);
   });
@@ -353,10 +350,7 @@ TEST_P(Keys, ThatComeWhileTheKernelIsAskedForThemAreFollowed) {
       const std::string question = co_await stage.plain.read(8);
       EXPECT_EQ(question, "question");
     }
-    const bool closed = co_await stage.tls.close_notify();
-    EXPECT_TRUE(closed);
-    stage.plain.shut_write();
-    static_cast<void>(co_await stage.tls.read_to_end());
+    co_await close_in_order(stage);
   });
   EXPECT_EQ(bridge.report.ending, Ending::kClean) << bridge.report.detail;
   EXPECT_EQ(bridge.report.key_updates_received, kUpdates);
@@ -380,10 +374,7 @@ TEST_P(Keys, BehindDataThatIsCopiedAreFollowed) {
       const std::string more = co_await stage.plain.read(9);
       EXPECT_EQ(more, "once more");
     }
-    const bool closed = co_await stage.tls.close_notify();
-    EXPECT_TRUE(closed);
-    stage.plain.shut_write();
-    static_cast<void>(co_await stage.tls.read_to_end());
+    co_await close_in_order(stage);
   });
   EXPECT_EQ(bridge.report.ending, Ending::kClean) << bridge.report.detail;
 }
