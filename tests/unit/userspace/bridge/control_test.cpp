@@ -48,6 +48,13 @@ Task<void> exchange(Stage& stage) {
   co_await answer(stage);
 }
 
+Task<void> expect_question(Stage& stage, CraftedEnd& peer) {
+  const bool sent = co_await peer.send_text(std::string(kQuestion));
+  EXPECT_TRUE(sent);
+  const std::string question = co_await stage.plain.read(kQuestion.size());
+  EXPECT_EQ(question, kQuestion);
+}
+
 void expect_clean(const BridgeSide& bridge) {
   EXPECT_EQ(bridge.report.ending, Ending::kClean) << bridge.report.detail;
   EXPECT_EQ(bridge.report.reason, Reason::kNone);
@@ -55,7 +62,7 @@ void expect_clean(const BridgeSide& bridge) {
 
 // ---- KeyUpdate ---------------------------------------------------------------------------------
 
-class KeyUpdates : public BridgeTest {
+class KeyUpdates : public CraftedTest {
  protected:
   // Whether the connection survives a KeyUpdate of the peer.
   [[nodiscard]] bool survives(int type) const {
@@ -215,35 +222,24 @@ TEST_P(KeyUpdates, ThatAskAfterWeHaveClosedAreNotAnswered) {
 
 TEST_P(KeyUpdates, MayBeSplitOverRecordsButNotInterrupted) {
   if (!survives(SSL_KEY_UPDATE_NOT_REQUESTED)) GTEST_SKIP() << "ends at the first KeyUpdate";
-  const BridgeSide split = [&] {
-    BridgeSide made = side();
-    run(
-        made,
-        [&](Stage& stage) -> Task<void> {
-          CraftedEnd peer(stage);
-          bool done = co_await peer.shake_hands(cell());
-          done = done && co_await peer.send(ContentType::kHandshake, bytes(24, 0));
-          done = done && co_await peer.send(ContentType::kHandshake, bytes(0, 1, 0));
-          peer.change_write_key();
-          done = done && co_await peer.send_text(std::string(kQuestion));
-          EXPECT_TRUE(done);
-          const std::string question = co_await stage.plain.read(kQuestion.size());
-          EXPECT_EQ(question, kQuestion);
-          done = co_await peer.send(ContentType::kHandshake, bytes(24, 0));
-          done = done && co_await peer.send(ContentType::kAlert, bytes(1, 0));
-          EXPECT_TRUE(done);
-          static_cast<void>(co_await peer.read(1));
-          EXPECT_TRUE(peer.was_told(AlertDescription::kUnexpectedMessage));
-        },
-        false);
-    return made;
-  }();
+  const BridgeSide split = run_crafted([](Stage& stage, CraftedEnd& peer) -> Task<void> {
+    bool done = co_await peer.send(ContentType::kHandshake, bytes(24, 0));
+    done = done && co_await peer.send(ContentType::kHandshake, bytes(0, 1, 0));
+    EXPECT_TRUE(done);
+    peer.change_write_key();
+    co_await expect_question(stage, peer);
+    done = co_await peer.send(ContentType::kHandshake, bytes(24, 0));
+    done = done && co_await peer.send(ContentType::kAlert, bytes(1, 0));
+    EXPECT_TRUE(done);
+    static_cast<void>(co_await peer.read(1));
+    EXPECT_TRUE(peer.was_told(AlertDescription::kUnexpectedMessage));
+  });
   EXPECT_EQ(split.report.ending, Ending::kAlert) << split.report.detail;
 }
 
 // ---- tickets -----------------------------------------------------------------------------------
 
-class Tickets : public BridgeTest {
+class Tickets : public CraftedTest {
  protected:
   // A connection that moves data both ways and ends in order.
   BridgeSide exchange_once(const Story& first = {}) {
@@ -342,30 +338,19 @@ TEST_P(Tickets, MayComeSeveralInOneRecord) {
                           number, 0, 8, 1,  2, 3, 4,  5,  6, 7, number, 0, 0};
     tickets.insert(tickets.end(), ticket.begin(), ticket.end());
   }
-  BridgeSide made = side();
-  run(
-      made,
-      [&](Stage& stage) -> Task<void> {
-        CraftedEnd peer(stage);
-        bool done = co_await peer.shake_hands(cell());
-        done = done && co_await peer.send_text(std::string(kQuestion));
-        EXPECT_TRUE(done);
-        const std::string question = co_await stage.plain.read(kQuestion.size());
-        EXPECT_EQ(question, kQuestion);
-        const std::size_t before = context()->session_count();
-        done = co_await peer.send(ContentType::kHandshake, tickets);
-        done = done && co_await peer.send_text(std::string(kAnswer));
-        EXPECT_TRUE(done);
-        const std::string text = co_await stage.plain.read(kAnswer.size());
-        EXPECT_EQ(text, kAnswer);
-        EXPECT_EQ(context()->session_count(), before + 2);
-        done = co_await peer.send(ContentType::kAlert, bytes(1, 0));
-        EXPECT_TRUE(done);
-        stage.plain.shut_write();
-        static_cast<void>(co_await peer.read(1));
-      },
-      false);
-  expect_clean(made);
+  const BridgeSide bridge = run_crafted([&](Stage& stage, CraftedEnd& peer) -> Task<void> {
+    co_await expect_question(stage, peer);
+    const std::size_t before = context()->session_count();
+    const bool sent = co_await peer.send(ContentType::kHandshake, tickets);
+    EXPECT_TRUE(sent);
+    co_await expect_question(stage, peer);
+    EXPECT_EQ(context()->session_count(), before + 2);
+    const bool closed = co_await peer.send(ContentType::kAlert, bytes(1, 0));
+    EXPECT_TRUE(closed);
+    stage.plain.shut_write();
+    static_cast<void>(co_await peer.read(1));
+  });
+  expect_clean(bridge);
 }
 
 TEST_P(Tickets, AreDroppedAfterTheRelease) {
@@ -401,23 +386,8 @@ TEST_P(Tickets, SurviveAKeyUpdateBeforeThem) {
 
 // ---- alerts and renegotiation ------------------------------------------------------------------
 
-class ControlRecords : public BridgeTest {
+class ControlRecords : public CraftedTest {
  protected:
-  // Runs a crafted peer against the bridge.
-  BridgeSide run_crafted(const std::function<Task<void>(Stage&, CraftedEnd&)>& story) {
-    BridgeSide made = side();
-    run(
-        made,
-        [&](Stage& stage) -> Task<void> {
-          CraftedEnd peer(stage);
-          const bool shaken = co_await peer.shake_hands(cell());
-          EXPECT_TRUE(shaken);
-          if (shaken) co_await story(stage, peer);
-        },
-        false);
-    return made;
-  }
-
   // Sends one record and expects that the bridge ends the connection with `alert`.
   void expect_refused(ContentType type, const Bytes& content, AlertDescription alert) {
     SCOPED_TRACE(tls::name_of(type));
@@ -433,13 +403,6 @@ class ControlRecords : public BridgeTest {
   }
 };
 INSTANTIATE_TEST_SUITE_P(Bridge, ControlRecords, testing::ValuesIn(all_cells()), cell_name);
-
-Task<void> expect_question(Stage& stage, CraftedEnd& peer) {
-  const bool sent = co_await peer.send_text(std::string(kQuestion));
-  EXPECT_TRUE(sent);
-  const std::string question = co_await stage.plain.read(kQuestion.size());
-  EXPECT_EQ(question, kQuestion);
-}
 
 TEST_P(ControlRecords, MayComeInARowUpToALimit) {
   constexpr int kTicketsMax = 2;  // of a TLS 1.3 server, which count too

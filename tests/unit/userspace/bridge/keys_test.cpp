@@ -3,7 +3,6 @@
 #include <algorithm>
 #include <array>
 #include <chrono>
-#include <functional>
 #include <string>
 #include <utility>
 #include <vector>
@@ -56,7 +55,7 @@ ktls::UniqueFd file_of(const std::string& text) {
   return fd;
 }
 
-class Keys : public BridgeTest {
+class Keys : public CraftedTest {
  protected:
   [[nodiscard]] bool can_update() const {
     return cell().is_tls13() && (!cell().sends_in_kernel() || capability().rekey);
@@ -80,24 +79,6 @@ class Keys : public BridgeTest {
       EXPECT_TRUE(taken) << taken.error().message();
       sent = std::move(done);
     };
-  }
-  // A story whose TLS peer is of our own making, with the handshake done.
-  using CraftedStory = std::function<Task<void>(Stage&, CraftedEnd&)>;
-  void run_crafted(BridgeSide& bridge, const CraftedStory& story) {
-    run(
-        bridge,
-        [&](Stage& stage) -> Task<void> {
-          CraftedEnd peer(stage);
-          const bool shaken = co_await peer.shake_hands(cell());
-          EXPECT_TRUE(shaken);
-          if (shaken) co_await story(stage, peer);
-        },
-        false);
-  }
-  BridgeSide run_crafted(const CraftedStory& story) {
-    BridgeSide made = side();
-    run_crafted(made, story);
-    return made;
   }
 
  private:
