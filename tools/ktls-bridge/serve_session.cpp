@@ -67,7 +67,7 @@ class HttpSession {
         line_(line),
         peer_(peer.host_text()),
         peer_port_(peer.port()),
-        site_(setting.site_of(connection.facts().peer_name)),
+        site_(connection.facts().host),
         reader_(setting.options.request),
         sender_(loop, cancellation, connection, setting.options.pace, setting.options.content) {}
 

@@ -32,8 +32,8 @@ struct ServeSetting {
   http::AccessLog* access_log = nullptr;
   std::uint16_t https_port = 443;  // where plain HTTP is sent to
 
-  // The index of the site that a client means by its server name, or by its Host field; 0 where no
-  // host has that name.
+  // The index of the site that a client means by its Host field; 0 where no host has that name. By
+  // its server name a client means the site of ConnectionFacts::host.
   [[nodiscard]] std::size_t site_of(std::string_view name) const;
 };
 
