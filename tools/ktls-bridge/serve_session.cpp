@@ -69,7 +69,8 @@ class HttpSession {
         peer_port_(peer.port()),
         site_(connection.facts().host),
         reader_(setting.options.request),
-        sender_(loop, cancellation, connection, setting.options.pace, setting.options.content) {}
+        sender_(loop, cancellation, connection, setting.options.pace, setting.options.content,
+                this_thread().fixed_files) {}
 
   // Until the connection is closed; the line says how.
   [[nodiscard]] Task<void> run();

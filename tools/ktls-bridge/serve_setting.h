@@ -13,6 +13,7 @@
 #include "tools/ktls-bridge/address_limit.h"
 #include "tools/ktls-bridge/serve_options.h"
 #include "tools/ktls-bridge/tls_setting.h"
+#include "userspace/bridge/fixed_files.h"
 #include "userspace/handshake/host_names.h"
 
 namespace tools {
@@ -42,6 +43,7 @@ struct ServeSetting {
 struct ServeThread {
   http::KeptResponses kept;
   http::DateCache dates;
+  bridge::FixedFiles fixed_files;
 };
 [[nodiscard]] ServeThread& this_thread();
 
