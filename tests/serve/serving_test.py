@@ -320,6 +320,16 @@ class AccessLog(ServingCase):
         self.assertEqual(text.count(b"\n"), 2)
         self.assertTrue(all(byte == 10 or 32 <= byte < 127 for byte in text), text)
 
+    def test_what_is_no_request_leaves_a_short_line_however_long_it_is(self):
+        serve = self.serve()
+        client = self.client(serve)
+        client.stream.sendall(b"\x80" * 70_000)
+        client.read_response()
+        client.close()
+        (line,) = serve.finish()
+        self.assertRegex(line["target"], "\\A\ufffd{1000,}\\.\\.\\.\\Z")
+        self.assertLess(len(serve.log_file.read_bytes()), 10_000)
+
     def test_standard_output_can_be_the_log(self):
         command = [BINARY, "serve", str(self.root), "--listen", "127.0.0.1:0",
                    "--access-log", "-", "--access-log-format", "common"]

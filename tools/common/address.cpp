@@ -24,6 +24,7 @@ using ktls::ErrorCode;
 using ktls::Result;
 
 constexpr std::string_view kUnixPrefix = "unix:";
+constexpr std::string_view kNoAddress = "?";
 constexpr std::string_view kExpected = "expected HOST:PORT, [IPV6]:PORT or unix:PATH";
 // Handshakes are spread over threads by the kernel; a burst waits here instead of being refused.
 constexpr int kListenBacklog = 1024;
@@ -82,13 +83,30 @@ std::string SocketAddress::text() const {
     if (sun->sun_path[0] == '\0') return "unix:@" + std::string(sun->sun_path + 1);
     return std::string(kUnixPrefix) + sun->sun_path;
   }
+  const std::string host = host_text();
+  if (host == kNoAddress) return host;
+  const bool is_v6 = family() == AF_INET6;
+  return (is_v6 ? "[" + host + "]:" : host + ":") + std::to_string(port());
+}
+
+std::string SocketAddress::host_text() const {
+  if (family() == AF_UNIX) return "unix";
   char host[NI_MAXHOST] = {};
-  char port[NI_MAXSERV] = {};
-  const int flags = NI_NUMERICHOST | NI_NUMERICSERV;
-  if (::getnameinfo(data(), size, host, sizeof host, port, sizeof port, flags) != 0) return "?";
-  std::string text = family() == AF_INET6 ? "[" : "";
-  text.append(host).append(family() == AF_INET6 ? "]:" : ":").append(port);
-  return text;
+  if (::getnameinfo(data(), size, host, sizeof host, nullptr, 0, NI_NUMERICHOST) != 0) {
+    return std::string(kNoAddress);
+  }
+  return host;
+}
+
+std::uint16_t SocketAddress::port() const {
+  switch (family()) {
+    case AF_INET:
+      return ntohs(reinterpret_cast<const sockaddr_in&>(storage).sin_port);
+    case AF_INET6:
+      return ntohs(reinterpret_cast<const sockaddr_in6&>(storage).sin6_port);
+    default:
+      return 0;
+  }
 }
 
 Result<Address> parse_address(std::string_view text) {
@@ -227,8 +245,7 @@ SocketAddress peer_address(int fd) {
 }
 
 std::string peer_text(int fd) {
-  const SocketAddress peer = peer_address(fd);
-  return peer.size == 0 ? "?" : peer.text();
+  return peer_address(fd).text();
 }
 
 }  // namespace tools

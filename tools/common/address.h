@@ -32,7 +32,10 @@ struct SocketAddress {
 
   [[nodiscard]] const sockaddr* data() const { return reinterpret_cast<const sockaddr*>(&storage); }
   [[nodiscard]] int family() const { return storage.ss_family; }
-  [[nodiscard]] std::string text() const;  // "127.0.0.1:80", "[::1]:80", "unix:/run/x"
+  [[nodiscard]] std::string text() const;  // "127.0.0.1:80", "[::1]:80", "unix:/run/x"; else "?"
+  // Its parts: "127.0.0.1", "::1", "unix"; else "?". A unix address has port 0.
+  [[nodiscard]] std::string host_text() const;
+  [[nodiscard]] std::uint16_t port() const;
 };
 
 // Error: kInvalidArgument, with what was expected.

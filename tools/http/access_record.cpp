@@ -17,6 +17,14 @@ using ktls::Error;
 using ktls::ErrorCode;
 using Kind = AccessLogFormat::Kind;
 
+// A head may be longer by far, and what is none longer still. A target that is served is never cut:
+// RequestLimits::target_size_max.
+constexpr std::size_t kWrittenMax = 8000;
+constexpr std::string_view kCutMark = "...";
+// What a byte becomes at most that is not written as it is: "\x80", and "\ufffd" in JSON.
+constexpr std::size_t kApacheEscapeSize = 4;
+constexpr std::size_t kJsonEscapeSize = 6;
+
 struct NamedFormat {
   std::string_view name;
   AccessLogFormat format;
@@ -76,6 +84,29 @@ constexpr char letter_for(char c) {
   }
 }
 
+constexpr bool is_plain(char c) {
+  return c >= ' ' && c < 0x7f && c != '"' && c != '\\';
+}
+
+constexpr bool continues_character(char c) {
+  return (static_cast<unsigned char>(c) & 0xc0U) == 0x80U;
+}
+
+// As much of `text`, from its beginning, as is written in kWrittenMax bytes whatever it holds. What
+// is UTF-8 is cut between two characters.
+std::string_view beginning_of(std::string_view text, std::size_t escape_size) {
+  if (text.size() * escape_size <= kWrittenMax) return text;
+  std::size_t size = 0;
+  for (std::size_t written = 0; size < text.size(); ++size) {
+    written += is_plain(text[size]) ? 1 : escape_size;
+    if (written > kWrittenMax) break;
+  }
+  if (size == text.size()) return text;
+  constexpr int kContinuationsMax = 3;
+  for (int i = 0; i < kContinuationsMax && continues_character(text[size]); ++i) --size;
+  return text.substr(0, size);
+}
+
 // As ap_escape_logitem() of httpd's server/util.c.
 void append_escaped(std::string& line, std::string_view item) {
   for (const char c : item) {
@@ -90,25 +121,37 @@ void append_escaped(std::string& line, std::string_view item) {
   }
 }
 
-void append_quoted(std::string& line, std::string_view item) {
+void append_text(std::string& line, std::string_view text) {
+  const std::string_view beginning = beginning_of(text, kApacheEscapeSize);
+  append_escaped(line, beginning);
+  if (beginning.size() != text.size()) line += kCutMark;
+}
+
+void append_quoted(std::string& line, std::string_view text) {
   line += " \"";
-  append_escaped(line, item.empty() ? "-" : item);
+  append_text(line, text.empty() ? "-" : text);
   line += '"';
 }
 
-std::string request_line(const AccessRecord& record) {
-  if (record.method.empty()) return std::string(record.target);
-  std::string line = fmt::format("{} {}", record.method, record.target);
+void append_request_line(std::string& line, const AccessRecord& record) {
+  if (record.method.empty()) {
+    append_quoted(line, record.target);
+    return;
+  }
+  line += " \"";
+  append_text(line, record.method);
+  line += ' ';
+  append_text(line, record.target);
   if (!record.protocol.empty()) line.append(" ").append(record.protocol);
-  return line;
+  line += '"';
 }
 
 // "%h %l %u %t \"%r\" %>s %b", and for combined " \"%{Referer}i\" \"%{User-Agent}i\"".
 std::string apache_line(const AccessRecord& record, AccessLogFormat format) {
   std::string line;
-  append_escaped(line, record.peer.empty() ? "-" : record.peer);
+  append_text(line, record.peer.empty() ? "-" : record.peer);
   line.append(" - - [").append(apache_time(record.time)).append("]");
-  append_quoted(line, request_line(record));
+  append_request_line(line, record);
   fmt::format_to(std::back_inserter(line), " {} {}", record.status,
                  record.sent_bytes == 0 ? "-" : fmt::to_string(record.sent_bytes));
   if (format.kind == Kind::kCombined) {
@@ -119,21 +162,27 @@ std::string apache_line(const AccessRecord& record, AccessLogFormat format) {
   return line;
 }
 
+std::string json_text(std::string_view text) {
+  std::string beginning(beginning_of(text, kJsonEscapeSize));
+  if (beginning.size() != text.size()) beginning += kCutMark;
+  return beginning;
+}
+
 // Every line has every field, so that a table can be made of them.
 std::string json_line(const AccessRecord& record) {
   nlohmann::ordered_json line;
   line["time"] = rfc3339_time(record.time);
   line["peer"] = record.peer;
   line["peer_port"] = record.peer_port;
-  line["host"] = record.host;
-  line["method"] = record.method;
-  line["target"] = record.target;
+  line["host"] = json_text(record.host);
+  line["method"] = json_text(record.method);
+  line["target"] = json_text(record.target);
   line["protocol"] = record.protocol;
   line["status"] = record.status;
   line["sent"] = record.sent_bytes;
   line["duration_ms"] = static_cast<double>(record.duration.count()) / 1000;
-  line["referer"] = record.referer;
-  line["user_agent"] = record.user_agent;
+  line["referer"] = json_text(record.referer);
+  line["user_agent"] = json_text(record.user_agent);
   line["version"] = record.tls_version;
   line["suite"] = record.cipher_suite;
   line["tx"] = record.tx;

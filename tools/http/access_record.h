@@ -46,7 +46,8 @@ struct AccessRecord {
 
 // One line without its end. common and combined are Apache's, byte for byte, with the time in UTC:
 // peers choose much of a line, so quotes, backslashes and all that is not printable ASCII are
-// escaped as there, and nobody forges a line.
+// escaped as there, and nobody forges a line. A text that would take more than 8000 bytes of a line
+// is cut, between two escapes, and ends with "...".
 [[nodiscard]] std::string access_line(const AccessRecord& record, AccessLogFormat format);
 
 }  // namespace http

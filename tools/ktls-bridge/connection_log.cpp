@@ -36,6 +36,14 @@ void add_count(LogFields& fields, std::string_view key, std::uint64_t count) {
 
 }  // namespace
 
+void ConnectionLog::take(bridge::Connection& connection) {
+  transmit_remark = connection.sender().remark();
+  receive_remark = connection.receiver().remark();
+  key_updates_sent = connection.sender().key_updates().updates;
+  key_update_waits = connection.sender().key_updates().waits;
+  key_updates_received = connection.key_updates_received();
+}
+
 void ConnectionLog::end(const ktls::Error& error, std::string_view otherwise) {
   // An alert of ours, and an end of the stream, are how a phase fails; the rest is why.
   const bridge::Ending ending = bridge::ending_of(error);

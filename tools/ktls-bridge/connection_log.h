@@ -33,6 +33,10 @@ struct ConnectionLog {
   std::string detail;
   std::chrono::steady_clock::time_point started = std::chrono::steady_clock::now();
 
+  // What the connection came to besides its bytes: remarks and key changes. At its end, and before
+  // it is destroyed.
+  void take(bridge::Connection& connection);
+
   // Ends it with `error`: by the name of its ending if that says what happened, else by
   // `otherwise`, the name of the phase that failed.
   void end(const ktls::Error& error, std::string_view otherwise);

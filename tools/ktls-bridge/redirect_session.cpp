@@ -21,23 +21,21 @@ using ktls::Result;
 
 constexpr std::uint16_t kHttpsPort = 443;
 
-http::Response refuse(int status, bool is_head, const ServeSetting& setting,
-                      http::DateCache& dates) {
+http::Response refuse(int status, bool is_head, const ServeSetting& setting) {
   return http::error_response({.status = status, .is_head = is_head}, setting.redirect_policy,
-                              http::now_realtime(), dates);
+                              http::now_realtime(), this_thread().dates);
 }
 
-http::Response redirect(const http::Request& request, const ServeSetting& setting,
-                        http::DateCache& dates) {
+http::Response redirect(const http::Request& request, const ServeSetting& setting) {
   const bool is_head = request.method == http::Method::kHead;
   auto target = http::parse_target(request.target);
   if (const auto* refusal = std::get_if<http::Refusal>(&target)) {
-    return refuse(refusal->status, is_head, setting, dates);
+    return refuse(refusal->status, is_head, setting);
   }
   const auto& parsed = std::get<http::Target>(target);
   // Its port, if it has one, is that of plain HTTP.
   const std::string_view host = http::host_of(parsed.authority.value_or(request.host()));
-  if (host.empty()) return refuse(400, is_head, setting, dates);
+  if (host.empty()) return refuse(400, is_head, setting);
   std::string location = std::string("https://").append(host);
   if (setting.https_port != kHttpsPort) {
     location.append(":").append(std::to_string(setting.https_port));
@@ -45,22 +43,21 @@ http::Response redirect(const http::Request& request, const ServeSetting& settin
   location += http::percent_encode_path(parsed.path);
   if (parsed.query) location.append("?").append(*parsed.query);
   return http::redirect_response(location, false, setting.redirect_policy, http::now_realtime(),
-                                 dates);
+                                 this_thread().dates);
 }
 
 // The head of a request, or the answer to what is none; nothing if none came.
 Task<std::optional<http::Response>> read_and_answer(Loop& loop, bridge::Scope& scope, int fd,
                                                     const ServeSetting& setting) {
   http::RequestReader reader(setting.options.request);
-  http::DateCache dates;
   std::string input;
   for (;;) {
     const auto read = reader.read(input);
     if (const auto* request = std::get_if<http::Request>(&read)) {
-      co_return redirect(*request, setting, dates);
+      co_return redirect(*request, setting);
     }
     if (const auto* refusal = std::get_if<http::Refusal>(&read)) {
-      co_return refuse(refusal->status, http::begins_as_head(input), setting, dates);
+      co_return refuse(refusal->status, http::begins_as_head(input), setting);
     }
     const auto data = co_await loop.receive_pooled(scope, fd);
     if (!data || data->empty()) co_return std::nullopt;

@@ -3,7 +3,7 @@
 
 #include "ktls/base/unique_fd.h"
 #include "tools/ktls-bridge/phase.h"
-#include "tools/ktls-bridge/serve_session.h"
+#include "tools/ktls-bridge/serve_setting.h"
 #include "userspace/io/loop.h"
 #include "userspace/io/task.h"
 

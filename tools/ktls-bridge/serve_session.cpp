@@ -11,6 +11,7 @@
 
 #include "ktls/core/reason.h"
 #include "tools/common/address.h"
+#include "tools/http/authority.h"
 #include "tools/http/body_skipper.h"
 #include "tools/http/kept_responses.h"
 #include "tools/http/request.h"
@@ -39,28 +40,6 @@ using std::chrono::milliseconds;
 constexpr std::uint64_t kUnwantedBodyMax = 65'536;
 constexpr milliseconds kNoTime{0};
 
-// "192.0.2.1:40312" and "[2001:db8::1]:40312", taken apart.
-struct PeerName {
-  std::string_view address;
-  std::uint16_t port = 0;
-
-  explicit PeerName(std::string_view text) {
-    const std::size_t colon = text.rfind(':');
-    address = text.substr(0, colon);
-    if (colon == std::string_view::npos) return;
-    for (const char digit : text.substr(colon + 1)) {
-      if (digit >= '0' && digit <= '9') port = static_cast<std::uint16_t>(port * 10 + digit - '0');
-    }
-    if (address.starts_with('[')) address = address.substr(1, address.size() - 2);
-  }
-};
-
-// The host of a Host field, without its port.
-std::string_view host_of(std::string_view authority) {
-  if (authority.starts_with('[')) return authority;  // an address, which no site is called
-  return authority.substr(0, authority.find(':'));
-}
-
 // Whether it is known where the next request begins, without reading a body of any size. Who waits
 // for a 100 before it sends its body may, or may not, send it after the response.
 bool ends_where_told(const http::Request& request) {
@@ -74,27 +53,24 @@ std::string_view without_empty_lines(std::string_view received) {
   return received.substr(std::min(received.find_first_not_of("\r\n"), received.size()));
 }
 
-// What all connections of this thread have in common.
-http::KeptResponses& kept_responses() {
-  thread_local http::KeptResponses kept;
-  return kept;
-}
-
 // What the end of reading means.
 enum class Turn : std::uint8_t { kRequest, kRefused, kClosing };
 
 class HttpSession {
  public:
   HttpSession(Loop& loop, Cancellation& cancellation, const ServeSetting& setting,
-              Connection& connection, ConnectionLog& line)
+              const SocketAddress& peer, Connection& connection, ConnectionLog& line)
       : loop_(loop),
         cancellation_(cancellation),
         setting_(setting),
         connection_(connection),
         line_(line),
-        site_(setting.site_of(connection.facts().peer_name)),
+        peer_(peer.host_text()),
+        peer_port_(peer.port()),
+        site_(connection.facts().host),
         reader_(setting.options.request),
-        sender_(loop, cancellation, connection, setting.options.pace, setting.options.content) {}
+        sender_(loop, cancellation, connection, setting.options.pace, setting.options.content,
+                this_thread().fixed_files) {}
 
   // Until the connection is closed; the line says how.
   [[nodiscard]] Task<void> run();
@@ -130,10 +106,11 @@ class HttpSession {
   const ServeSetting& setting_;
   Connection& connection_;
   ConnectionLog& line_;
+  std::string peer_;
+  std::uint16_t peer_port_;
   std::size_t site_;
   http::RequestReader reader_;
   ResponseSender sender_;
-  http::DateCache dates_;
   std::string input_;  // from the beginning of the present request on; its views are of this
   std::optional<http::Request> request_;
   http::Refusal refusal_;
@@ -195,7 +172,7 @@ Task<Result<Turn>> HttpSession::read() {
 std::size_t HttpSession::site_of(const http::Request& request) const {
   // RFC 9112 section 3.2.2: with a target in the absolute form the Host field is ignored.
   const std::string_view host =
-      host_of(http::absolute_authority(request.target).value_or(request.host()));
+      http::host_of(http::absolute_authority(request.target).value_or(request.host()));
   return host.empty() ? site_ : setting_.site_of(host);
 }
 
@@ -203,6 +180,7 @@ http::KeptResponses::Answer HttpSession::answer(const http::Request& request) {
   const bool goes_on = requests_ < setting_.options.requests_max && !cancellation_.draining() &&
                        ends_where_told(request);
   const http::Moment moment{.now = http::now_realtime(), .keep_alive = goes_on};
+  ServeThread& thread = this_thread();
   if (site_of(request) != site_) {
     // RFC 9110 section 7.4: this connection's certificate was for another name.
     const http::ErrorAnswer misdirected{.status = 421,
@@ -210,21 +188,20 @@ http::KeptResponses::Answer HttpSession::answer(const http::Request& request) {
                                         .is_head = request.method == http::Method::kHead,
                                         .accepts_html = false,
                                         .extra = {}};
-    return http::error_response(misdirected, setting_.policy, moment.now, dates_);
+    return http::error_response(misdirected, setting_.policy, moment.now, thread.dates);
   }
-  return kept_responses().answer(setting_.sites[site_], request, moment, dates_);
+  return thread.kept.answer(setting_.sites[site_], request, moment, thread.dates);
 }
 
 void HttpSession::log_response(const Outcome& outcome, const http::Request* request) const {
   if (setting_.access_log == nullptr) return;
-  const PeerName peer(line_.peer);
   const bridge::Plan& plan = connection_.plan();
   const bridge::ConnectionFacts& facts = connection_.facts();
   const auto elapsed = std::chrono::steady_clock::now() - outcome.begun;
   const auto duration = std::chrono::duration_cast<std::chrono::microseconds>(elapsed);
   http::AccessRecord record{.time = std::chrono::system_clock::now() - duration,
-                            .peer = peer.address,
-                            .peer_port = peer.port,
+                            .peer = peer_,
+                            .peer_port = peer_port_,
                             .host = {},
                             .method = {},
                             .target = {},
@@ -289,11 +266,12 @@ Task<Result<bool>> HttpSession::serve_one() {
   if (*turn == Turn::kRefused) {
     const http::ErrorAnswer refused{.status = refusal_.status,
                                     .keep_alive = false,
-                                    .is_head = without_empty_lines(input_).starts_with("HEAD "),
+                                    .is_head = http::begins_as_head(input_),
                                     .accepts_html = false,
                                     .extra = {}};
     auto sent = co_await respond(
-        http::error_response(refused, setting_.policy, http::now_realtime(), dates_), nullptr);
+        http::error_response(refused, setting_.policy, http::now_realtime(), this_thread().dates),
+        nullptr);
     if (!sent) co_return ktls::fail(std::move(sent).error());
     co_return false;
   }
@@ -369,26 +347,17 @@ Task<void> HttpSession::run() {
   }
   line_.requests = requests_;
   line_.sent = sender_.total();
-  line_.transmit_remark = connection_.sender().remark();
-  line_.receive_remark = connection_.receiver().remark();
-  line_.key_updates_sent = connection_.sender().key_updates().updates;
-  line_.key_update_waits = connection_.sender().key_updates().waits;
-  line_.key_updates_received = connection_.key_updates_received();
+  line_.take(connection_);
 }
 
 }  // namespace
 
-std::size_t ServeSetting::site_of(std::string_view name) const {
-  if (name.empty() || names.all().empty()) return 0;
-  const auto found = names.find(tls::canonical_name(name));
-  return found ? *found + 1 : 0;
-}
-
 Task<void> serve_session(Loop& loop, Cancellation& cancellation, const ServeSetting& setting,
                          UniqueFd accepted) {
   ConnectionLog line;
-  line.peer = peer_text(accepted.get());
-  const AddressLimit::Place place = setting.addresses.take(peer_address(accepted.get()));
+  const SocketAddress peer = peer_address(accepted.get());
+  line.peer = peer.text();
+  const AddressLimit::Place place = setting.addresses.take(peer);
   if (!place) {
     bridge::reset_on_close(accepted.get());
     setting.tls.log().write(LogLevel::kWarning, "refused",
@@ -400,7 +369,7 @@ Task<void> serve_session(Loop& loop, Cancellation& cancellation, const ServeSett
       .loop = loop, .cancellation = cancellation, .setting = setting.tls, .line = line};
   const std::unique_ptr<Connection> connection = co_await hand_over(session, accepted.get());
   if (connection != nullptr) {
-    HttpSession http(loop, cancellation, setting, *connection, line);
+    HttpSession http(loop, cancellation, setting, peer, *connection, line);
     co_await http.run();
   }
   setting.tls.log().write(LogLevel::kInfo, "connection", line.fields());

@@ -2,46 +2,15 @@
 // their responses, close.
 #pragma once
 
-#include <cstddef>
-#include <cstdint>
-#include <string>
-#include <string_view>
-#include <vector>
-
 #include "ktls/base/unique_fd.h"
-#include "tools/http/access_log.h"
-#include "tools/http/site.h"
-#include "tools/ktls-bridge/address_limit.h"
 #include "tools/ktls-bridge/phase.h"
-#include "tools/ktls-bridge/serve_options.h"
-#include "tools/ktls-bridge/tls_setting.h"
-#include "userspace/handshake/host_names.h"
+#include "tools/ktls-bridge/serve_setting.h"
 #include "userspace/io/loop.h"
 #include "userspace/io/task.h"
 
 namespace tools {
 
-// What every connection of every thread shares.
-//   sites            the default one, then those of `names`
-//   redirect_policy  of what is answered over plain HTTP
-//   access_log       null: none
-struct ServeSetting {
-  const ServeOptions& options;
-  const TlsSetting& tls;
-  const http::SitePolicy& policy;
-  const http::SitePolicy& redirect_policy;
-  const std::vector<http::Site>& sites;
-  const tls::HostNames& names;
-  AddressLimit& addresses;
-  http::AccessLog* access_log = nullptr;
-  std::uint16_t https_port = 443;  // where plain HTTP is sent to
-
-  // The index of the site that a client means by its server name, or by its Host field; 0 where no
-  // host has that name.
-  [[nodiscard]] std::size_t site_of(std::string_view name) const;
-};
-
-// Each serves the accepted connection until its end.
+// Serves the accepted connection until its end.
 [[nodiscard]] bridge::Task<void> serve_session(bridge::Loop& loop, Cancellation& cancellation,
                                                const ServeSetting& setting,
                                                ktls::UniqueFd accepted);

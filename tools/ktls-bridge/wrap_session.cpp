@@ -68,11 +68,7 @@ Task<void> relay(Session& session, Connection& connection) {
   const bridge::RelayReport report = co_await bridge::relay(
       session.loop, phase.scope(), connection, session.plain.get(), session.options().idle_timeout);
   ConnectionLog& line = session.line;
-  line.transmit_remark = connection.sender().remark();
-  line.receive_remark = connection.receiver().remark();
-  line.key_updates_sent = report.key_updates_sent;
-  line.key_update_waits = report.key_update_waits;
-  line.key_updates_received = report.key_updates_received;
+  line.take(connection);
   line.received = report.received;
   line.sent = report.sent;
   line.ended = bridge::name_of(report.ending);

@@ -116,6 +116,28 @@ TEST(Resolve, KeepsNumericAddressesAsTheyAre) {
   EXPECT_FALSE(resolved(":80").empty());
 }
 
+TEST(SocketAddress, IsTakenApartAsItIsWritten) {
+  struct {
+    std::string_view text, host;
+    std::uint16_t port;
+  } constexpr kCases[] = {{"192.0.2.1:40312", "192.0.2.1", 40312},
+                          {"[2001:db8::1]:65535", "2001:db8::1", 65535},
+                          {"[::ffff:192.0.2.1]:1", "::ffff:192.0.2.1", 1},
+                          {"unix:/run/1:80", "unix", 0}};
+  for (const auto& c : kCases) {
+    const SocketAddress address = resolved(c.text, false).at(0);
+    EXPECT_EQ(address.host_text(), c.host);
+    EXPECT_EQ(address.port(), c.port) << c.text;
+    EXPECT_EQ(address.text(), c.text);
+  }
+}
+
+TEST(SocketAddress, OfNoFamilyIsAQuestionMark) {
+  EXPECT_EQ(peer_text(-1), "?");
+  EXPECT_EQ(peer_address(-1).host_text(), "?");
+  EXPECT_EQ(peer_address(-1).port(), 0);
+}
+
 TEST(Resolve, SaysWhichNameIsNotKnown) {
   const auto found = resolve(parse_address("no-such-host.invalid:80").value(), false);
   ASSERT_FALSE(found);

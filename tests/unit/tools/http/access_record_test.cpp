@@ -118,6 +118,46 @@ TEST(AccessLine, IsOneLineOfAsciiWhateverThePeerSays) {
   EXPECT_TRUE(nlohmann::json::accept(line(hostile, "json")));
 }
 
+TEST(AccessLine, CutsATextThatWouldTakeMoreThanEightThousandBytes) {
+  constexpr std::size_t kWrittenMax = 8000;
+  AccessRecord long_one = record();
+  long_one.method = long_one.protocol = "";
+  const std::string plain(kWrittenMax, 'a');
+  const std::string longer = plain + "a";
+  const std::string garbage(70'000, '\x80');
+  for (const std::string_view format : {"common", "json"}) {
+    long_one.target = plain;
+    EXPECT_NE(line(long_one, format).find('"' + plain + '"'), std::string::npos) << format;
+    long_one.target = longer;
+    EXPECT_NE(line(long_one, format).find('"' + plain + "...\""), std::string::npos) << format;
+    long_one.target = garbage;
+    EXPECT_LT(line(long_one, format).size(), kWrittenMax + 1000) << format;
+  }
+  EXPECT_NE(line(long_one, "common").find("\\x80\\x80...\""), std::string::npos);
+  EXPECT_NE(line(long_one, "json").find("\\ufffd\\ufffd...\""), std::string::npos);
+}
+
+TEST(AccessLine, CutsNoCharacterInTwo) {
+  AccessRecord long_one = record();
+  for (int shift = 0; shift < 4; ++shift) {
+    std::string text(static_cast<std::size_t>(shift), 'a');
+    while (text.size() < 10'000) text += "\xf0\x9f\x94\x92";
+    long_one.user_agent = text;
+    const std::string written = nlohmann::json::parse(line(long_one, "json"))["user_agent"];
+    ASSERT_TRUE(written.ends_with("\x92..."));
+    EXPECT_EQ(written.substr(0, written.size() - 3), text.substr(0, written.size() - 3));
+  }
+}
+
+TEST(AccessLine, IsShortWhateverIsLong) {
+  const std::string garbage(70'000, '\xff');
+  AccessRecord hostile = record();
+  hostile.host = hostile.method = hostile.target = hostile.referer = hostile.user_agent = garbage;
+  for (const std::string_view format : {"common", "combined+tx", "json"}) {
+    EXPECT_LT(line(hostile, format).size(), 45'000U) << format;
+  }
+}
+
 TEST(AccessLogFormat, IsOneOfFive) {
   EXPECT_EQ(parse_access_log_format("json")->kind, Kind::kJson);
   EXPECT_FALSE(parse_access_log_format("common")->with_tx);
