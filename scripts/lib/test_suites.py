@@ -34,6 +34,7 @@ class Suite:
     needs      names of NEEDS; where one is not met the suite is skipped, or fails under CI
     timeout_s  after which the suite is killed and counts as failed
     kernel     run the command inside scripts/vm with this kernel
+    modules    of that kernel, to be loaded besides those that kernel TLS asks for
     alone      nothing else runs at the same time: for what measures time
     tells      what passed is named, too: of a suite that takes few of many
     """
@@ -44,6 +45,7 @@ class Suite:
     needs: tuple = ()
     timeout_s: int = 300
     kernel: str = ""
+    modules: tuple = ()
     alone: bool = False
     tells: bool = False
     environment: dict = field(default_factory=dict)
@@ -121,6 +123,9 @@ SUITES = [
     Suite("kernel/newest/serve-changing-files", ("tests/serve/changing_files_test.py",),
           needs=("vm", "openssl", "curl", "strace"), timeout_s=VM_TIMEOUT_S, kernel="newest",
           environment=REQUIRE_KTLS),
+    Suite("kernel/newest/serve-fixed-files", ("tests/serve/fixed_files_test.py",),
+          needs=("vm", "openssl", "strace"), timeout_s=VM_TIMEOUT_S, kernel="newest",
+          modules=("loop",), environment=REQUIRE_KTLS),
     Suite("conformance/userspace", ("tests/conformance/matrix.py", "--userspace"),
           needs=("openssl", "java"), timeout_s=120),
     *(Suite(f"kernel/{kernel}/conformance",

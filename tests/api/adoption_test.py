@@ -9,7 +9,6 @@ import re
 import socket
 import ssl
 import sys
-import tempfile
 import threading
 import unittest
 from pathlib import Path
@@ -20,8 +19,8 @@ sys.path.insert(0, str(TESTS / "support"))
 
 import ktls_bridge as bridge  # noqa: E402
 import report  # noqa: E402
-import wrap_peers  # noqa: E402
 from ktls_bridge import PENDING_READ, PENDING_WRITE, RECEIVE, TRANSMIT, Layer  # noqa: E402
+from shared_certificates import certificates, scratch_folder  # noqa: E402
 
 DATA = 23
 SIZE = 200_000
@@ -100,18 +99,12 @@ class Handshake:
 
 
 class Adopted(unittest.TestCase):
-    @classmethod
-    def setUpClass(cls):
-        cls.folder = tempfile.TemporaryDirectory()
-        cls.addClassCleanup(cls.folder.cleanup)
-        cls.certificates = wrap_peers.Certificates(cls.folder.name)
-
     def adopt(self, version, cipher=None):
         listener = socket.create_server(("127.0.0.1", 0))
         self.addCleanup(listener.close)
-        key_log = Path(self.folder.name) / f"keys-{self.id()}"
+        key_log = scratch_folder() / "keys"
         context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
-        context.load_cert_chain(self.certificates.chain, self.certificates.key)
+        context.load_cert_chain(certificates().chain, certificates().key)
         context.keylog_filename = str(key_log)
         context.minimum_version = context.maximum_version = version
         if cipher:
@@ -120,7 +113,7 @@ class Adopted(unittest.TestCase):
         outcome = {}
 
         def client():
-            trusting = self.certificates.client_context(None)
+            trusting = certificates().client_context(None)
             with socket.create_connection(listener.getsockname(), PATIENCE_S) as raw, \
                     trusting.wrap_socket(raw, server_hostname="localhost") as tls:
                 received = b""

@@ -7,6 +7,7 @@
 #include <openssl/evp.h>
 
 #include "tests/bench/contender.h"
+#include "userspace/handshake/openssl/pointers.h"
 
 namespace tls::bench {
 namespace {
@@ -14,14 +15,8 @@ namespace {
 constexpr std::size_t kTagSizeMax = 16;
 constexpr std::size_t kAssociatedDataSize = 13;
 
-struct FreeCipher {
-  void operator()(EVP_CIPHER* cipher) const { EVP_CIPHER_free(cipher); }
-};
-struct FreeContext {
-  void operator()(EVP_CIPHER_CTX* context) const { EVP_CIPHER_CTX_free(context); }
-};
-using Cipher = std::unique_ptr<EVP_CIPHER, FreeCipher>;
-using Context = std::unique_ptr<EVP_CIPHER_CTX, FreeContext>;
+using CipherPtr = std::unique_ptr<EVP_CIPHER, OpensslDeleter<EVP_CIPHER_free>>;
+using CipherCtxPtr = std::unique_ptr<EVP_CIPHER_CTX, OpensslDeleter<EVP_CIPHER_CTX_free>>;
 
 void expect(bool done) {
   if (!done) throw std::runtime_error("libcrypto refuses what openssl speed does");
@@ -34,7 +29,7 @@ class EvpContender final : public Contender {
         records_(load.records),
         content_(load.content_size, 0x5a),
         wire_(load.records * (load.content_size + kTagSizeMax)) {
-    const Cipher evp_cipher(
+    const CipherPtr evp_cipher(
         EVP_CIPHER_fetch(nullptr, std::string(cipher.evp_name).c_str(), nullptr));
     expect(evp_cipher != nullptr);
     is_ccm_ = EVP_CIPHER_get_mode(evp_cipher.get()) == EVP_CIPH_CCM_MODE;
@@ -53,8 +48,8 @@ class EvpContender final : public Contender {
   }
 
  private:
-  Context keyed(const EVP_CIPHER* cipher, bool encrypts) const {
-    Context context(EVP_CIPHER_CTX_new());
+  CipherCtxPtr keyed(const EVP_CIPHER* cipher, bool encrypts) const {
+    CipherCtxPtr context(EVP_CIPHER_CTX_new());
     const std::array<std::uint8_t, EVP_MAX_KEY_LENGTH> key = {1, 2, 3};
     expect(context && EVP_CipherInit_ex(context.get(), cipher, nullptr, nullptr, nullptr,
                                         encrypts ? 1 : 0) == 1);
@@ -108,8 +103,8 @@ class EvpContender final : public Contender {
   std::array<std::uint8_t, kAssociatedDataSize> associated_data_{};
   std::vector<std::uint8_t> content_;
   std::vector<std::uint8_t> wire_;
-  Context encrypting_;
-  Context decrypting_;
+  CipherCtxPtr encrypting_;
+  CipherCtxPtr decrypting_;
 };
 
 }  // namespace

@@ -13,33 +13,22 @@
 
 #include "tests/bench/contender.h"
 #include "userspace/handshake/openssl/libssl_name.h"
+#include "userspace/handshake/openssl/pointers.h"
 
 namespace tls::bench {
 namespace {
-
-template <auto free>
-struct Free {
-  template <typename T>
-  void operator()(T* object) const {
-    free(object);
-  }
-};
-using Context = std::unique_ptr<SSL_CTX, Free<SSL_CTX_free>>;
-using Connection = std::unique_ptr<SSL, Free<SSL_free>>;
-using Key = std::unique_ptr<EVP_PKEY, Free<EVP_PKEY_free>>;
-using Certificate = std::unique_ptr<X509, Free<X509_free>>;
 
 // Handshakes need a few turns; one that needs more does not end.
 constexpr int kTurnsMax = 20;
 constexpr long kValidity = 86400;  // seconds
 
 struct Identity {
-  Key key;
-  Certificate certificate;
+  KeyPtr key;
+  CertificatePtr certificate;
 };
 
-Identity make_identity(Key key) {
-  Certificate certificate(X509_new());
+Identity make_identity(KeyPtr key) {
+  CertificatePtr certificate(X509_new());
   X509_set_version(certificate.get(), X509_VERSION_3);
   ASN1_INTEGER_set(X509_get_serialNumber(certificate.get()), 1);
   X509_gmtime_adj(X509_getm_notBefore(certificate.get()), 0);
@@ -50,12 +39,12 @@ Identity make_identity(Key key) {
 }
 
 const Identity& ecdsa_identity() {
-  static const Identity identity = make_identity(Key(EVP_EC_gen("P-256")));
+  static const Identity identity = make_identity(KeyPtr(EVP_EC_gen("P-256")));
   return identity;
 }
 
 const Identity& rsa_identity() {
-  static const Identity identity = make_identity(Key(EVP_RSA_gen(2048)));
+  static const Identity identity = make_identity(KeyPtr(EVP_RSA_gen(2048)));
   return identity;
 }
 
@@ -74,8 +63,8 @@ unsigned client_psk(SSL* ssl, const char* /*hint*/, char* identity, unsigned ide
 }
 
 // nullptr where libssl does not know the suite or the version.
-Context make_context(const RecordCell& cell, const CipherSuite& suite) {
-  Context context(SSL_CTX_new(TLS_method()));
+SslCtxPtr make_context(const RecordCell& cell, const CipherSuite& suite) {
+  SslCtxPtr context(SSL_CTX_new(TLS_method()));
   SSL_CTX* const ctx = context.get();
   const int version = static_cast<int>(cell.version);
   const std::string name = libssl_name_of(suite);
@@ -101,7 +90,7 @@ Context make_context(const RecordCell& cell, const CipherSuite& suite) {
 
 class LibsslContender final : public Contender {
  public:
-  LibsslContender(const Context& context, const Load& load)
+  LibsslContender(const SslCtxPtr& context, const Load& load)
       : load_(load),
         content_(load.content_size, 0x5a),
         client_(SSL_new(context.get())),
@@ -159,8 +148,8 @@ class LibsslContender final : public Contender {
 
   Load load_;
   std::vector<std::uint8_t> content_;
-  Connection client_;
-  Connection server_;
+  SslPtr client_;
+  SslPtr server_;
 };
 
 bool is_of(const CipherSuite& suite, const RecordCell& cell) {
@@ -175,7 +164,7 @@ std::unique_ptr<Contender> make_libssl_contender(const RecordCell& cell, const L
   std::unique_ptr<Contender> found;
   for (const CipherSuite& suite : cipher_suites()) {
     if (found || cell.version < ProtocolVersion::kSsl3 || !is_of(suite, cell)) continue;
-    const Context context = make_context(cell, suite);
+    const SslCtxPtr context = make_context(cell, suite);
     if (!context) continue;
     auto contender = std::make_unique<LibsslContender>(context, load);
     if (contender->handshake()) found = std::move(contender);

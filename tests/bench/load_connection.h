@@ -4,13 +4,13 @@
 
 #include <cstddef>
 #include <cstdint>
-#include <memory>
 #include <span>
 #include <string>
 
 #include <openssl/ssl.h>
 
 #include "ktls/base/unique_fd.h"
+#include "userspace/handshake/openssl/pointers.h"
 
 namespace bench {
 
@@ -30,10 +30,6 @@ struct Load {
 struct ResponseSize {
   std::uint64_t head = 0;
   std::uint64_t body = 0;
-};
-
-struct FreeSsl {
-  void operator()(SSL* ssl) const { SSL_free(ssl); }
 };
 
 // Its functions throw std::runtime_error where the server does something else than answer.
@@ -64,7 +60,7 @@ class LoadConnection {
 
   const Load& load_;
   ktls::UniqueFd fd_;
-  std::unique_ptr<SSL, FreeSsl> ssl_;
+  tls::SslPtr ssl_;
   ResponseSize size_;
   std::uint64_t left_ = 0;  // plaintext of the present response
   std::uint64_t records_ = 0;

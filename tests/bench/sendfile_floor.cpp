@@ -5,7 +5,6 @@
 #include <cstdio>
 #include <cstdlib>
 #include <exception>
-#include <memory>
 #include <span>
 #include <stdexcept>
 #include <string>
@@ -21,6 +20,7 @@
 #include <sys/stat.h>
 
 #include "ktls/base/unique_fd.h"
+#include "userspace/handshake/openssl/pointers.h"
 
 namespace bench {
 namespace {
@@ -34,16 +34,8 @@ struct Options {
   const char* file = nullptr;
 };
 
-struct FreeSsl {
-  void operator()(SSL* ssl) const { SSL_free(ssl); }
-};
-struct FreeContext {
-  void operator()(SSL_CTX* context) const { SSL_CTX_free(context); }
-};
-using Context = std::unique_ptr<SSL_CTX, FreeContext>;
-
-Context make_context(const Options& options) {
-  Context context(SSL_CTX_new(TLS_server_method()));
+tls::SslCtxPtr make_context(const Options& options) {
+  tls::SslCtxPtr context(SSL_CTX_new(TLS_server_method()));
   SSL_CTX* const ctx = context.get();
   SSL_CTX_set_min_proto_version(ctx, TLS1_3_VERSION);
   SSL_CTX_set_options(ctx, SSL_OP_ENABLE_KTLS);
@@ -95,7 +87,7 @@ void serve(SSL* ssl, int socket, int file, off_t size) {
 }
 
 [[noreturn]] void run(const Options& options) {
-  const Context context = make_context(options);
+  const tls::SslCtxPtr context = make_context(options);
   const ktls::UniqueFd file(::open(options.file, O_RDONLY | O_CLOEXEC));
   struct stat status {};
   if (::fstat(file.get(), &status) != 0) throw std::runtime_error("cannot open the file");
@@ -103,7 +95,7 @@ void serve(SSL* ssl, int socket, int file, off_t size) {
   for (;;) {
     const ktls::UniqueFd socket(::accept4(listener.get(), nullptr, nullptr, SOCK_CLOEXEC));
     if (!socket) continue;
-    const std::unique_ptr<SSL, FreeSsl> ssl(SSL_new(context.get()));
+    const tls::SslPtr ssl(SSL_new(context.get()));
     SSL_set_fd(ssl.get(), socket.get());
     if (SSL_accept(ssl.get()) != 1) continue;
     if (BIO_get_ktls_send(SSL_get_wbio(ssl.get())) == 0) {

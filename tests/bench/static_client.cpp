@@ -17,6 +17,7 @@
 #include <poll.h>
 
 #include "tests/bench/load_connection.h"
+#include "userspace/handshake/openssl/pointers.h"
 
 namespace bench {
 namespace {
@@ -30,12 +31,8 @@ std::int64_t clock_ns(clockid_t clock) {
   return time.tv_sec * 1'000'000'000 + time.tv_nsec;
 }
 
-struct FreeContext {
-  void operator()(SSL_CTX* context) const { SSL_CTX_free(context); }
-};
-
-std::unique_ptr<SSL_CTX, FreeContext> make_context() {
-  std::unique_ptr<SSL_CTX, FreeContext> context(SSL_CTX_new(TLS_client_method()));
+tls::SslCtxPtr make_context() {
+  tls::SslCtxPtr context(SSL_CTX_new(TLS_client_method()));
   SSL_CTX_set_min_proto_version(context.get(), TLS1_3_VERSION);
   SSL_CTX_set_ciphersuites(context.get(), "TLS_AES_128_GCM_SHA256");
   return context;
@@ -103,7 +100,7 @@ class Client {
   }
 
   const Load& load_;
-  std::unique_ptr<SSL_CTX, FreeContext> context_;
+  tls::SslCtxPtr context_;
   std::vector<std::uint8_t> memory_;
   std::vector<std::unique_ptr<LoadConnection>> connections_;
   std::uint64_t asked_ = 0;

@@ -15,19 +15,12 @@ sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "support"))
 
 import report  # noqa: E402
 import wrap_peers as peers  # noqa: E402
-from watched_wrap import Wrap, wait_until  # noqa: E402
+from shared_certificates import certificates  # noqa: E402
+from watched import wait_until  # noqa: E402
+from watched_wrap import Wrap  # noqa: E402
 
 MIB = 1 << 20
 LOOPS = ("io_uring", "epoll")
-
-certificates = None
-
-
-def setUpModule():
-    global certificates
-    folder = tempfile.mkdtemp()
-    unittest.addModuleCleanup(shutil.rmtree, folder)
-    certificates = peers.Certificates(folder)
 
 
 class ClientRoleCase(unittest.TestCase):
@@ -36,7 +29,7 @@ class ClientRoleCase(unittest.TestCase):
         self.addCleanup(shutil.rmtree, self.folder)
 
     def backend(self, serve=peers.echo, alpn=(), context=None, **options):
-        context = context or certificates.server_context(alpn)
+        context = context or certificates().server_context(alpn)
         backend = peers.Backend(serve, context=context, **options)
         self.addCleanup(backend.close)
         return backend
@@ -76,13 +69,13 @@ class Verification(ClientRoleCase):
     def test_a_certificate_of_the_ca_for_the_host_is_accepted(self):
         for loop in LOOPS:
             for version in (ssl.TLSVersion.TLSv1_2, ssl.TLSVersion.TLSv1_3):
-                context = certificates.server_context()
+                context = certificates().server_context()
                 context.minimum_version = context.maximum_version = version
                 backend = self.backend(context=context)
                 for to, name in ((backend.address, "127.0.0.1"),
                                  (backend.address.replace("127.0.0.1", "localhost"), "localhost")):
                     with self.subTest(loop=loop, version=version, to=to):
-                        wrap = self.wrap("--loop", loop, "--ca", certificates.ca, to=to)
+                        wrap = self.wrap("--loop", loop, "--ca", certificates().ca, to=to)
                         self.assert_serves(wrap)
                         line = wrap.connection()
                         self.assertEqual((line["ended"], line["name"], line["to"]),
@@ -96,19 +89,19 @@ class Verification(ClientRoleCase):
 
     def other_ca(self):
         ca = str(self.folder / "other.pem")
-        certificates.make_self_signed(ca, str(self.folder / "other.key"), "/CN=another CA")
+        certificates().make_self_signed(ca, str(self.folder / "other.key"), "/CN=another CA")
         return ca
 
     def test_a_certificate_for_another_name_is_refused(self):
         for name in ("example.org", "127.0.0.2"):
-            wrap = self.wrap("--ca", certificates.ca, "--name", name, to=self.backend().address)
+            wrap = self.wrap("--ca", certificates().ca, "--name", name, to=self.backend().address)
             self.assert_refuses(wrap, "handshake", "(?i)name|address|mismatch")
 
     def test_the_name_to_verify_can_be_given(self):
         seen = []
-        context = certificates.server_context()
+        context = certificates().server_context()
         context.sni_callback = lambda _tls, name, _context: seen.append(name)
-        wrap = self.wrap("--ca", certificates.ca, "--name", "localhost",
+        wrap = self.wrap("--ca", certificates().ca, "--name", "localhost",
                          to=self.backend(context=context).address)
         self.assert_serves(wrap)
         self.assertEqual(wrap.connection()["name"], "localhost")
@@ -121,34 +114,34 @@ class Verification(ClientRoleCase):
 
     def test_the_trust_store_of_the_environment_is_used(self):
         wrap = self.wrap(to=self.backend().address,
-                         env={**os.environ, "SSL_CERT_FILE": certificates.ca})
+                         env={**os.environ, "SSL_CERT_FILE": certificates().ca})
         self.assert_serves(wrap)
 
 
 class Peers(ClientRoleCase):
     def test_alpn_is_offered(self):
         backend = self.backend(alpn=("http/1.1",))
-        wrap = self.wrap("--ca", certificates.ca, "--alpn", "h2,http/1.1", to=backend.address)
+        wrap = self.wrap("--ca", certificates().ca, "--alpn", "h2,http/1.1", to=backend.address)
         self.assert_serves(wrap)
         self.assertEqual(wrap.connection()["alpn"], "http/1.1")
 
     def test_the_version_can_be_capped(self):
         for newest, version in (("1.2", "TLSv1.2"), ("1.3", "TLSv1.3")):
-            wrap = self.wrap("--ca", certificates.ca, "--max-version", newest,
+            wrap = self.wrap("--ca", certificates().ca, "--max-version", newest,
                              to=self.backend().address)
             self.assert_serves(wrap)
             self.assertEqual(wrap.connection()["version"], version)
-        context = certificates.server_context()
+        context = certificates().server_context()
         context.minimum_version = ssl.TLSVersion.TLSv1_3
-        wrap = self.wrap("--ca", certificates.ca, "--max-version", "1.2",
+        wrap = self.wrap("--ca", certificates().ca, "--max-version", "1.2",
                          to=self.backend(context=context).address)
         self.assert_refuses(wrap, "alert", "protocol_version")
 
     def test_sessions_are_resumed(self):
         for version in (ssl.TLSVersion.TLSv1_2, ssl.TLSVersion.TLSv1_3):
-            context = certificates.server_context()
+            context = certificates().server_context()
             context.minimum_version = context.maximum_version = version
-            wrap = self.wrap("--ca", certificates.ca, to=self.backend(context=context).address)
+            wrap = self.wrap("--ca", certificates().ca, to=self.backend(context=context).address)
             for _ in range(3):
                 self.assert_serves(wrap)
             lines = wrap.wait_for_event("connection", 3)
@@ -157,7 +150,7 @@ class Peers(ClientRoleCase):
     def test_a_service_that_is_down_resets_its_clients_and_can_come_up(self):
         listener = peers.bound_listener()
         to = f"127.0.0.1:{listener.getsockname()[1]}"
-        wraps = [self.wrap("--loop", loop, "--ca", certificates.ca, to=to) for loop in LOOPS]
+        wraps = [self.wrap("--loop", loop, "--ca", certificates().ca, to=to) for loop in LOOPS]
         for wrap in wraps:
             self.assert_refuses(wrap, "unreachable", to)
         self.backend(listener=listener)
@@ -172,20 +165,20 @@ class Peers(ClientRoleCase):
         backend = peers.Backend(greet)
         self.addCleanup(backend.close)
         for loop in LOOPS:
-            wrap = self.wrap("--loop", loop, "--ca", certificates.ca, to=backend.address)
+            wrap = self.wrap("--loop", loop, "--ca", certificates().ca, to=backend.address)
             self.assert_refuses(wrap, "handshake", ".")
 
     def test_a_service_that_hangs_up_within_the_handshake_resets_the_client(self):
         backend = peers.Backend(lambda sock: sock.recv(1 << 16))
         self.addCleanup(backend.close)
-        wrap = self.wrap("--ca", certificates.ca, to=backend.address)
+        wrap = self.wrap("--ca", certificates().ca, to=backend.address)
         self.assert_refuses(wrap, "handshake", "closed")
 
     def test_a_service_that_says_nothing_is_given_up(self):
         listener = peers.bound_listener()
         listener.listen(8)  # connections are made, and nobody answers
         self.addCleanup(listener.close)
-        wrap = self.wrap("--ca", certificates.ca, "--handshake-timeout", "500ms",
+        wrap = self.wrap("--ca", certificates().ca, "--handshake-timeout", "500ms",
                          to=f"127.0.0.1:{listener.getsockname()[1]}")
         self.assert_refuses(wrap, "timeout", ".")
 
@@ -197,16 +190,16 @@ class Peers(ClientRoleCase):
 
         for loop in LOOPS:
             with self.subTest(loop=loop):
-                wrap = self.wrap("--loop", loop, "--ca", certificates.ca,
+                wrap = self.wrap("--loop", loop, "--ca", certificates().ca,
                                  to=self.backend(truncate).address)
                 self.assertEqual(peers.how_it_ends(self.client(wrap))[0], "reset")
                 self.assertEqual(wrap.connection()["ended"], "truncated")
 
     def test_an_alert_of_the_service_resets_the_client(self):
-        context = certificates.server_context()
+        context = certificates().server_context()
         context.verify_mode = ssl.CERT_REQUIRED  # TLS 1.3: told after the handshake
-        context.load_verify_locations(certificates.ca)
-        wrap = self.wrap("--ca", certificates.ca, to=self.backend(context=context).address)
+        context.load_verify_locations(certificates().ca)
+        wrap = self.wrap("--ca", certificates().ca, to=self.backend(context=context).address)
         self.assert_refuses(wrap, "alert", "certificate_required")
 
     def test_half_close_by_either_side_lets_the_other_go_on(self):
@@ -224,7 +217,7 @@ class Peers(ClientRoleCase):
 
         for loop in LOOPS:
             with self.subTest(loop=loop):
-                flags = ("--loop", loop, "--ca", certificates.ca)
+                flags = ("--loop", loop, "--ca", certificates().ca)
                 wrap = self.wrap(*flags, to=self.backend(answer_afterwards).address)
                 client = self.client(wrap)
                 client.sendall(data)

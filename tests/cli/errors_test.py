@@ -4,10 +4,8 @@
 import fcntl
 import os
 import pty
-import shutil
 import socket
 import sys
-import tempfile
 import termios
 import unittest
 from pathlib import Path
@@ -17,24 +15,15 @@ SUPPORT = Path(__file__).resolve().parents[1] / "support"
 sys.path.insert(0, str(SUPPORT))
 
 import report  # noqa: E402
+import watched  # noqa: E402
 import wrap_peers as peers  # noqa: E402
-import watched_wrap  # noqa: E402
 from error_case import (BAD_CERTIFICATE, CANNOT_CREATE, NO_HOST, NO_INPUT,  # noqa: E402
                         OS_ERROR, UNAVAILABLE, USAGE, ErrorCase)
+from shared_certificates import certificates  # noqa: E402
 from watched_wrap import Wrap  # noqa: E402
 
 ANYWHERE = ("--listen", "127.0.0.1:0", "--to", "127.0.0.1:9")
 REFUSE_IO_URING = (str(SUPPORT / "refuse_io_uring.py"),)
-
-certificates = None
-
-
-def setUpModule():
-    global certificates
-    folder = tempfile.mkdtemp()
-    unittest.addModuleCleanup(shutil.rmtree, folder)
-    os.chmod(folder, 0o755)
-    certificates = peers.Certificates(folder)
 
 
 class Usage(ErrorCase):
@@ -66,7 +55,7 @@ class Usage(ErrorCase):
         self.assert_one_line("a flag", "--listen", USAGE)
         self.assert_one_line("a flag", "--to", USAGE, "--listen", "127.0.0.1:0")
         self.assert_one_line("a flag", "--listen", USAGE, "--to", "127.0.0.1:9")
-        code, output, errors = watched_wrap.run()
+        code, output, errors = watched.run()
         self.assert_line("a hint", "--help", USAGE, code, output, errors)
 
     def test_flags_that_do_not_go_together_are_named(self):
@@ -112,7 +101,7 @@ class Usage(ErrorCase):
                              "--listen", "127.0.0.1:0", "--to", "unix:/nowhere")
 
     def test_help_and_version_succeed(self):
-        code, output, errors = watched_wrap.run("wrap", "--help")
+        code, output, errors = watched.run("wrap", "--help")
         self.assertEqual((code, errors), (0, ""))
         self.assertIn("Examples:\n", output)
         for flag in ("--listen", "--to", "--client", "--cert", "--key", "--ca", "--name",
@@ -122,16 +111,16 @@ class Usage(ErrorCase):
                      "--check"):
             self.assertIn(flag, output)
         self.assertEqual(output.count("Limits"), 1, "one group, under one heading")
-        code, output, errors = watched_wrap.run("--version")
+        code, output, errors = watched.run("--version")
         self.assertEqual((code, errors), (0, ""))
         self.assertRegex(output, r"\Aktls-bridge \d+\.\d+\.\d+\n\Z")
-        self.assertEqual(watched_wrap.run("--help")[0], 0)
+        self.assertEqual(watched.run("--help")[0], 0)
 
 
 class Files(ErrorCase):
     def test_a_file_that_is_missing_is_named(self):
         gone = str(self.folder / "gone.pem")
-        for arguments in (("--cert", gone), ("--cert", certificates.chain, "--key", gone),
+        for arguments in (("--cert", gone), ("--cert", certificates().chain, "--key", gone),
                           ("--client", "--ca", gone)):
             with self.subTest(arguments=arguments):
                 self.assert_one_line("the file", gone, NO_INPUT, *ANYWHERE, *arguments)
@@ -143,12 +132,12 @@ class Files(ErrorCase):
                                      *ANYWHERE, *arguments)
 
     def test_files_that_do_not_parse_are_named(self):
-        chain = Path(certificates.chain).read_bytes()
+        chain = Path(certificates().chain).read_bytes()
         for content in (b"", b"not a certificate\n", chain[:len(chain) // 2], b"\0" * 64,
                         chain.replace(b"M", b"N", 5)):
             broken = self.file("broken.pem", content)
-            for arguments in (("--cert", broken, "--key", certificates.key),
-                              ("--cert", certificates.chain, "--key", broken),
+            for arguments in (("--cert", broken, "--key", certificates().key),
+                              ("--cert", certificates().chain, "--key", broken),
                               ("--client", "--ca", broken)):
                 with self.subTest(arguments=arguments, content=content[:20]):
                     self.assert_one_line("the file", broken, BAD_CERTIFICATE,
@@ -156,17 +145,17 @@ class Files(ErrorCase):
 
     def test_a_key_of_another_certificate_is_named(self):
         other = str(self.folder / "other.key")
-        certificates.make_self_signed(str(self.folder / "other.pem"), other, "/CN=other")
+        certificates().make_self_signed(str(self.folder / "other.pem"), other, "/CN=other")
         self.assert_one_line("the key", other, BAD_CERTIFICATE, *ANYWHERE,
-                             "--cert", certificates.chain, "--key", other)
+                             "--cert", certificates().chain, "--key", other)
 
     def test_a_certificate_without_its_key_is_named(self):
-        self.assert_one_line("the file", certificates.chain, BAD_CERTIFICATE, *ANYWHERE,
-                             "--cert", certificates.chain)
+        self.assert_one_line("the file", certificates().chain, BAD_CERTIFICATE, *ANYWHERE,
+                             "--cert", certificates().chain)
 
     def test_an_encrypted_key_is_refused_without_a_question(self):
         encrypted = str(self.folder / "encrypted.key")
-        peers.openssl("pkey", "-in", certificates.key, "-aes128", "-passout", "pass:secret",
+        peers.openssl("pkey", "-in", certificates().key, "-aes128", "-passout", "pass:secret",
                       "-out", encrypted)
         terminal, other_end = pty.openpty()
         self.addCleanup(os.close, terminal)
@@ -175,8 +164,8 @@ class Files(ErrorCase):
         def take_terminal():  # libssl asks on the controlling terminal, whatever stdin is
             fcntl.ioctl(other_end, termios.TIOCSCTTY, 0)
 
-        code, output, errors = watched_wrap.run(
-            "wrap", *ANYWHERE, "--cert", certificates.chain, "--key", encrypted,
+        code, output, errors = watched.run(
+            "wrap", *ANYWHERE, "--cert", certificates().chain, "--key", encrypted,
             start_new_session=True, preexec_fn=take_terminal)
         self.assert_line("the reason", "encrypted", BAD_CERTIFICATE, code, output, errors)
         os.set_blocking(terminal, False)
@@ -185,12 +174,12 @@ class Files(ErrorCase):
 
     @unittest.skipUnless(os.geteuid() == 0, "needs root, to become somebody else")
     def test_a_file_without_permission_is_named(self):
-        secret = self.file("secret.pem", Path(certificates.ca).read_bytes())
+        secret = self.file("secret.pem", Path(certificates().ca).read_bytes())
         os.chmod(secret, 0)
-        nobody = watched_wrap.as_nobody(self.folder)
+        nobody = watched.as_nobody(self.folder)
         for arguments in (("--client", "--ca", secret), ("--cert", secret)):
             with self.subTest(arguments=arguments):
-                ended = watched_wrap.run("wrap", *ANYWHERE, *arguments, **nobody)
+                ended = watched.run("wrap", *ANYWHERE, *arguments, **nobody)
                 self.assert_line("the file", f"{secret}: Permission denied", NO_INPUT, *ended)
 
     def test_a_key_log_that_cannot_be_written_is_named(self):
@@ -247,7 +236,7 @@ class Surroundings(ErrorCase):
         with socket.create_server(("127.0.0.1", 0)) as server:
             to = f"127.0.0.1:{server.getsockname()[1]}"
             arguments = ("--listen", f"unix:{path}", "--to", to, "--check")
-            code, output, errors = watched_wrap.run("wrap", *arguments)
+            code, output, errors = watched.run("wrap", *arguments)
             self.assertEqual((code, output), (0, ""), errors)
             self.assertEqual(errors, "ktls-bridge wrap: the configuration is good\n")
             self.assertFalse(path.exists(), "--check left its socket file")
@@ -268,24 +257,24 @@ class Surroundings(ErrorCase):
                              "--offload", "kernel")
 
     def test_loop_io_uring_is_refused_where_the_system_refuses_it(self):
-        ended = watched_wrap.run("wrap", *ANYWHERE, "--loop", "io_uring", before=REFUSE_IO_URING)
+        ended = watched.run("wrap", *ANYWHERE, "--loop", "io_uring", before=REFUSE_IO_URING)
         self.assert_line("the reason", "--loop: ", UNAVAILABLE, *ended)
         self.assertIn("Operation not permitted", ended[2])
 
     def test_loop_auto_takes_epoll_where_the_system_refuses_io_uring(self):
         backend = peers.Backend()
         self.addCleanup(backend.close)
-        with Wrap(*certificates.server_flags, to=backend.address, before=REFUSE_IO_URING) as wrap:
+        with Wrap(*certificates().server_flags, to=backend.address, before=REFUSE_IO_URING) as wrap:
             ready = wrap.records("ready")[0]
             self.assertEqual(ready["loop"], "epoll")
             self.assertIn("Operation not permitted", ready["loop_reason"])
-            with peers.tls(certificates.client_context(), wrap.endpoint) as client:
+            with peers.tls(certificates().client_context(), wrap.endpoint) as client:
                 client.sendall(b"hello")
                 self.assertEqual(peers.receive_exactly(client, 5), b"hello")
 
     def test_a_limit_of_descriptors_too_low_to_start_is_one_line(self):
-        ended = watched_wrap.run("wrap", *ANYWHERE, "--max-connections", "1",
-                                 before=("sh", "-c", 'ulimit -n 8; exec "$0" "$@"'))
+        ended = watched.run("wrap", *ANYWHERE, "--max-connections", "1",
+                            before=("sh", "-c", 'ulimit -n 8; exec "$0" "$@"'))
         errors = [line for line in ended[2].splitlines() if "warning limits" not in line]
         self.assertEqual((ended[0], len(errors)), (OS_ERROR, 1), ended)
 

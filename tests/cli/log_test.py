@@ -19,24 +19,17 @@ sys.dont_write_bytecode = True
 sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "support"))
 
 import report  # noqa: E402
+import watched  # noqa: E402
 import wrap_peers as peers  # noqa: E402
-import watched_wrap  # noqa: E402
-from watched_wrap import Wrap, wait_until  # noqa: E402
+from shared_certificates import certificates  # noqa: E402
+from watched import wait_until  # noqa: E402
+from watched_wrap import Wrap  # noqa: E402
 
 TEXT_LINE = re.compile(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{3}Z (debug|info|warning|error) [a-z_]+"
                        r'( [a-z0-9_]+=([^\s"=\\]+|"([ !#-\[\]-~]|\\["\\]|\\x[0-9a-f]{2})*"))*')
 # Each would be a line, a field or an end of its own, if it were written as it is.
 HOSTILE_NAMES = ("a\nconnection ended=clean", "b\r\nready", 'c" ended="clean', "d\\", "e f=g",
                  "h\x1b[2J", "i\x7f", "j\u00e9")
-
-certificates = None
-
-
-def setUpModule():
-    global certificates
-    folder = tempfile.mkdtemp()
-    unittest.addModuleCleanup(shutil.rmtree, folder)
-    certificates = peers.Certificates(folder)
 
 
 class LogCase(unittest.TestCase):
@@ -47,12 +40,12 @@ class LogCase(unittest.TestCase):
         self.addCleanup(self.backend.close)
 
     def wrap(self, *arguments, **options):
-        wrap = Wrap(*certificates.server_flags, *arguments, to=self.backend.address, **options)
+        wrap = Wrap(*certificates().server_flags, *arguments, to=self.backend.address, **options)
         self.addCleanup(wrap.kill)
         return wrap
 
     def exchange(self, endpoint, version=None):
-        with peers.tls(certificates.client_context(version), endpoint) as client:
+        with peers.tls(certificates().client_context(version), endpoint) as client:
             client.sendall(b"hello")
             self.assertEqual(peers.receive_exactly(client, 5), b"hello")
             client.unwrap()
@@ -60,7 +53,7 @@ class LogCase(unittest.TestCase):
     def s_client(self, endpoint, *arguments):
         subprocess.run(["openssl", "s_client", "-connect", f"{endpoint[0]}:{endpoint[1]}",
                         *arguments], stdin=subprocess.DEVNULL, capture_output=True,
-                       timeout=watched_wrap.PATIENCE_S, check=False)
+                       timeout=watched.PATIENCE_S, check=False)
 
 
 class Lines(LogCase):
@@ -153,8 +146,8 @@ class Lines(LogCase):
         port = self.free_port()
         reading, writing = os.pipe()
         process = subprocess.Popen(
-            [watched_wrap.BINARY, "wrap", "--verbose", "--listen", f"127.0.0.1:{port}",
-             "--to", self.backend.address, *certificates.server_flags], stderr=writing)
+            [watched.BINARY, "wrap", "--verbose", "--listen", f"127.0.0.1:{port}",
+             "--to", self.backend.address, *certificates().server_flags], stderr=writing)
         self.addCleanup(process.wait)
         self.addCleanup(process.kill)
         os.close(writing)
@@ -163,7 +156,7 @@ class Lines(LogCase):
         for _ in range(3):
             self.exchange(("127.0.0.1", port))
         process.send_signal(signal.SIGTERM)
-        self.assertEqual(process.wait(watched_wrap.PATIENCE_S), 0)
+        self.assertEqual(process.wait(watched.PATIENCE_S), 0)
 
 
 class KeyLog(LogCase):
@@ -198,14 +191,14 @@ class KeyLog(LogCase):
 class Memory(LogCase):
     @unittest.skipUnless(os.geteuid() == 0, "needs root, to become somebody else")
     def test_processes_of_the_same_user_cannot_read_its_memory(self):
-        who = watched_wrap.as_nobody(self.folder)
+        who = watched.as_nobody(self.folder)
         binary = who.pop("binary")
         with Wrap(to=self.backend.address, binary=binary, **who) as wrap, \
                 subprocess.Popen(["sleep", "60"], **who) as other:
             self.addCleanup(other.kill)
             for name in ("mem", "environ", "maps"):
-                self.assertEqual(os.stat(f"/proc/{other.pid}/{name}").st_uid,
-                                 watched_wrap.NOBODY, "control")
+                self.assertEqual(os.stat(f"/proc/{other.pid}/{name}").st_uid, watched.NOBODY,
+                                 "control")
                 self.assertEqual(os.stat(f"/proc/{wrap.pid}/{name}").st_uid, 0)
                 reading = subprocess.run(["cat", f"/proc/{wrap.pid}/{name}"], **who, check=False,
                                          capture_output=True)

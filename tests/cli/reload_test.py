@@ -18,21 +18,12 @@ sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "support"))
 
 import report  # noqa: E402
 import wrap_peers as peers  # noqa: E402
-from watched_wrap import Wrap, wait_until  # noqa: E402
+from shared_certificates import certificates  # noqa: E402
+from watched import wait_until  # noqa: E402
+from watched_wrap import Wrap  # noqa: E402
 
 LOOPS = ("io_uring", "epoll")
 RELOADS = 20  # while connections come and go
-
-old, new = None, None
-
-
-def setUpModule():
-    global old, new
-    folder = Path(tempfile.mkdtemp())
-    unittest.addModuleCleanup(shutil.rmtree, folder)
-    for name in ("old", "new"):
-        (folder / name).mkdir()
-    old, new = (peers.Certificates(folder / name) for name in ("old", "new"))
 
 
 def fingerprint(chain):
@@ -45,11 +36,12 @@ class ReloadCase(unittest.TestCase):
         self.folder = Path(tempfile.mkdtemp())
         self.addCleanup(shutil.rmtree, self.folder)
         self.chain, self.key, self.ca = (self.folder / name for name in ("chain", "key", "ca"))
-        self.install(old)
+        self.old, self.new = certificates(copy=1), certificates(copy=2)
+        self.install(self.old)
 
-    def install(self, certificates):
-        for source, target in ((certificates.chain, self.chain), (certificates.key, self.key),
-                               (certificates.ca, self.ca)):
+    def install(self, credentials):
+        for source, target in ((credentials.chain, self.chain), (credentials.key, self.key),
+                               (credentials.ca, self.ca)):
             self.replace(target, Path(source).read_bytes())
 
     def replace(self, target, content):
@@ -71,8 +63,8 @@ class ReloadCase(unittest.TestCase):
         return self.wrap("--cert", str(self.chain), "--key", str(self.key), *arguments,
                          to=self.backend().address, **options)
 
-    def client(self, wrap, certificates, version=None):
-        client = peers.tls(certificates.client_context(version), wrap.endpoint)
+    def client(self, wrap, credentials, version=None):
+        client = peers.tls(credentials.client_context(version), wrap.endpoint)
         self.addCleanup(client.close)
         return client
 
@@ -80,11 +72,11 @@ class ReloadCase(unittest.TestCase):
         client.sendall(data)
         self.assertEqual(peers.receive_exactly(client, len(data)), data)
 
-    def assert_shows(self, wrap, certificates):
-        with self.client(wrap, certificates) as client:
+    def assert_shows(self, wrap, credentials):
+        with self.client(wrap, credentials) as client:
             self.exchange(client)
             client.unwrap()
-        other = new if certificates is old else old
+        other = self.new if credentials is self.old else self.old
         with self.assertRaisesRegex(ssl.SSLError, "certificate verify failed"):
             self.client(wrap, other)
 
@@ -100,15 +92,15 @@ class Certificate(ReloadCase):
         for loop in LOOPS:
             for version in (ssl.TLSVersion.TLSv1_2, ssl.TLSVersion.TLSv1_3):
                 with self.subTest(loop=loop, version=version.name):
-                    self.install(old)
+                    self.install(self.old)
                     wrap = self.server("--loop", loop)
-                    steady = self.client(wrap, old, version)
+                    steady = self.client(wrap, self.old, version)
                     self.exchange(steady)
-                    self.install(new)
+                    self.install(self.new)
                     line = self.reload(wrap)
                     self.assertEqual((line["level"], line["sha256"].replace(":", "")),
-                                     ("info", fingerprint(new.chain)))
-                    self.assert_shows(wrap, new)
+                                     ("info", fingerprint(self.new.chain)))
+                    self.assert_shows(wrap, self.new)
                     self.exchange(steady, os.urandom(1 << 20))
                     steady.unwrap()
                     lines = wrap.wait_for_event("connection", 3)
@@ -118,7 +110,7 @@ class Certificate(ReloadCase):
 
     def test_a_handshake_that_has_begun_ends_with_the_certificate_it_began_with(self):
         wrap = self.server("--verbose")
-        context = old.client_context()
+        context = self.old.client_context()
         incoming, outgoing = ssl.MemoryBIO(), ssl.MemoryBIO()
         tls = context.wrap_bio(incoming, outgoing, server_hostname="localhost")
         with self.assertRaises(ssl.SSLWantReadError):
@@ -128,7 +120,7 @@ class Certificate(ReloadCase):
         self.addCleanup(raw.close)
         raw.sendall(hello[:50])
         wrap.wait_for_event("handshake")
-        self.install(new)
+        self.install(self.new)
         self.reload(wrap)
         raw.sendall(hello[50:])
         while True:
@@ -139,23 +131,23 @@ class Certificate(ReloadCase):
             except ssl.SSLWantReadError:
                 raw.sendall(outgoing.read())
         self.assertEqual(hashlib.sha256(tls.getpeercert(binary_form=True)).hexdigest(),
-                         fingerprint(old.chain))
+                         fingerprint(self.old.chain))
 
     def test_every_thread_shows_the_new_certificate(self):
         wrap = self.server(threads=4)
-        self.install(new)
+        self.install(self.new)
         self.reload(wrap)
         for _ in range(16):
-            with self.client(wrap, new) as client:
+            with self.client(wrap, self.new) as client:
                 self.exchange(client)
                 client.unwrap()
 
     def test_files_that_cannot_be_used_change_nothing(self):
         wrap = self.server()
-        steady = self.client(wrap, old)
+        steady = self.client(wrap, self.old)
         breakages = (
             ("the key does not belong", lambda: self.replace(
-                self.key, Path(new.key).read_bytes())),
+                self.key, Path(self.new.key).read_bytes())),
             ("holds no PEM certificate", lambda: self.replace(self.chain, b"nothing\n")),
             ("No such file or directory", self.chain.unlink),
             ("Is a directory", self.chain.mkdir),
@@ -167,12 +159,12 @@ class Certificate(ReloadCase):
                 self.assertEqual(line["level"], "error")
                 self.assertIn(said, line["error"])
                 self.assertNotIn("sha256", line)
-                self.assert_shows(wrap, old)
+                self.assert_shows(wrap, self.old)
                 self.exchange(steady)
         self.chain.rmdir()
-        self.install(new)
+        self.install(self.new)
         self.assertEqual(self.reload(wrap)["level"], "info")
-        self.assert_shows(wrap, new)
+        self.assert_shows(wrap, self.new)
         self.exchange(steady)
 
     def test_a_fifo_that_nobody_writes_to_stops_neither_reloads_nor_the_end(self):
@@ -182,7 +174,7 @@ class Certificate(ReloadCase):
         line = self.reload(wrap)
         self.assertEqual(line["level"], "error")
         self.assertIn("timed out", line["error"])
-        self.assert_shows(wrap, old)
+        self.assert_shows(wrap, self.old)
         self.assertEqual(wrap.stop(), 0)
 
     def test_a_file_without_end_is_not_read_to_its_end(self):
@@ -190,13 +182,13 @@ class Certificate(ReloadCase):
         self.chain.unlink()
         self.chain.symlink_to("/dev/zero")
         self.assertIn("File too large", self.reload(wrap)["error"])
-        self.assert_shows(wrap, old)
+        self.assert_shows(wrap, self.old)
 
     def test_a_certificate_with_faults_is_taken_with_a_warning(self):
         wrap = self.server()
-        peers.openssl("req", "-new", "-key", old.key, "-subj", "/CN=localhost", "-out",
+        peers.openssl("req", "-new", "-key", self.old.key, "-subj", "/CN=localhost", "-out",
                       str(self.folder / "request"))
-        peers.openssl("x509", "-req", "-in", str(self.folder / "request"), "-signkey", old.key,
+        peers.openssl("x509", "-req", "-in", str(self.folder / "request"), "-signkey", self.old.key,
                       "-days", "-1", "-out", str(self.chain))
         line = self.reload(wrap)
         self.assertEqual((line["level"], line["sha256"].replace(":", "")),
@@ -206,10 +198,10 @@ class Certificate(ReloadCase):
     def test_connections_that_come_meanwhile_are_all_served(self):
         for loop in LOOPS:
             with self.subTest(loop=loop):
-                self.install(old)
+                self.install(self.old)
                 wrap = self.server("--loop", loop)
-                both = ssl.create_default_context(cadata=Path(old.ca).read_text(encoding="ascii") +
-                                                  Path(new.ca).read_text(encoding="ascii"))
+                both = ssl.create_default_context(cadata="".join(
+                    Path(each.ca).read_text(encoding="ascii") for each in (self.old, self.new)))
                 stop, served, failures = threading.Event(), [], []
 
                 def visit(wrap=wrap, both=both, stop=stop, served=served, failures=failures):
@@ -226,7 +218,7 @@ class Certificate(ReloadCase):
                 for visitor in visitors:
                     visitor.start()
                 for index in range(RELOADS):
-                    self.install((new, old)[index % 2])
+                    self.install((self.new, self.old)[index % 2])
                     self.assertEqual(self.reload(wrap)["level"], "info")
                 stop.set()
                 for visitor in visitors:
@@ -240,14 +232,14 @@ class Certificate(ReloadCase):
 
 class Trust(ReloadCase):
     def test_a_client_takes_a_new_ca(self):
-        backend = self.backend(context=new.server_context())
+        backend = self.backend(context=self.new.server_context())
         wrap = self.wrap("--client", "--ca", str(self.ca), "--name", "localhost",
                          to=backend.address)
         refused = peers.tcp(wrap.endpoint)
         self.addCleanup(refused.close)
         self.assertEqual(peers.how_it_ends(refused)[0], "reset")
         self.assertEqual(wrap.connection()["ended"], "handshake")
-        self.install(new)
+        self.install(self.new)
         line = self.reload(wrap)
         self.assertEqual((line["level"], line["ca"]), ("info", str(self.ca)))
         client = peers.tcp(wrap.endpoint)
@@ -273,7 +265,7 @@ class Signal(ReloadCase):
     def test_it_is_not_lost_while_the_program_starts(self):
         """Held up where it reads its certificate, from a FIFO."""
         renewed = self.folder / "renewed"
-        peers.openssl("req", "-x509", "-key", old.key, "-subj", "/CN=localhost", "-out",
+        peers.openssl("req", "-x509", "-key", self.old.key, "-subj", "/CN=localhost", "-out",
                       str(renewed))
         self.chain.unlink()
         os.mkfifo(self.chain)
@@ -282,7 +274,7 @@ class Signal(ReloadCase):
         with os.fdopen(writing, "wb") as fifo:
             wrap.send_signal(signal.SIGHUP)
             os.replace(renewed, self.chain)
-            fifo.write(Path(old.chain).read_bytes())
+            fifo.write(Path(self.old.chain).read_bytes())
         line = wrap.wait_for_event("reload")[0]
         self.assertEqual(line["sha256"].replace(":", ""), fingerprint(self.chain))
         self.assertEqual([record["event"] for record in wrap.records()],
@@ -299,7 +291,7 @@ class Signal(ReloadCase):
 
     def test_it_is_ignored_while_connections_are_drained(self):
         wrap = self.server()
-        client = self.client(wrap, old)
+        client = self.client(wrap, self.old)
         self.exchange(client)
         wrap.send_signal(signal.SIGTERM)
         wrap.wait_for_event("draining")

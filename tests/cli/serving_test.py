@@ -18,20 +18,13 @@ sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "support"))
 
 import report  # noqa: E402
 import wrap_peers as peers  # noqa: E402
-from watched_wrap import Wrap, wait_until  # noqa: E402
+from shared_certificates import certificates  # noqa: E402
+from watched import wait_until  # noqa: E402
+from watched_wrap import Wrap  # noqa: E402
 from wrap_tls_stream import TlsStream  # noqa: E402
 
 MIB = 1 << 20
 LOOPS = ("io_uring", "epoll")
-
-certificates = None
-
-
-def setUpModule():
-    global certificates
-    folder = tempfile.mkdtemp()
-    unittest.addModuleCleanup(shutil.rmtree, folder)
-    certificates = peers.Certificates(folder)
 
 
 class ServingCase(unittest.TestCase):
@@ -45,12 +38,12 @@ class ServingCase(unittest.TestCase):
         return backend
 
     def wrap(self, *arguments, **options):
-        wrap = Wrap(*certificates.server_flags, *arguments, **options)
+        wrap = Wrap(*certificates().server_flags, *arguments, **options)
         self.addCleanup(wrap.kill)
         return wrap
 
     def client(self, endpoint, **options):
-        client = peers.tls(certificates.client_context(options.pop("version", None)), endpoint,
+        client = peers.tls(certificates().client_context(options.pop("version", None)), endpoint,
                            **options)
         self.addCleanup(client.close)
         return client
@@ -70,7 +63,7 @@ class Addresses(ServingCase):
         raw = socket.socket(socket.AF_UNIX)
         raw.settimeout(peers.TIMEOUT_S)
         raw.connect(str(path))
-        client = TlsStream(raw, certificates.client_context(), "localhost")
+        client = TlsStream(raw, certificates().client_context(), "localhost")
         self.addCleanup(client.close)
         return client
 
@@ -568,7 +561,7 @@ class Endings(ServingCase):
         wrap = self.wrap("--alpn", "h2,http/1.1", to=self.backend().address)
         for offered, agreed in ((("http/1.1", "h2"), "h2"), (("http/1.1",), "http/1.1"),
                                 ((), None)):
-            context = certificates.client_context(alpn=offered)
+            context = certificates().client_context(alpn=offered)
             with peers.tls(context, wrap.endpoint) as client:
                 self.assertEqual(client.tls.selected_alpn_protocol(), agreed)
                 self.exchange(client)
@@ -576,7 +569,7 @@ class Endings(ServingCase):
         lines = wrap.wait_for_event("connection", 3)
         self.assertEqual([line.get("alpn") for line in lines], ["h2", "http/1.1", None])
         with self.assertRaisesRegex(ssl.SSLError, "no application protocol"):
-            peers.tls(certificates.client_context(alpn=["spdy/3"]), wrap.endpoint)
+            peers.tls(certificates().client_context(alpn=["spdy/3"]), wrap.endpoint)
         self.assertEqual(wrap.connection(3)["ended"], "handshake")
 
 

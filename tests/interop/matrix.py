@@ -18,9 +18,9 @@ import peers  # noqa: E402
 from cells import (ALL_POLICIES, POLICIES, POLICY_SUITES, SUITES, Cell, Policy,  # noqa: E402
                    line_problems, peer_problems, row)
 from certificates import Authority  # noqa: E402
+from drained_wrap import DrainedWrap, WrapFailed  # noqa: E402
 from payload import Payload  # noqa: E402
 from plain_service import PlainService, response  # noqa: E402
-from wrap_process import Wrap, WrapFailed  # noqa: E402
 
 KIB = 1024
 BULK_KIB = 64 * KIB
@@ -111,7 +111,7 @@ class Matrix:
     def start(self, policy, to, *flags):
         """A wrap; or None, and said, where this machine cannot do what the policy demands."""
         try:
-            return Wrap(*policy.flags, *flags, to=f"127.0.0.1:{to}")
+            return DrainedWrap(*policy.flags, *flags, to=f"127.0.0.1:{to}")
         except WrapFailed as error:
             role = "client" if "--client" in flags else "server"
             lacks = [reason for reason in ("--offload kernel: ulp_unavailable",

@@ -2,7 +2,6 @@
 """record_size_limit (RFC 8449) with GnuTLS: no record of wrap is larger than the peer said."""
 
 import os
-import shutil
 import subprocess
 import sys
 import tempfile
@@ -17,7 +16,9 @@ import report  # noqa: E402
 import wrap_peers as peers  # noqa: E402
 from peers import Reservation  # noqa: E402
 from record_tap import APPLICATION_DATA, RecordTap  # noqa: E402
-from watched_wrap import PATIENCE_S, Wrap, wait_until  # noqa: E402
+from shared_certificates import certificates  # noqa: E402
+from watched import PATIENCE_S, wait_until  # noqa: E402
+from watched_wrap import Wrap  # noqa: E402
 
 VERSIONS = ("TLSv1.2", "TLSv1.3")
 # What AES-GCM adds to the content: in TLS 1.2 8 bytes of nonce and the tag, in TLS 1.3 the inner
@@ -29,15 +30,6 @@ CLIENT_LIMITS = (513, 1000, 4000)
 MAX_FRAGMENT_LENGTHS = (512, 1024, 4096)
 SERVER_LIMITS = (64, 511, 1000, 16000)
 DATA_SIZE = 100_000
-
-certificates = None
-
-
-def setUpModule():
-    global certificates
-    folder = tempfile.mkdtemp()
-    unittest.addModuleCleanup(shutil.rmtree, folder)
-    certificates = peers.Certificates(folder)
 
 
 def priority(version):
@@ -73,7 +65,7 @@ class WithAClient(RecordSizeCase):
 
         backend = peers.Backend(answer)
         self.addCleanup(backend.close)
-        wrap = Wrap(*certificates.server_flags, to=backend.address)
+        wrap = Wrap(*certificates().server_flags, to=backend.address)
         self.addCleanup(wrap.kill)
         tap = RecordTap(wrap.endpoint)
         self.addCleanup(tap.close)
@@ -83,7 +75,7 @@ class WithAClient(RecordSizeCase):
         # With --logfile standard output has nothing but the data.
         with tempfile.NamedTemporaryFile() as log:
             client = subprocess.Popen(
-                ["gnutls-cli", "--x509cafile", certificates.ca, "--priority", priority(version),
+                ["gnutls-cli", "--x509cafile", certificates().ca, "--priority", priority(version),
                  "--recordsize", str(limit), "--logfile", log.name, *flags,
                  "--port", str(tap.port), "localhost"],
                 stdin=subprocess.PIPE, stdout=subprocess.PIPE)
@@ -131,8 +123,8 @@ class WithAServer(RecordSizeCase):
         reservation = Reservation()
         self.addCleanup(reservation.__exit__)
         server = subprocess.Popen(
-            ["gnutls-serv", "--http", "--x509certfile", certificates.chain, "--x509keyfile",
-             certificates.key, "--priority", priority(version),
+            ["gnutls-serv", "--http", "--x509certfile", certificates().chain, "--x509keyfile",
+             certificates().key, "--priority", priority(version),
              "--recordsize", str(limit), "--port", str(reservation.port)],
             stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
         self.addCleanup(server.wait)
@@ -152,7 +144,7 @@ class WithAServer(RecordSizeCase):
     def connect(self, endpoint):
         tap = RecordTap(endpoint)
         self.addCleanup(tap.close)
-        wrap = Wrap("--client", "--ca", certificates.ca, "--name", "localhost",
+        wrap = Wrap("--client", "--ca", certificates().ca, "--name", "localhost",
                     to=f"127.0.0.1:{tap.port}")
         self.addCleanup(wrap.kill)
         return wrap, tap

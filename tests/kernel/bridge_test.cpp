@@ -2,7 +2,6 @@
 // here once more; this file adds what only a real kernel can show.
 #include <cstdlib>
 #include <fstream>
-#include <functional>
 #include <string>
 #include <string_view>
 #include <utility>
@@ -102,7 +101,7 @@ TEST_P(RunningKernel, SendsAFileThatCannotChangeWithoutACopyWhereACardWouldTakeI
 }
 
 // Receiving in the kernel, without a pipe.
-class CopyingReceiver : public BridgeTest {
+class CopyingReceiver : public CraftedTest {
  protected:
   void SetUp() override { create({.pipes_max = 0}); }
 
@@ -117,18 +116,6 @@ class CopyingReceiver : public BridgeTest {
       const std::string received = co_await stage.plain.read(text.size());
       EXPECT_TRUE(received == text) << received.size();
     }
-  }
-  // Runs a crafted peer against the bridge.
-  BridgeSide run_crafted(const std::function<Task<void>(Stage&, CraftedEnd&)>& story) {
-    BridgeSide made = side();
-    const Story crafted = [&](Stage& stage) -> Task<void> {
-      CraftedEnd peer(stage);
-      const bool shaken = co_await peer.shake_hands(cell());
-      EXPECT_TRUE(shaken);
-      if (shaken) co_await story(stage, peer);
-    };
-    run(made, crafted, false);
-    return made;
   }
   // 1 or 0, or -1 where this kernel is not asked to expect no padding.
   [[nodiscard]] int expected(bool on) const {

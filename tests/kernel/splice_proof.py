@@ -19,10 +19,10 @@ sys.path[:0] = [str(TESTS / "support"), str(TESTS / "interop")]
 from call_trace import STRACE, RingTrace, RingTraffic, Traffic, calls  # noqa: E402
 from cells import SUITES  # noqa: E402
 from certificates import Authority  # noqa: E402
+from drained_wrap import DrainedWrap, WrapFailed  # noqa: E402
 from payload import Payload  # noqa: E402
 from peers import Curl, PeerFailed  # noqa: E402
 from plain_service import PlainService  # noqa: E402
-from wrap_process import Wrap, WrapFailed  # noqa: E402
 
 COPIED_MAX = 16 << 10
 TCP_ULP = 31
@@ -60,9 +60,9 @@ class Proof:
         """One connection through a wrap under strace. Answers its line, and what is wrong."""
         leaf = self.authority.leaf[self.suite.certificate]
         with PlainService(self.down, self.timeout_s) as service, \
-                Wrap("--offload", "kernel", "--loop", loop, "--cert", leaf.certificate,
-                     "--key", leaf.key, to=f"127.0.0.1:{service.port}", threads=1,
-                     before=(*STRACE, str(trace_file))) as wrap:
+                DrainedWrap("--offload", "kernel", "--loop", loop, "--cert", leaf.certificate,
+                            "--key", leaf.key, to=f"127.0.0.1:{service.port}", threads=1,
+                            before=(*STRACE, str(trace_file))) as wrap:
             curl = Curl(f"https://localhost:{wrap.port}/upload", self.upload_file, self.folder,
                         self.timeout_s, self.suite, self.authority, times=1)
             outcome, = curl.outcomes()

@@ -20,7 +20,8 @@ sys.path[:0] = [str(TESTS / "support"), str(TESTS / "serve")]
 import chromium  # noqa: E402
 import report  # noqa: E402
 import wrap_peers as peers  # noqa: E402
-from served_case import ServedCase, certificates  # noqa: E402
+from served_case import ServedCase  # noqa: E402
+from shared_certificates import certificates  # noqa: E402
 from web_site import picture  # noqa: E402
 
 FILM_S = 12

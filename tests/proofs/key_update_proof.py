@@ -22,7 +22,7 @@ REPOSITORY = TESTS.parent
 sys.path[:0] = [str(TESTS / "support")]
 
 from certificates import Authority  # noqa: E402
-from wrap_process import Wrap  # noqa: E402
+from drained_wrap import DrainedWrap  # noqa: E402
 
 BUDGET = 4
 RECORD = 16384
@@ -164,8 +164,9 @@ def peer_floods(proof, loop):
     leaf = proof.authority.leaf["ec"]
     # A service that says nothing and has all the time that the peer takes to seal its flood.
     with socket.create_server(("127.0.0.1", 0)) as service, \
-            Wrap("--offload", "kernel", "--loop", loop, "--cert", leaf.certificate, "--key",
-                 leaf.key, to=f"127.0.0.1:{service.getsockname()[1]}") as wrap:
+            DrainedWrap("--offload", "kernel", "--loop", loop, "--cert", leaf.certificate,
+                        "--key", leaf.key,
+                        to=f"127.0.0.1:{service.getsockname()[1]}") as wrap:
         before_s = cpu_s(wrap.pid)
         peer = ask_peer(proof, "flood", wrap.port, proof.flood)
         line, = wrap.next_connections(1, DONE_S)

@@ -5,10 +5,8 @@ ends with an alert; where they can, it goes on in the kernel."""
 
 import contextlib
 import re
-import shutil
 import subprocess
 import sys
-import tempfile
 import threading
 import time
 import unittest
@@ -18,7 +16,8 @@ sys.path.insert(0, __file__.rpartition("/proofs/")[0] + "/support")
 
 import report  # noqa: E402
 import wrap_peers as peers  # noqa: E402
-from wrap_process import Wrap  # noqa: E402
+from drained_wrap import DrainedWrap  # noqa: E402
+from shared_certificates import certificates  # noqa: E402
 
 KERNEL = sys.argv.pop(1) if len(sys.argv) > 1 else "newest"
 KERNELS_THAT_REKEY = ("newest",)
@@ -28,15 +27,6 @@ IN_KERNEL = ("kernel", None)
 NOT_REQUESTED, REQUESTED = "k", "K"
 # More than a record; no digit is a command, where it begins a read of standard input.
 DATA_SIZE = 40_000
-
-certificates = None
-
-
-def setUpModule():
-    global certificates
-    folder = tempfile.mkdtemp()
-    unittest.addModuleCleanup(shutil.rmtree, folder)
-    certificates = peers.Certificates(folder)
 
 
 def load_tests(loader, _tests, _pattern):
@@ -49,7 +39,7 @@ class SClient:
 
     def __init__(self, port, *flags):
         self.process = subprocess.Popen(
-            ["openssl", "s_client", "-connect", f"127.0.0.1:{port}", "-CAfile", certificates.ca,
+            ["openssl", "s_client", "-connect", f"127.0.0.1:{port}", "-CAfile", certificates().ca,
              "-verify_return_error", "-msg", *flags],
             stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.STDOUT)
         self._text = bytearray()
@@ -124,7 +114,7 @@ class RekeyCase(unittest.TestCase):
     @contextlib.contextmanager
     def connection(self, flags, version):
         with self.subTest(flags=flags), \
-                Wrap(*certificates.server_flags, *flags, to=self.backend.address) as wrap:
+                DrainedWrap(*certificates().server_flags, *flags, to=self.backend.address) as wrap:
             client = SClient(wrap.port, version)
             try:
                 yield wrap, client

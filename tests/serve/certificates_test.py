@@ -16,7 +16,8 @@ import report  # noqa: E402
 import wrap_peers as peers  # noqa: E402
 from https_client import HttpsClient  # noqa: E402
 from payload import Payload  # noqa: E402
-from served_case import ServedCase, certificates  # noqa: E402
+from served_case import ServedCase  # noqa: E402
+from shared_certificates import certificates  # noqa: E402
 from watched_serve import LOOPS, WAIT_S  # noqa: E402
 
 MIB = 1 << 20

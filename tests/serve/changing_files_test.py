@@ -16,9 +16,10 @@ sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "support"))
 import report  # noqa: E402
 from https_client import request  # noqa: E402
 from payload import Payload  # noqa: E402
-from served_case import ServedCase, certificates  # noqa: E402
+from served_case import ServedCase  # noqa: E402
+from shared_certificates import certificates  # noqa: E402
+from watched import wait_until  # noqa: E402
 from watched_serve import IN_GUEST, WAIT_S, data_paths  # noqa: E402
-from watched_wrap import wait_until  # noqa: E402
 
 MIB = 1 << 20
 # More than the socket buffers of both sides hold: a client that reads no further stops the server

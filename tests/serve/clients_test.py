@@ -15,8 +15,8 @@ sys.dont_write_bytecode = True
 sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "support"))
 
 import report  # noqa: E402
-import wrap_peers as peers  # noqa: E402
 from https_client import HttpsClient, request  # noqa: E402
+from shared_certificates import certificates, scratch_folder  # noqa: E402
 from watched_serve import IN_GUEST, WAIT_S, Serve, data_paths, tls_statistics  # noqa: E402
 from web_site import write_site  # noqa: E402
 
@@ -27,14 +27,12 @@ PARTS = 4  # at once, of one file
 PIPELINED = 12
 PROGRAM_S = WAIT_S * 2
 
-certificates, folder, root, hashes = None, None, None, None
+folder, root, hashes = None, None, None
 
 
 def setUpModule():
-    global certificates, folder, root, hashes
-    folder = Path(tempfile.mkdtemp())
-    unittest.addModuleCleanup(shutil.rmtree, folder)
-    certificates = peers.Certificates(folder)
+    global folder, root, hashes
+    folder = scratch_folder()
     root = folder / "site"
     hashes = write_site(root, FILM_SIZE)
 
@@ -49,7 +47,7 @@ class Clients(unittest.TestCase):
         self.addCleanup(shutil.rmtree, self.into)
 
     def server(self, flags):
-        serve = Serve(root, *certificates.server_flags, *flags, folder=self.into)
+        serve = Serve(root, *certificates().server_flags, *flags, folder=self.into)
         # Now, as a start counts as well: it tries each cipher.
         self.before = tls_statistics()
         return serve
@@ -101,7 +99,7 @@ class Clients(unittest.TestCase):
                     words = [word for path in hashes
                              for word in (self.url(serve, path), "--output", into / path)]
                     self.run_program("curl", "--fail", "--silent", "--show-error",
-                                     "--create-dirs", "--cacert", certificates.ca,
+                                     "--create-dirs", "--cacert", certificates().ca,
                                      f"--tlsv{version}", "--tls-max", version, *words)
                     self.assert_site(into)
                 lines = self.finish(serve)
@@ -113,7 +111,7 @@ class Clients(unittest.TestCase):
         for name, flags in data_paths():
             with self.subTest(name), self.server(flags) as serve:
                 file = self.partial(FILM_SIZE // 3)
-                self.run_program("curl", "--fail", "--silent", "--cacert", certificates.ca,
+                self.run_program("curl", "--fail", "--silent", "--cacert", certificates().ca,
                                  "--continue-at", "-", self.url(serve, FILM), "--output", file)
                 self.assert_film(file)
                 line, = self.finish(serve)
@@ -128,7 +126,7 @@ class Clients(unittest.TestCase):
                 self.run_program("wget", "--quiet", "--recursive", "--page-requisites",
                                  "--no-host-directories", "--execute", "robots=off",
                                  "--restrict-file-names=nocontrol", "--ca-certificate",
-                                 certificates.ca, "--directory-prefix", into, self.url(serve))
+                                 certificates().ca, "--directory-prefix", into, self.url(serve))
                 self.assert_site(into)
                 self.finish(serve)
 
@@ -140,7 +138,7 @@ class Clients(unittest.TestCase):
                 for size in sizes:
                     file = self.partial(size)
                     self.run_program("wget", "--quiet", "--continue", "--ca-certificate",
-                                     certificates.ca, "--directory-prefix", file.parent,
+                                     certificates().ca, "--directory-prefix", file.parent,
                                      self.url(serve, FILM))
                     self.assert_film(file)
                 lines = self.finish(serve)
@@ -154,7 +152,7 @@ class Clients(unittest.TestCase):
             with self.subTest(name), self.server(flags) as serve:
                 into = self.fresh()
                 self.run_program("aria2c", "--no-conf", "--async-dns=false", "--quiet",
-                                 "--file-allocation=none", f"--ca-certificate={certificates.ca}",
+                                 "--file-allocation=none", f"--ca-certificate={certificates().ca}",
                                  f"-x{PARTS}", f"-s{PARTS}", "-k1M", "--dir", into,
                                  self.url(serve, FILM))
                 self.assert_film(into / "film.mp4")
@@ -168,7 +166,7 @@ class Clients(unittest.TestCase):
             with self.subTest(name), self.server(flags) as serve:
                 connection = http.client.HTTPSConnection(
                     "localhost", serve.port, timeout=WAIT_S,
-                    context=certificates.client_context())
+                    context=certificates().client_context())
                 for path, digest in hashes.items():
                     connection.request("GET", "/" + quote(path))
                     response = connection.getresponse()
@@ -183,7 +181,7 @@ class Clients(unittest.TestCase):
         asked = ["/" + quote(path) for path in (list(hashes) * PIPELINED)[:PIPELINED]]
         for name, flags in data_paths():
             with self.subTest(name), self.server(flags) as serve:
-                with HttpsClient(serve.endpoint, certificates.client_context(),
+                with HttpsClient(serve.endpoint, certificates().client_context(),
                                  timeout=WAIT_S) as client:
                     client.stream.sendall(b"".join(request(path) for path in asked))
                     for path in asked:

@@ -17,8 +17,8 @@ sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "support"))
 import report  # noqa: E402
 import wrap_peers as peers  # noqa: E402
 from served_case import ServedCase  # noqa: E402
+from watched import as_nobody, wait_until  # noqa: E402
 from watched_serve import WAIT_S  # noqa: E402
-from watched_wrap import as_nobody, wait_until  # noqa: E402
 
 SECRET = b"nobody may read this"
 ODD_NAMES = ("a b.txt", "100%.txt", "%41.txt", "a?b.txt", "a#b.txt", "a&amp;b.txt", "<b>.txt",

@@ -11,10 +11,10 @@ sys.dont_write_bytecode = True
 sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "support"))
 
 import report  # noqa: E402
-import watched_wrap  # noqa: E402
+import watched  # noqa: E402
 from error_case import (BAD_CERTIFICATE, CANNOT_CREATE, NO_HOST, NO_INPUT,  # noqa: E402
                         OS_ERROR, UNAVAILABLE, USAGE, ErrorCase)
-from served_case import certificates  # noqa: E402
+from shared_certificates import certificates  # noqa: E402
 
 ANYWHERE = ("--listen", "127.0.0.1:0")
 
@@ -83,7 +83,7 @@ class Usage(ServeErrorCase):
                             f"unix:{self.folder / 'front'}", "--http", "127.0.0.1:0")
 
     def test_help_succeeds(self):
-        code, output, errors = watched_wrap.run("serve", "--help")
+        code, output, errors = watched.run("serve", "--help")
         self.assertEqual((code, errors), (0, ""))
         self.assertIn("Examples:\n", output)
 
@@ -101,8 +101,8 @@ class Files(ServeErrorCase):
         inner = self.root / "inner"
         inner.mkdir()
         self.root.chmod(0)
-        ended = watched_wrap.run("serve", str(inner), *ANYWHERE,
-                                 **watched_wrap.as_nobody(self.folder))
+        ended = watched.run("serve", str(inner), *ANYWHERE,
+                            **watched.as_nobody(self.folder))
         self.assert_line("the path", f"{inner}: Permission denied", NO_INPUT, *ended)
 
     def test_certificates_that_cannot_be_used_are_named(self):
@@ -145,7 +145,7 @@ class Surroundings(ServeErrorCase):
     def test_check_says_that_all_is_well_and_serves_nothing(self):
         credentials = certificates()
         path = self.folder / "front"
-        code, output, errors = watched_wrap.run(
+        code, output, errors = watched.run(
             "serve", str(self.root), "--listen", f"unix:{path}", *credentials.server_flags,
             "--host", self.host(), "--check")
         self.assertEqual((code, output), (0, ""), errors)

@@ -21,8 +21,8 @@ sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "support"))
 import hostile_requests as hostile  # noqa: E402
 import request_reference as reference  # noqa: E402
 import wrap_peers as peers  # noqa: E402
+from watched import wait_until  # noqa: E402
 from watched_serve import Serve  # noqa: E402
-from watched_wrap import wait_until  # noqa: E402
 from wrap_tls_stream import TlsStream, Truncated  # noqa: E402
 
 SECRET = b"what lies outside of the root\n"

@@ -5,10 +5,8 @@
 import email.utils
 import os
 import re
-import shutil
 import ssl
 import sys
-import tempfile
 import unittest
 from pathlib import Path
 
@@ -18,8 +16,9 @@ sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "support"))
 import report  # noqa: E402
 import wrap_peers as peers  # noqa: E402
 from https_client import HttpsClient, Response, parse_head  # noqa: E402
+from shared_certificates import certificates, scratch_folder  # noqa: E402
+from watched import wait_until  # noqa: E402
 from watched_serve import Serve  # noqa: E402
-from watched_wrap import wait_until  # noqa: E402
 
 HOST = "media.example.org"
 TEXT = b"".join(b"line %03d\n" % number for number in range(200))
@@ -35,7 +34,6 @@ ONCE = ("date", "content-length", "content-type", "etag", "last-modified", "vary
 # Answers that tell a 206 or a 304 from the 200 of the same file (RFC 9110 sections 15.3.7, 15.4.5).
 SHARED = ("etag", "vary", "cache-control", "expires", "content-location")
 
-certificates = None
 shared = None  # the server of every test that needs no flags of its own
 folder = None
 root = None
@@ -64,15 +62,13 @@ def make_site():
 
 
 def setUpModule():
-    global certificates, shared, folder, root
-    folder = Path(tempfile.mkdtemp())
-    unittest.addModuleCleanup(shutil.rmtree, folder)
+    global shared, folder, root
+    folder = scratch_folder()
     root = folder / "site"
     make_site()
-    certificates = peers.Certificates(folder)
     certificate, key = folder / "media.pem", folder / "media.key"
-    certificates.make_self_signed(str(certificate), str(key), f"/CN={HOST}")
-    shared = Serve(root, *certificates.server_flags, "--host",
+    certificates().make_self_signed(str(certificate), str(key), f"/CN={HOST}")
+    shared = Serve(root, *certificates().server_flags, "--host",
                    f"{HOST}={folder / 'media'},{certificate},{key}", "--cache",
                    "/**=public, max-age=60", "--header", "Expires: 0", folder=folder)
     unittest.addModuleCleanup(shared.kill)
@@ -88,7 +84,7 @@ class Client(HttpsClient):
     """Holds every head against the grammar."""
 
     def __init__(self, server=None, name="localhost"):
-        context = peers.accepts_anything() if name == HOST else certificates.client_context()
+        context = peers.accepts_anything() if name == HOST else certificates().client_context()
         super().__init__((server or shared).endpoint, context, name)
 
     def read_head(self):
@@ -109,7 +105,7 @@ class Case(unittest.TestCase):
         return client
 
     def server(self, *flags):
-        server = Serve(root, *certificates.server_flags, *flags, folder=folder)
+        server = Serve(root, *certificates().server_flags, *flags, folder=folder)
         self.addCleanup(server.kill)
         return server
 
@@ -327,7 +323,7 @@ class Messages(Case):
         self.assertEqual(server.wait_for_connections(1)[0]["ended"], "clean")
 
     def test_resumes_a_session_that_was_closed_incompletely(self):
-        context = certificates.client_context(ssl.TLSVersion.TLSv1_2)
+        context = certificates().client_context(ssl.TLSVersion.TLSv1_2)
         session = None
         for resumed in (False, True):
             with peers.tcp(shared.endpoint) as raw:
@@ -341,12 +337,12 @@ class Messages(Case):
     def test_speaks_its_protocols_by_name(self):
         for offered, chosen in ((["h2", "http/1.1"], "http/1.1"), (["http/1.0"], "http/1.0"),
                                 ([], None)):
-            context = certificates.client_context(alpn=offered)
+            context = certificates().client_context(alpn=offered)
             with HttpsClient(shared.endpoint, context) as client:
                 self.assertEqual(client.stream.tls.selected_alpn_protocol(), chosen)
                 self.assertEqual(client.ask("/text.txt").body, TEXT)
         with self.assertRaisesRegex(ssl.SSLError, "(?i)no.application.protocol"):
-            HttpsClient(shared.endpoint, certificates.client_context(alpn=["h2"]))
+            HttpsClient(shared.endpoint, certificates().client_context(alpn=["h2"]))
 
 
 class Semantics(Case):
@@ -620,7 +616,7 @@ class PlainHttp(Case):
 
     @classmethod
     def setUpClass(cls):
-        cls.redirecting = Serve(root, *certificates.server_flags, "--http", "127.0.0.1:0",
+        cls.redirecting = Serve(root, *certificates().server_flags, "--http", "127.0.0.1:0",
                                 "--hsts", "1000", "--header", "X-Own: yes", folder=folder)
         cls.addClassCleanup(cls.redirecting.kill)
 

@@ -1,29 +1,13 @@
 """ServedCase: a test that has a directory, serves it, and talks to the server as a client."""
 
-import atexit
-import functools
 import shutil
 import tempfile
 import unittest
 from pathlib import Path
 
-import wrap_peers as peers
 from https_client import HttpsClient
+from shared_certificates import certificates
 from watched_serve import WAIT_S, Serve
-
-
-def scratch_folder():
-    """Gone when the program is."""
-    folder = Path(tempfile.mkdtemp())
-    atexit.register(shutil.rmtree, folder, ignore_errors=True)
-    return folder
-
-
-@functools.cache
-def certificates(names=peers.OWN_NAMES, copy=0):
-    """Made once: of an authority of its own for each set of names, and for each `copy`."""
-    del copy
-    return peers.Certificates(scratch_folder(), names)
 
 
 class ServedCase(unittest.TestCase):

@@ -21,9 +21,10 @@ import report  # noqa: E402
 import wrap_peers as peers  # noqa: E402
 from https_client import request  # noqa: E402
 from payload import Payload  # noqa: E402
-from served_case import ServedCase, certificates  # noqa: E402
+from served_case import ServedCase  # noqa: E402
+from shared_certificates import certificates  # noqa: E402
+from watched import BINARY, wait_until  # noqa: E402
 from watched_serve import LOOPS, WAIT_S, data_paths  # noqa: E402
-from watched_wrap import BINARY, wait_until  # noqa: E402
 
 MIB = 1 << 20
 BIG = 20 * MIB  # more than the buffers of two sockets hold

@@ -18,7 +18,8 @@ sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "support"))
 import report  # noqa: E402
 from https_client import parse_head  # noqa: E402
 from payload import Payload  # noqa: E402
-from served_case import ServedCase, certificates  # noqa: E402
+from served_case import ServedCase  # noqa: E402
+from shared_certificates import certificates  # noqa: E402
 from watched_serve import IN_GUEST, LOOPS, WAIT_S, data_paths  # noqa: E402
 
 KIB, MIB, GIB = 1 << 10, 1 << 20, 1 << 30

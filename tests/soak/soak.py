@@ -32,10 +32,11 @@ sys.path[:0] = [str(Path(__file__).resolve().parents[1] / "support"),
                 str(Path(__file__).resolve().parent)]
 
 import soak_jobs  # noqa: E402
-import watched_wrap  # noqa: E402
+import watched  # noqa: E402
 import wrap_peers as peers  # noqa: E402
 from soak_channel import Channel, TlsCodec  # noqa: E402
 from soak_jobs import CHAIN, DIRECT, REMOTE  # noqa: E402
+from watched_wrap import Wrap  # noqa: E402
 
 WAIT_S = 60  # for anything that should move, on a machine that is busy
 PROGRESS_S = 10
@@ -54,7 +55,7 @@ def parse():
     parser.add_argument("--loop", choices=("io_uring", "epoll"), default="io_uring")
     parser.add_argument("--offload", choices=("auto", "never", "kernel"), default="auto")
     parser.add_argument("--threads", type=int, default=2)
-    parser.add_argument("--binary", default=watched_wrap.BINARY)
+    parser.add_argument("--binary", default=watched.BINARY)
     parser.add_argument("--seed", type=int, default=None, help="of all that is random")
     parser.add_argument("--only", type=lambda text: text.split(","), default=(),
                         metavar="KIND,...", help="kinds of connection")
@@ -189,10 +190,9 @@ class Soak:
 
     def _start(self, *flags, to):
         seconds = f"{int(self.handshake_timeout * 1000)}ms"
-        return watched_wrap.Wrap(*flags, "--loop", self.arguments.loop,
-                                 "--offload", self.arguments.offload,
-                                 "--handshake-timeout", seconds, to=to,
-                                 threads=self.arguments.threads, binary=self.arguments.binary)
+        return Wrap(*flags, "--loop", self.arguments.loop, "--offload", self.arguments.offload,
+                    "--handshake-timeout", seconds, to=to, threads=self.arguments.threads,
+                    binary=self.arguments.binary)
 
     def close(self):
         for wrap in self.wraps.values():

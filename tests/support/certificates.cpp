@@ -9,20 +9,12 @@
 #include <openssl/rand.h>
 #include <openssl/x509v3.h>
 
+#include "userspace/handshake/openssl/pointers.h"
+
 namespace tls::test {
 namespace {
 
-template <auto kFree>
-struct Free {
-  template <typename Object>
-  void operator()(Object* object) const {
-    kFree(object);
-  }
-};
-using KeyPtr = std::unique_ptr<EVP_PKEY, Free<EVP_PKEY_free>>;
-using CertificatePtr = std::unique_ptr<X509, Free<X509_free>>;
-using BioPtr = std::unique_ptr<BIO, Free<BIO_free_all>>;
-using ExtensionPtr = std::unique_ptr<X509_EXTENSION, Free<X509_EXTENSION_free>>;
+using ExtensionPtr = std::unique_ptr<X509_EXTENSION, OpensslDeleter<X509_EXTENSION_free>>;
 
 void expect(bool succeeded, const char* what) {
   if (!succeeded) throw std::runtime_error(std::string("test certificates: ") + what);

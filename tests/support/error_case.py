@@ -5,7 +5,7 @@ import tempfile
 import unittest
 from pathlib import Path
 
-import watched_wrap
+import watched
 
 USAGE, BAD_CERTIFICATE, NO_INPUT, NO_HOST = 64, 65, 66, 68
 UNAVAILABLE, OS_ERROR, CANNOT_CREATE = 69, 71, 73
@@ -19,7 +19,7 @@ class ErrorCase(unittest.TestCase):
         self.addCleanup(shutil.rmtree, self.folder)
 
     def assert_one_line(self, expected, said, status, *arguments):
-        code, output, errors = watched_wrap.run(self.subcommand, *arguments)
+        code, output, errors = watched.run(self.subcommand, *arguments)
         self.assert_line(expected, said, status, code, output, errors)
 
     def assert_line(self, expected, said, status, code, output, errors):

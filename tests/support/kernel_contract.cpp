@@ -118,11 +118,18 @@ KernelContract::Pair KernelContract::attached_pair() {
   return pair;
 }
 
-KernelContract::Pair KernelContract::installed_pair(Cipher cipher, Version version,
+KernelContract::Pair KernelContract::receiving_pair(Cipher cipher, Version version,
                                                     std::uint64_t sequence) {
   const Pair pair = attached_pair();
   const CryptoInfo info = contract_info(cipher, version, sequence);
   EXPECT_EQ(errno_of(socket(pair.receiver).install(Direction::kReceive, info)), 0);
+  return pair;
+}
+
+KernelContract::Pair KernelContract::installed_pair(Cipher cipher, Version version,
+                                                    std::uint64_t sequence) {
+  const Pair pair = receiving_pair(cipher, version, sequence);
+  const CryptoInfo info = contract_info(cipher, version, sequence);
   EXPECT_EQ(errno_of(socket(pair.sender).install(Direction::kTransmit, info)), 0);
   return pair;
 }

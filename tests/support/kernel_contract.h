@@ -132,6 +132,8 @@ class KernelContract : public ::testing::TestWithParam<KernelCase> {
   Pair connected_pair();
   // Both ends attached.
   Pair attached_pair();
+  // The same, and the receiver receives with contract_keys; the sender sends bytes as they are.
+  Pair receiving_pair(Cipher cipher, Version version, std::uint64_t sequence = 0);
   // The sender transmits and the receiver receives with contract_keys.
   Pair installed_pair(Cipher cipher, Version version, std::uint64_t sequence = 0);
 

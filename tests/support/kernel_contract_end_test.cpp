@@ -87,9 +87,8 @@ TEST_P(KernelContract, ResetsWhereSomethingWasLeftUnreadAtClose) {
 }
 
 TEST_P(KernelContract, ReportsAResetWithinARecord) {
-  const Pair pair = attached_pair();
+  const Pair pair = receiving_pair(Cipher::kAes128Gcm, Version::kTls13);
   const CryptoInfo info = contract_info(Cipher::kAes128Gcm, Version::kTls13);
-  ASSERT_TRUE(socket(pair.receiver).install(Direction::kReceive, info).has_value());
   Bytes record = sealed(info, kTypeApplicationData, bytes_of("cut"));
   record.pop_back();
   write_raw(pair.sender, record);

@@ -196,7 +196,7 @@ TEST_P(KernelContract, ChangesThePayloadLimitBetweenRecordsAndNotWithinOne) {
   if (!kernel().limits_payload()) GTEST_SKIP() << "this kernel has no limit of the payload";
   const Pair pair = installed_pair(Cipher::kAes128Gcm, Version::kTls13);
   ASSERT_EQ(errno_of(socket(pair.sender).set_payload_max(kPayloadMaxLeast13)), 0);
-  const Bytes data = pattern(2 * kPayloadMaxLeast13);
+  const Bytes data = pattern(std::size_t{2} * kPayloadMaxLeast13);
   send_all(pair.sender, kTypeApplicationData, data);
   EXPECT_EQ(sequence_of(pair.sender, Direction::kTransmit, Cipher::kAes128Gcm), 2U);
   expect_record(pair.receiver, kTypeApplicationData, data);

@@ -183,9 +183,8 @@ TEST_P(KernelContract, WaitsForTheLowWaterMarkOfPlaintextUpToTheTimeout) {
 }
 
 TEST_P(KernelContract, IsReadableWithAWholeRecordAndOnSomeKernelsWithLess) {
-  const Pair pair = attached_pair();
+  const Pair pair = receiving_pair(Cipher::kAes128Gcm, Version::kTls13);
   const CryptoInfo info = contract_info(Cipher::kAes128Gcm, Version::kTls13);
-  ASSERT_TRUE(socket(pair.receiver).install(Direction::kReceive, info).has_value());
   const Bytes record = sealed(info, kTypeApplicationData, bytes_of("whole"));
   const int early = kernel().awaits_whole_record() ? POLLOUT : POLLIN | POLLOUT;
   const auto part = [&](std::size_t from, std::size_t to) {
@@ -204,9 +203,7 @@ TEST_P(KernelContract, IsReadableWithAWholeRecordAndOnSomeKernelsWithLess) {
 }
 
 TEST_P(KernelContract, TellsOfAHostileHeaderByPollerrAndNotByPollin) {
-  const Pair pair = attached_pair();
-  const CryptoInfo info = contract_info(Cipher::kAes128Gcm, Version::kTls13);
-  ASSERT_TRUE(socket(pair.receiver).install(Direction::kReceive, info).has_value());
+  const Pair pair = receiving_pair(Cipher::kAes128Gcm, Version::kTls13);
   write_raw(pair.sender, {23, 3, 3, 0x50, 0});
   const int early = kernel().awaits_whole_record() ? POLLOUT : POLLIN | POLLOUT;
   expect_readiness(pair.receiver, early | POLLERR);
@@ -216,10 +213,8 @@ TEST_P(KernelContract, TellsOfAHostileHeaderByPollerrAndNotByPollin) {
 }
 
 TEST_P(KernelContract, RefusesToSendAfterAHostileHeaderUntilTheErrorIsReceived) {
-  const Pair pair = attached_pair();
-  const CryptoInfo info = contract_info(Cipher::kAes128Gcm, Version::kTls13);
+  const Pair pair = receiving_pair(Cipher::kAes128Gcm, Version::kTls13);
   const CryptoInfo back = contract_info(Cipher::kAes128Gcm, Version::kTls13, 0, 1);
-  ASSERT_TRUE(socket(pair.receiver).install(Direction::kReceive, info).has_value());
   ASSERT_TRUE(socket(pair.receiver).install(Direction::kTransmit, back).has_value());
   write_raw(pair.sender, {23, 3, 1, 0, 64});
   const int early = kernel().awaits_whole_record() ? POLLOUT : POLLIN | POLLOUT;
@@ -232,9 +227,8 @@ TEST_P(KernelContract, RefusesToSendAfterAHostileHeaderUntilTheErrorIsReceived) 
 }
 
 TEST_P(KernelContract, IsReadableWithARecordThatDoesNotOpenAndInErrorOnceItWasTried) {
-  const Pair pair = attached_pair();
+  const Pair pair = receiving_pair(Cipher::kAes128Gcm, Version::kTls13);
   const CryptoInfo info = contract_info(Cipher::kAes128Gcm, Version::kTls13);
-  ASSERT_TRUE(socket(pair.receiver).install(Direction::kReceive, info).has_value());
   Bytes record = sealed(info, kTypeApplicationData, bytes_of("tampered with"));
   record.back() ^= 1;
   write_raw(pair.sender, record);
@@ -256,9 +250,7 @@ TEST_P(KernelContract, ReturnsTheDataBeforeARecordThatDoesNotOpen) {
 }
 
 TEST_P(KernelContract, StripsThePaddingOfARecord) {
-  const Pair pair = attached_pair();
-  const CryptoInfo info = contract_info(Cipher::kAes128Gcm, Version::kTls13);
-  ASSERT_TRUE(socket(pair.receiver).install(Direction::kReceive, info).has_value());
+  const Pair pair = receiving_pair(Cipher::kAes128Gcm, Version::kTls13);
   const Bytes next = sealed(contract_info(Cipher::kAes128Gcm, Version::kTls13, 1),
                             kTypeApplicationData, bytes_of(" next"));
   write_raw(pair.sender, joined(kernel().padded_record(), next));

@@ -172,11 +172,7 @@ TEST_P(KernelContract, AnswersEioToAPlainReadOfAControlRecordUntilItIsTaken) {
 
 TEST_P(KernelContract, TellsAnEmptyControlRecordFromTheEndOfTheStream) {
   for (const Version version : {Version::kTls12, Version::kTls13}) {
-    const Pair pair = attached_pair();
-    ASSERT_EQ(
-        errno_of(socket(pair.receiver)
-                     .install(Direction::kReceive, contract_info(Cipher::kAes128Gcm, version))),
-        0);
+    const Pair pair = receiving_pair(Cipher::kAes128Gcm, version);
     write_raw(pair.sender, kernel().empty_record(version, kTypeHandshake));
     Bytes buffer(64);
     auto received = receive(pair.receiver, buffer);
@@ -193,11 +189,7 @@ TEST_P(KernelContract, TellsAnEmptyControlRecordFromTheEndOfTheStream) {
 
 TEST_P(KernelContract, SkipsAnEmptyApplicationDataRecord) {
   for (const Version version : {Version::kTls12, Version::kTls13}) {
-    const Pair pair = attached_pair();
-    ASSERT_EQ(
-        errno_of(socket(pair.receiver)
-                     .install(Direction::kReceive, contract_info(Cipher::kAes128Gcm, version))),
-        0);
+    const Pair pair = receiving_pair(Cipher::kAes128Gcm, version);
     Bytes stream = kernel().empty_record(version, kTypeApplicationData);
     const Bytes next = sealed(contract_info(Cipher::kAes128Gcm, version, 1), kTypeApplicationData,
                               bytes_of("after nothing"));
@@ -223,11 +215,7 @@ TEST_P(KernelContract, AnswersZeroWithATypeForEmptyDataBeforeAControlRecord) {
 }
 
 TEST_P(KernelContract, AnswersEagainUntilAWholeRecordIsThere) {
-  const Pair pair = attached_pair();
-  ASSERT_EQ(errno_of(socket(pair.receiver)
-                         .install(Direction::kReceive,
-                                  contract_info(Cipher::kAes128Gcm, Version::kTls13))),
-            0);
+  const Pair pair = receiving_pair(Cipher::kAes128Gcm, Version::kTls13);
   const Bytes record = sealed(contract_info(Cipher::kAes128Gcm, Version::kTls13),
                               kTypeApplicationData, bytes_of("whole"));
   Bytes buffer(64);
@@ -241,11 +229,7 @@ TEST_P(KernelContract, AnswersEagainUntilAWholeRecordIsThere) {
 }
 
 TEST_P(KernelContract, ReadsAFinWithinARecordAsTheEndOfTheStream) {
-  const Pair pair = attached_pair();
-  ASSERT_EQ(errno_of(socket(pair.receiver)
-                         .install(Direction::kReceive,
-                                  contract_info(Cipher::kAes128Gcm, Version::kTls13))),
-            0);
+  const Pair pair = receiving_pair(Cipher::kAes128Gcm, Version::kTls13);
   Bytes record = sealed(contract_info(Cipher::kAes128Gcm, Version::kTls13), kTypeApplicationData,
                         bytes_of("cut"));
   record.pop_back();
@@ -301,9 +285,7 @@ TEST_P(KernelContract, ReportsHostileHeadersByErrno) {
   }};
   for (const Hostile& input : hostile) {
     SCOPED_TRACE(input.what);
-    const Pair pair = attached_pair();
-    const CryptoInfo info = contract_info(Cipher::kAes128Gcm, Version::kTls13);
-    ASSERT_EQ(errno_of(socket(pair.receiver).install(Direction::kReceive, info)), 0);
+    const Pair pair = receiving_pair(Cipher::kAes128Gcm, Version::kTls13);
     write_raw(pair.sender, input.bytes);
     expect_receive_error(pair.receiver, input.sys_errno);
     Bytes buffer(64);
@@ -314,9 +296,7 @@ TEST_P(KernelContract, ReportsHostileHeadersByErrno) {
 }
 
 TEST_P(KernelContract, ChecksHeadersOfExplicitNoncesOnlyWithTheNonce) {
-  const Pair pair = attached_pair();
-  const CryptoInfo info = contract_info(Cipher::kAes128Gcm, Version::kTls12);
-  ASSERT_EQ(errno_of(socket(pair.receiver).install(Direction::kReceive, info)), 0);
+  const Pair pair = receiving_pair(Cipher::kAes128Gcm, Version::kTls12);
   Bytes buffer(64);
   write_raw(pair.sender, {23, 3, 1, 0, 64});
   write_raw(pair.sender, Bytes(7));
@@ -330,10 +310,9 @@ TEST_P(KernelContract, ChecksHeadersOfExplicitNoncesOnlyWithTheNonce) {
 TEST_P(KernelContract, RefusesToSendAfterARecordThatDoesNotOpenUntilTheErrorIsTaken) {
   for (const Suite& suite : suites()) {
     SCOPED_TRACE(name_of(suite));
-    const Pair pair = attached_pair();
+    const Pair pair = receiving_pair(suite.cipher, suite.version);
     const CryptoInfo info = contract_info(suite.cipher, suite.version);
     const CryptoInfo back = contract_info(suite.cipher, suite.version, 0, 1);
-    ASSERT_EQ(errno_of(socket(pair.receiver).install(Direction::kReceive, info)), 0);
     ASSERT_EQ(errno_of(socket(pair.receiver).install(Direction::kTransmit, back)), 0);
     ASSERT_EQ(errno_of(socket(pair.sender).install(Direction::kReceive, back)), 0);
     Bytes record = sealed(info, kTypeApplicationData, bytes_of("tampered with"));
@@ -353,10 +332,8 @@ TEST_P(KernelContract, RefusesToSendAfterARecordThatDoesNotOpenUntilTheErrorIsTa
 }
 
 TEST_P(KernelContract, SendsAfterAHeaderThatIsNoRecords) {
-  const Pair pair = attached_pair();
-  const CryptoInfo info = contract_info(Cipher::kAes128Gcm, Version::kTls13);
+  const Pair pair = receiving_pair(Cipher::kAes128Gcm, Version::kTls13);
   const CryptoInfo back = contract_info(Cipher::kAes128Gcm, Version::kTls13, 0, 1);
-  ASSERT_EQ(errno_of(socket(pair.receiver).install(Direction::kReceive, info)), 0);
   ASSERT_EQ(errno_of(socket(pair.receiver).install(Direction::kTransmit, back)), 0);
   ASSERT_EQ(errno_of(socket(pair.sender).install(Direction::kReceive, back)), 0);
   write_raw(pair.sender, {23, 3, 3, 0x50, 0});

@@ -5,7 +5,7 @@ import os
 import time
 from pathlib import Path
 
-from watched_wrap import PATIENCE_S, Watched
+from watched import PATIENCE_S, Watched
 
 # Inside scripts/vm: what a guest's kernel has to do there is not done elsewhere instead, and all
 # takes some thirty times longer.

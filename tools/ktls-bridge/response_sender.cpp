@@ -29,6 +29,9 @@ constexpr std::size_t kHeldMax = 65'536;
 constexpr std::uint64_t kPageSize = 4096;
 // Below this the call that aligns costs more than it saves.
 constexpr std::uint64_t kAlignedLeast = 262'144;
+// Below this, asking what fixes a file, and turning the option on and off, costs more than a copy
+// that may be saved.
+constexpr std::uint64_t kAskedLeast = 262'144;
 // Of a file, at once: so that other connections, and the end of the program, have their turn.
 constexpr std::uint64_t kChunkSize = std::uint64_t{1} << 20U;
 
@@ -42,12 +45,14 @@ Error changed(const http::OpenFile& file) {
 
 ResponseSender::ResponseSender(bridge::Loop& loop, Cancellation& cancellation,
                                bridge::Connection& connection, const SendPace& pace,
-                               bridge::Content content)
+                               bridge::Content told, bridge::FixedFiles& fixed)
     : loop_(loop),
       cancellation_(cancellation),
       connection_(connection),
       pace_(loop, connection.fd(), pace),
-      content_(content) {}
+      told_(told),
+      fixed_(fixed),
+      content_(told) {}
 
 Result<void> ResponseSender::read(const http::OpenFile& file, std::uint64_t offset,
                                   std::size_t size) {
@@ -134,6 +139,12 @@ std::uint64_t ResponseSender::tail_of(std::uint64_t left) const {
   return (left - 1) % unit + 1;
 }
 
+// Asked for each file, not for each connection: the option goes on and off with what is sent.
+bridge::Content ResponseSender::content_of(const http::OpenFile& file) const {
+  if (told_ == bridge::Content::kFixed || !connection_.plan().zerocopy_transmit) return told_;
+  return bridge::content_of(fixed_.of(file.fd.get(), loop_.now()));
+}
+
 // What is held begins a record. It ends where a page of the file does: the records behind it have
 // four whole pages each then, instead of parts of five, which the kernel would encrypt one by one.
 std::uint64_t ResponseSender::first_of(std::uint64_t offset) const {
@@ -167,6 +178,7 @@ Task<Result<std::uint64_t>> ResponseSender::send_pages(const http::OpenFile& fil
                                                        std::uint64_t offset, std::uint64_t left,
                                                        bool is_last) {
   const bool is_aligned = left >= kAlignedLeast;
+  content_ = left >= kAskedLeast ? content_of(file) : told_;
   const std::uint64_t first = is_aligned ? first_of(offset) : 0;
   left -= first;
   const std::uint64_t open = is_aligned ? 0 : held_.size() % tls::kPlaintextSizeMax;

@@ -12,6 +12,7 @@
 #include "tools/ktls-bridge/client_pace.h"
 #include "tools/ktls-bridge/phase.h"
 #include "userspace/bridge/connection.h"
+#include "userspace/bridge/fixed_files.h"
 #include "userspace/io/buffer.h"
 #include "userspace/io/loop.h"
 #include "userspace/io/task.h"
@@ -22,9 +23,10 @@ namespace tools {
 // kTimeout.
 class ResponseSender {
  public:
-  // `content`: of the files, as their owner says.
+  // `told`: of the files, as their owner says; where that is kMayChange, `fixed` is asked of large
+  // ones.
   ResponseSender(bridge::Loop& loop, Cancellation& cancellation, bridge::Connection& connection,
-                 const SendPace& pace, bridge::Content content);
+                 const SendPace& pace, bridge::Content told, bridge::FixedFiles& fixed);
 
   // Sends head and body. Size, mtime and ctime of the file are compared once more when its last
   // byte has been read, and before that byte is sent. Errors: those of the sender and of the phase;
@@ -71,6 +73,8 @@ class ResponseSender {
                                                                      std::uint64_t offset,
                                                                      std::uint64_t left,
                                                                      bool is_last);
+  // Whether a card that encrypts may take pages of the file as they are.
+  [[nodiscard]] bridge::Content content_of(const http::OpenFile& file) const;
   // How much of a file goes into the record that is begun.
   [[nodiscard]] std::uint64_t first_of(std::uint64_t offset) const;
   // Of so much that is still to come, the part that is held until the file was looked at again.
@@ -80,7 +84,9 @@ class ResponseSender {
   Cancellation& cancellation_;
   bridge::Connection& connection_;
   ClientPace pace_;
-  bridge::Content content_;
+  bridge::Content told_;
+  bridge::FixedFiles& fixed_;
+  bridge::Content content_;      // of the present file
   bridge::Buffer held_;          // to go out in one piece with what follows
   std::uint64_t head_size_ = 0;  // of the present response
   std::uint64_t sent_ = 0;       // of it, head included

@@ -125,8 +125,7 @@ void add_documents(CLI::App& app, ServeOptions& options) {
   app.add_flag_callback(
          "--files-never-change", [&options] { options.content = bridge::Content::kFixed; },
          "Your word that no file changes while it is sent: a network card that encrypts may take "
-         "it "
-         "from memory as it is")
+         "any from memory as it is, not only what fs-verity or a read-only file system fixes")
       ->group("Files");
 }
 

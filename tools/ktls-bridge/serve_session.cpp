@@ -67,9 +67,10 @@ class HttpSession {
         line_(line),
         peer_(peer.host_text()),
         peer_port_(peer.port()),
-        site_(setting.site_of(connection.facts().peer_name)),
+        site_(connection.facts().host),
         reader_(setting.options.request),
-        sender_(loop, cancellation, connection, setting.options.pace, setting.options.content) {}
+        sender_(loop, cancellation, connection, setting.options.pace, setting.options.content,
+                this_thread().fixed_files) {}
 
   // Until the connection is closed; the line says how.
   [[nodiscard]] Task<void> run();

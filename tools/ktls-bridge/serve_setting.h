@@ -13,6 +13,7 @@
 #include "tools/ktls-bridge/address_limit.h"
 #include "tools/ktls-bridge/serve_options.h"
 #include "tools/ktls-bridge/tls_setting.h"
+#include "userspace/bridge/fixed_files.h"
 #include "userspace/handshake/host_names.h"
 
 namespace tools {
@@ -32,8 +33,8 @@ struct ServeSetting {
   http::AccessLog* access_log = nullptr;
   std::uint16_t https_port = 443;  // where plain HTTP is sent to
 
-  // The index of the site that a client means by its server name, or by its Host field; 0 where no
-  // host has that name.
+  // The index of the site that a client means by its Host field; 0 where no host has that name. By
+  // its server name a client means the site of ConnectionFacts::host.
   [[nodiscard]] std::size_t site_of(std::string_view name) const;
 };
 
@@ -42,6 +43,7 @@ struct ServeSetting {
 struct ServeThread {
   http::KeptResponses kept;
   http::DateCache dates;
+  bridge::FixedFiles fixed_files;
 };
 [[nodiscard]] ServeThread& this_thread();
 

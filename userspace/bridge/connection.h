@@ -2,6 +2,7 @@
 // it.
 #pragma once
 
+#include <cstddef>
 #include <cstdint>
 #include <memory>
 #include <string>
@@ -30,6 +31,7 @@ struct ConnectionFacts {
   tls::Role role;
   bool resumed;
   std::string peer_name;
+  std::size_t host;  // server role: whose certificate was shown, see tls::Negotiated
   std::string alpn;
 };
 

@@ -7,6 +7,7 @@
 #include <charconv>
 #include <fstream>
 #include <iterator>
+#include <optional>
 #include <string>
 #include <vector>
 
@@ -14,6 +15,8 @@
 #include <linux/magic.h>
 #include <sys/stat.h>
 #include <sys/vfs.h>
+
+#include "userspace/bridge/fixed_files.h"
 
 namespace bridge {
 namespace {
@@ -47,6 +50,22 @@ bool is_on_read_only_mount(const struct statx& status) {
   std::ifstream file("/proc/self/mountinfo");
   const std::string mountinfo(std::istreambuf_iterator<char>(file), {});
   return is_read_only_mount(mountinfo, status.stx_mnt_id);
+}
+
+// Nothing where it is no regular file.
+std::optional<struct statx> status_of(int fd) {
+  struct statx status {};
+  if (::statx(fd, "", AT_EMPTY_PATH, STATX_TYPE | STATX_MNT_ID, &status) != 0 ||
+      !S_ISREG(status.stx_mode)) {
+    return std::nullopt;
+  }
+  return status;
+}
+
+// Whatever the mount says.
+FixedBy fixed_by_itself(int fd, const struct statx& status) {
+  if (is_sealed(fd)) return FixedBy::kSeals;
+  return has_verity(fd, status) ? FixedBy::kVerity : FixedBy::kNothing;
 }
 
 std::vector<std::string_view> split(std::string_view text, char separator) {
@@ -92,15 +111,25 @@ bool is_read_only_mount(std::string_view mountinfo, std::uint64_t mount_id) {
 }
 
 FixedBy fixed_by(int fd) {
-  struct statx status {};
-  if (::statx(fd, "", AT_EMPTY_PATH, STATX_TYPE | STATX_MNT_ID, &status) != 0 ||
-      !S_ISREG(status.stx_mode)) {
-    return FixedBy::kNothing;
+  const auto status = status_of(fd);
+  if (!status) return FixedBy::kNothing;
+  const FixedBy by = fixed_by_itself(fd, *status);
+  if (by != FixedBy::kNothing) return by;
+  return is_on_read_only_mount(*status) ? FixedBy::kReadOnly : FixedBy::kNothing;
+}
+
+FixedBy FixedFiles::of(int fd, Clock::time_point now) {
+  const auto status = status_of(fd);
+  if (!status) return FixedBy::kNothing;
+  const FixedBy by = fixed_by_itself(fd, *status);
+  if (by != FixedBy::kNothing) return by;
+  auto mount = mounts_.find(status->stx_mnt_id);
+  if (mount == mounts_.end() || now - mount->second.asked >= kMountAge) {
+    if (mounts_.size() == kMountsMax) mounts_.clear();
+    const Mount asked{.is_read_only = is_on_read_only_mount(*status), .asked = now};
+    mount = mounts_.insert_or_assign(status->stx_mnt_id, asked).first;
   }
-  if (is_sealed(fd)) return FixedBy::kSeals;
-  if (has_verity(fd, status)) return FixedBy::kVerity;
-  if (is_on_read_only_mount(status)) return FixedBy::kReadOnly;
-  return FixedBy::kNothing;
+  return mount->second.is_read_only ? FixedBy::kReadOnly : FixedBy::kNothing;
 }
 
 }  // namespace bridge

@@ -139,9 +139,12 @@ Task<Result<std::size_t>> UserspaceSender::send_piece(Scope& scope, ContentType 
   // Small fragments may leave no room for all their headers and tags at once.
   while (layer_->sealed_size(size) > wire.tailroom()) size /= 2;
   auto sealed = layer_->seal(type, content.first(size), wire.tail());
-  if (!sealed) co_return ktls::fail(std::move(sealed).error());
+  if (!sealed) {
+    wire.mark_written(0, layer_->sealed_size(size));  // plaintext may stand there
+    co_return ktls::fail(std::move(sealed).error());
+  }
   budget().spend(records_of(size));
-  wire.commit(*sealed);
+  wire.commit_public(*sealed);
   auto sent = co_await loop().send(scope, fd(), wire, 0, *sealed);
   if (!sent) {
     mark_broken();

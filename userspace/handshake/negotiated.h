@@ -20,7 +20,7 @@ namespace tls {
 //   write_secret       empty in TLS 1.2
 //   peer_name          client role: the name that was verified; server role: the SNI name or empty
 //   host               server role: the host whose certificate was shown, now or when the session
-//                      began, as Context::certificates() names it; empty: the default
+//                      began, by its place in Context::certificates(); 0: the default
 //   alpn               the protocol agreed on, or empty
 //   fragment_size_max  content bytes, padding included, that a record of ours may have: 2^14, or
 //                      less if the peer takes less (RFC 8449, RFC 6066 section 4)
@@ -30,7 +30,7 @@ struct Negotiated {
   Role role;
   bool resumed = false;
   std::string peer_name;
-  std::string host = {};
+  std::size_t host = 0;
   std::string alpn;
   std::size_t fragment_size_max = kPlaintextSizeMax;
   ConnectionState read;

@@ -23,6 +23,11 @@ void Buffer::commit(std::size_t size) {
   end_ += size;
 }
 
+void Buffer::commit_public(std::size_t size) {
+  assert(size <= tailroom());
+  end_ += size;
+}
+
 void Buffer::uncover(std::size_t size) {
   assert(size <= headroom());
   begin_ -= size;

@@ -93,6 +93,8 @@ class Buffer {
 
   // Takes `size` bytes of the tailroom into the view; at most tailroom().
   void commit(std::size_t size);
+  // The same for what everybody on the wire sees, and which is not wiped therefore.
+  void commit_public(std::size_t size);
   // Takes `size` bytes of the headroom into the view, contents as they are; at most headroom().
   void uncover(std::size_t size);
   // Drops bytes at the front (at most size()), or all but the first `size` (at most size()).

@@ -187,11 +187,9 @@ Result<Negotiated> SslHandshake::negotiate(ProtocolVersion version, const Cipher
   KTLS_TRY(HandedOverStates states,
            hand_over_states(version, suite, read_counter_, write_counter_, keys));
   std::string peer_name;
-  std::string host;
   if (role() == Role::kClient) {
     if (connection_->context().verify()) peer_name = connection_->server_name();
   } else {
-    host = connection_->context().hosts().name(connection_->host());
     const char* const name = SSL_get_servername(ssl(), TLSEXT_NAMETYPE_host_name);
     if (name != nullptr) peer_name = name;
   }
@@ -201,7 +199,7 @@ Result<Negotiated> SslHandshake::negotiate(ProtocolVersion version, const Cipher
       .role = role(),
       .resumed = SSL_session_reused(ssl()) != 0,
       .peer_name = std::move(peer_name),
-      .host = std::move(host),
+      .host = connection_->host(),
       .alpn = std::move(alpn),
       .fragment_size_max = fragment_size_max(*connection_),
       .read = std::move(states.read),

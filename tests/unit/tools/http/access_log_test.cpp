@@ -12,9 +12,9 @@
 
 #include <gtest/gtest.h>
 #include <sys/resource.h>
-#include <sys/wait.h>
 #include <unistd.h>
 
+#include "tests/unit/tools/http/child_process.h"
 #include "tests/unit/tools/http/document_tree.h"
 
 namespace http {
@@ -204,21 +204,12 @@ TEST_F(AccessLogTest, TellsWhenLinesComeFasterThanTheyAreWritten) {
   EXPECT_EQ(content(), "1234567\n");
 }
 
+// For a child: it would hold for the test program's own output too.
 void limit_file_size(rlim_t size_bytes) {
   rlimit limit{};
   ::getrlimit(RLIMIT_FSIZE, &limit);
   limit.rlim_cur = size_bytes;
   ::setrlimit(RLIMIT_FSIZE, &limit);
-}
-
-// The limit would hold for the test program's own output too: 0 if `claim` is true in a child.
-template <typename Claim>
-int status_of(const Claim& claim) {
-  const pid_t child = ::fork();
-  if (child == 0) ::_exit(claim() ? 0 : 1);
-  int status = -1;
-  ::waitpid(child, &status, 0);
-  return status;
 }
 
 TEST_F(AccessLogTest, CompletesALineThatTheDiskTookHalfOf) {

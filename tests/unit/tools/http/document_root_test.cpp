@@ -17,9 +17,9 @@
 #include <sys/stat.h>
 #include <sys/syscall.h>
 #include <sys/un.h>
-#include <sys/wait.h>
 #include <unistd.h>
 
+#include "tests/unit/tools/http/child_process.h"
 #include "tests/unit/tools/http/document_tree.h"
 
 namespace http {
@@ -189,16 +189,6 @@ bool refuse_openat2(int sys_errno) {
   const sock_fprog program{sizeof filter / sizeof filter[0], filter};
   return ::prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) == 0 &&
          ::prctl(PR_SET_SECCOMP, SECCOMP_MODE_FILTER, &program) == 0;
-}
-
-// The exit status of `claim` in a process of its own: 0 if it is true.
-template <typename Claim>
-int status_of(const Claim& claim) {
-  const pid_t child = ::fork();
-  if (child == 0) ::_exit(claim() ? 0 : 1);
-  int status = -1;
-  ::waitpid(child, &status, 0);
-  return status;
 }
 
 TEST_F(DocumentRootTest, TellsWhatMayNotBeReadFromWhatIsNotThere) {

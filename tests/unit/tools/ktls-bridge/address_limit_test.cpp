@@ -35,20 +35,21 @@ TEST(AddressLimit, HasAPlaceAgainWhenOneIsGivenBack) {
   EXPECT_TRUE(limit.take(address("192.0.2.1:2000")));
 }
 
-TEST(AddressLimit, CountsAnIpv6ClientByItsNetwork) {
+// While a client has its only place, `same` counts as that client and `other` does not.
+void expect_counted(const std::string& client, const std::string& same, const std::string& other) {
   AddressLimit limit(1);
-  const auto first = limit.take(address("[2001:db8:0:1::1]:1000"));
-  EXPECT_TRUE(first);
-  EXPECT_FALSE(limit.take(address("[2001:db8:0:1:ffff::2]:1000")));
-  EXPECT_TRUE(limit.take(address("[2001:db8:0:2::1]:1000")));
+  const auto place = limit.take(address(client));
+  EXPECT_TRUE(place);
+  EXPECT_FALSE(limit.take(address(same)));
+  EXPECT_TRUE(limit.take(address(other)));
+}
+
+TEST(AddressLimit, CountsAnIpv6ClientByItsNetwork) {
+  expect_counted("[2001:db8:0:1::1]:1000", "[2001:db8:0:1:ffff::2]:1000", "[2001:db8:0:2::1]:1000");
 }
 
 TEST(AddressLimit, CountsMappedIpv4ClientsOneByOneAndWithTheUnmapped) {
-  AddressLimit limit(1);
-  const auto first = limit.take(address("[::ffff:192.0.2.1]:1000"));
-  EXPECT_TRUE(first);
-  EXPECT_TRUE(limit.take(address("[::ffff:192.0.2.2]:1000")));
-  EXPECT_FALSE(limit.take(address("192.0.2.1:2000")));
+  expect_counted("[::ffff:192.0.2.1]:1000", "192.0.2.1:2000", "[::ffff:192.0.2.2]:1000");
 }
 
 TEST(AddressLimit, IsNoneForZeroAndForUnixSockets) {

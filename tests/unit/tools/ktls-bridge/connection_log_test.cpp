@@ -25,6 +25,7 @@ ConnectionLog finished() {
                                       .role = tls::Role::kServer,
                                       .resumed = true,
                                       .peer_name = "server.test",
+                                      .host = 0,
                                       .alpn = "h2"};
   log.placement =
       bridge::Plan{.receive = {ktls::Placement::kUserspace, ktls::Reason::kRekeyImpossible},

@@ -89,6 +89,19 @@ Task<void> Stage::sleep(milliseconds duration) {
   static_cast<void>(co_await loop.sleep(scope, duration));
 }
 
+Task<void> close_in_order(Stage& stage) {
+  const bool closed = co_await stage.tls.close_notify();
+  EXPECT_TRUE(closed);
+  const std::string rest = co_await stage.plain.read_to_end();
+  EXPECT_EQ(rest, "");
+  EXPECT_TRUE(stage.plain.saw_fin());
+  stage.plain.shut_write();
+  const std::string last = co_await stage.tls.read_to_end();
+  EXPECT_EQ(last, "");
+  EXPECT_TRUE(stage.tls.saw_close_notify());
+  EXPECT_TRUE(stage.tls.saw_fin());
+}
+
 void BridgeTest::create(const LoopOptions& options) {
   if (cell().path != Path::kUserspace && capability().attach_errno != 0) {
     GTEST_SKIP() << "no kernel path here: "

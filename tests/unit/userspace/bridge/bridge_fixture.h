@@ -41,6 +41,7 @@ struct Cell {
   [[nodiscard]] bool is_client() const { return role == tls::Role::kClient; }
 };
 [[nodiscard]] std::string name_of(const Cell& cell);
+// NOLINTNEXTLINE(readability-identifier-naming): GoogleTest looks for this name
 inline void PrintTo(const Cell& cell, std::ostream* out) {
   *out << name_of(cell);
 }
@@ -101,6 +102,9 @@ struct Stage {
 };
 
 using Story = std::function<Task<void>(Stage&)>;
+
+// Both sides end in order, the TLS peer first, and nothing came that was not read before.
+[[nodiscard]] Task<void> close_in_order(Stage& stage);
 
 class BridgeTest : public testing::TestWithParam<Cell> {
  protected:

@@ -49,16 +49,6 @@ Task<bool> both(Task<bool> one, Task<bool> other) {
   co_return first&& second;
 }
 
-Task<void> close(Stage& stage) {
-  const bool closed = co_await stage.tls.close_notify();
-  EXPECT_TRUE(closed);
-  static_cast<void>(co_await stage.plain.read_to_end());
-  EXPECT_TRUE(stage.plain.saw_fin());
-  stage.plain.shut_write();
-  static_cast<void>(co_await stage.tls.read_to_end());
-  EXPECT_TRUE(stage.tls.saw_close_notify());
-}
-
 BridgeSide Bulk::exchange(std::size_t size, std::size_t piece) {
   constexpr std::size_t kOtherSeed = 12345;
   BridgeSide bridge = run([&](Stage& stage) -> Task<void> {
@@ -67,7 +57,7 @@ BridgeSide Bulk::exchange(std::size_t size, std::size_t piece) {
         both(write_pattern(stage.plain, size, piece, kOtherSeed),
              read_pattern(stage.tls, size, kOtherSeed)));
     EXPECT_TRUE(moved);
-    co_await close(stage);
+    co_await close_in_order(stage);
   });
   EXPECT_EQ(bridge.report.ending, Ending::kClean) << bridge.report.detail;
   EXPECT_EQ(bridge.report.received, size);
@@ -117,10 +107,7 @@ TEST_P(Bulk, SharesTheOnlyPipe) {
 TEST_P(Bulk, EndsWithAnAlertWhereNoPipeIsToBeHadEither) {
   create({.pipes_max = 0});
   const BridgeSide bridge = run([](Stage& stage) -> Task<void> {
-    SSL_write(stage.tls.ssl(), "text", 4);
-    Bytes record = stage.tls.take_output();
-    record.back() ^= 1U;
-    const bool sent = co_await stage.tls.send_bytes(record);
+    const bool sent = co_await stage.tls.write_damaged("text");
     EXPECT_TRUE(sent);
     static_cast<void>(co_await stage.tls.read_to_end());
     EXPECT_EQ(stage.tls.alert(), SSL_AD_BAD_RECORD_MAC);
@@ -143,7 +130,7 @@ TEST_P(Bulk, WaitsForASlowReaderWithoutLoss) {
     EXPECT_TRUE(moved);
     moved = co_await both(write_pattern(stage.plain, kSize, 30'000, 7), slow(stage.tls, 7));
     EXPECT_TRUE(moved);
-    co_await close(stage);
+    co_await close_in_order(stage);
   });
   EXPECT_EQ(bridge.report.ending, Ending::kClean) << bridge.report.detail;
 }

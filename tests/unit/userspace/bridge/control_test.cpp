@@ -48,14 +48,11 @@ Task<void> exchange(Stage& stage) {
   co_await answer(stage);
 }
 
-Task<void> close(Stage& stage) {
-  const bool closed = co_await stage.tls.close_notify();
-  EXPECT_TRUE(closed);
-  static_cast<void>(co_await stage.plain.read_to_end());
-  EXPECT_TRUE(stage.plain.saw_fin());
-  stage.plain.shut_write();
-  static_cast<void>(co_await stage.tls.read_to_end());
-  EXPECT_TRUE(stage.tls.saw_close_notify());
+Task<void> expect_question(Stage& stage, CraftedEnd& peer) {
+  const bool sent = co_await peer.send_text(std::string(kQuestion));
+  EXPECT_TRUE(sent);
+  const std::string question = co_await stage.plain.read(kQuestion.size());
+  EXPECT_EQ(question, kQuestion);
 }
 
 void expect_clean(const BridgeSide& bridge) {
@@ -65,7 +62,7 @@ void expect_clean(const BridgeSide& bridge) {
 
 // ---- KeyUpdate ---------------------------------------------------------------------------------
 
-class KeyUpdates : public BridgeTest {
+class KeyUpdates : public CraftedTest {
  protected:
   // Whether the connection survives a KeyUpdate of the peer.
   [[nodiscard]] bool survives(int type) const {
@@ -104,7 +101,7 @@ TEST_P(KeyUpdates, OfThePeerChangeTheReadingKey) {
       co_await exchange(stage);
     }
     EXPECT_EQ(stage.tls.key_updates_received(), 0) << "nobody asked for our key";
-    co_await close(stage);
+    co_await close_in_order(stage);
   });
   survives_it ? expect_clean(bridge) : expect_ended_by_key_update(bridge);
 }
@@ -120,7 +117,7 @@ TEST_P(KeyUpdates, ThatAskAreAnsweredWithOurs) {
       co_await exchange(stage);
       EXPECT_EQ(stage.tls.key_updates_received(), i);
     }
-    co_await close(stage);
+    co_await close_in_order(stage);
   });
   survives_it ? expect_clean(bridge) : expect_ended_by_key_update(bridge);
 }
@@ -143,7 +140,7 @@ TEST_P(KeyUpdates, ComeManyInARowWithDataBetweenThemInOneWrite) {
     EXPECT_EQ(received, expected);
     co_await exchange(stage);
     EXPECT_EQ(stage.tls.key_updates_received(), kCount / 2);
-    co_await close(stage);
+    co_await close_in_order(stage);
   });
   expect_clean(bridge);
 }
@@ -160,7 +157,7 @@ TEST_P(KeyUpdates, OfOursAreUnderstoodByThePeer) {
       co_await exchange(stage);
       EXPECT_EQ(stage.tls.key_updates_received(), is_possible ? i : 0);
     }
-    co_await close(stage);
+    co_await close_in_order(stage);
   });
   expect_clean(bridge);
 }
@@ -179,7 +176,7 @@ TEST_P(KeyUpdates, ThatAskThePeerAreAnsweredByIt) {
       co_await exchange(stage);
       EXPECT_EQ(stage.tls.key_updates_received(), is_possible ? i : 0);
     }
-    co_await close(stage);
+    co_await close_in_order(stage);
   });
   expect_clean(bridge);
   EXPECT_EQ(bridge.report.key_updates_received, is_possible ? 3U : 0U);
@@ -199,7 +196,7 @@ TEST_P(KeyUpdates, KeepDataOfThePlainSideWholeWhileItFlows) {
     }
     const std::string received = co_await stage.tls.read(expected.size());
     EXPECT_TRUE(received == expected);
-    co_await close(stage);
+    co_await close_in_order(stage);
   });
   expect_clean(bridge);
 }
@@ -225,42 +222,31 @@ TEST_P(KeyUpdates, ThatAskAfterWeHaveClosedAreNotAnswered) {
 
 TEST_P(KeyUpdates, MayBeSplitOverRecordsButNotInterrupted) {
   if (!survives(SSL_KEY_UPDATE_NOT_REQUESTED)) GTEST_SKIP() << "ends at the first KeyUpdate";
-  const BridgeSide split = [&] {
-    BridgeSide made = side();
-    run(
-        made,
-        [&](Stage& stage) -> Task<void> {
-          CraftedEnd peer(stage);
-          bool done = co_await peer.shake_hands(cell());
-          done = done && co_await peer.send(ContentType::kHandshake, bytes(24, 0));
-          done = done && co_await peer.send(ContentType::kHandshake, bytes(0, 1, 0));
-          peer.change_write_key();
-          done = done && co_await peer.send_text(std::string(kQuestion));
-          EXPECT_TRUE(done);
-          const std::string question = co_await stage.plain.read(kQuestion.size());
-          EXPECT_EQ(question, kQuestion);
-          done = co_await peer.send(ContentType::kHandshake, bytes(24, 0));
-          done = done && co_await peer.send(ContentType::kAlert, bytes(1, 0));
-          EXPECT_TRUE(done);
-          static_cast<void>(co_await peer.read(1));
-          EXPECT_TRUE(peer.was_told(AlertDescription::kUnexpectedMessage));
-        },
-        false);
-    return made;
-  }();
+  const BridgeSide split = run_crafted([](Stage& stage, CraftedEnd& peer) -> Task<void> {
+    bool done = co_await peer.send(ContentType::kHandshake, bytes(24, 0));
+    done = done && co_await peer.send(ContentType::kHandshake, bytes(0, 1, 0));
+    EXPECT_TRUE(done);
+    peer.change_write_key();
+    co_await expect_question(stage, peer);
+    done = co_await peer.send(ContentType::kHandshake, bytes(24, 0));
+    done = done && co_await peer.send(ContentType::kAlert, bytes(1, 0));
+    EXPECT_TRUE(done);
+    static_cast<void>(co_await peer.read(1));
+    EXPECT_TRUE(peer.was_told(AlertDescription::kUnexpectedMessage));
+  });
   EXPECT_EQ(split.report.ending, Ending::kAlert) << split.report.detail;
 }
 
 // ---- tickets -----------------------------------------------------------------------------------
 
-class Tickets : public BridgeTest {
+class Tickets : public CraftedTest {
  protected:
   // A connection that moves data both ways and ends in order.
   BridgeSide exchange_once(const Story& first = {}) {
     BridgeSide bridge = run([&](Stage& stage) -> Task<void> {
       if (first) co_await first(stage);
       co_await exchange(stage);
-      co_await close(stage);
+      co_await close_in_order(stage);
     });
     expect_clean(bridge);
     return bridge;
@@ -352,30 +338,19 @@ TEST_P(Tickets, MayComeSeveralInOneRecord) {
                           number, 0, 8, 1,  2, 3, 4,  5,  6, 7, number, 0, 0};
     tickets.insert(tickets.end(), ticket.begin(), ticket.end());
   }
-  BridgeSide made = side();
-  run(
-      made,
-      [&](Stage& stage) -> Task<void> {
-        CraftedEnd peer(stage);
-        bool done = co_await peer.shake_hands(cell());
-        done = done && co_await peer.send_text(std::string(kQuestion));
-        EXPECT_TRUE(done);
-        const std::string question = co_await stage.plain.read(kQuestion.size());
-        EXPECT_EQ(question, kQuestion);
-        const std::size_t before = context()->session_count();
-        done = co_await peer.send(ContentType::kHandshake, tickets);
-        done = done && co_await peer.send_text(std::string(kAnswer));
-        EXPECT_TRUE(done);
-        const std::string text = co_await stage.plain.read(kAnswer.size());
-        EXPECT_EQ(text, kAnswer);
-        EXPECT_EQ(context()->session_count(), before + 2);
-        done = co_await peer.send(ContentType::kAlert, bytes(1, 0));
-        EXPECT_TRUE(done);
-        stage.plain.shut_write();
-        static_cast<void>(co_await peer.read(1));
-      },
-      false);
-  expect_clean(made);
+  const BridgeSide bridge = run_crafted([&](Stage& stage, CraftedEnd& peer) -> Task<void> {
+    co_await expect_question(stage, peer);
+    const std::size_t before = context()->session_count();
+    const bool sent = co_await peer.send(ContentType::kHandshake, tickets);
+    EXPECT_TRUE(sent);
+    co_await expect_question(stage, peer);
+    EXPECT_EQ(context()->session_count(), before + 2);
+    const bool closed = co_await peer.send(ContentType::kAlert, bytes(1, 0));
+    EXPECT_TRUE(closed);
+    stage.plain.shut_write();
+    static_cast<void>(co_await peer.read(1));
+  });
+  expect_clean(bridge);
 }
 
 TEST_P(Tickets, AreDroppedAfterTheRelease) {
@@ -411,23 +386,8 @@ TEST_P(Tickets, SurviveAKeyUpdateBeforeThem) {
 
 // ---- alerts and renegotiation ------------------------------------------------------------------
 
-class ControlRecords : public BridgeTest {
+class ControlRecords : public CraftedTest {
  protected:
-  // Runs a crafted peer against the bridge.
-  BridgeSide run_crafted(const std::function<Task<void>(Stage&, CraftedEnd&)>& story) {
-    BridgeSide made = side();
-    run(
-        made,
-        [&](Stage& stage) -> Task<void> {
-          CraftedEnd peer(stage);
-          const bool shaken = co_await peer.shake_hands(cell());
-          EXPECT_TRUE(shaken);
-          if (shaken) co_await story(stage, peer);
-        },
-        false);
-    return made;
-  }
-
   // Sends one record and expects that the bridge ends the connection with `alert`.
   void expect_refused(ContentType type, const Bytes& content, AlertDescription alert) {
     SCOPED_TRACE(tls::name_of(type));
@@ -443,13 +403,6 @@ class ControlRecords : public BridgeTest {
   }
 };
 INSTANTIATE_TEST_SUITE_P(Bridge, ControlRecords, testing::ValuesIn(all_cells()), cell_name);
-
-Task<void> expect_question(Stage& stage, CraftedEnd& peer) {
-  const bool sent = co_await peer.send_text(std::string(kQuestion));
-  EXPECT_TRUE(sent);
-  const std::string question = co_await stage.plain.read(kQuestion.size());
-  EXPECT_EQ(question, kQuestion);
-}
 
 TEST_P(ControlRecords, MayComeInARowUpToALimit) {
   constexpr int kTicketsMax = 2;  // of a TLS 1.3 server, which count too

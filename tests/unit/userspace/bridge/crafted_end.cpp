@@ -88,4 +88,20 @@ Task<std::string> CraftedEnd::read(std::size_t size) {
   co_return text;
 }
 
+void CraftedTest::run_crafted(BridgeSide& bridge, const CraftedStory& story) {
+  const Story with_peer = [&](Stage& stage) -> Task<void> {
+    CraftedEnd peer(stage);
+    const bool shaken = co_await peer.shake_hands(cell());
+    EXPECT_TRUE(shaken);
+    if (shaken) co_await story(stage, peer);
+  };
+  run(bridge, with_peer, false);
+}
+
+BridgeSide CraftedTest::run_crafted(const CraftedStory& story) {
+  BridgeSide made = side();
+  run_crafted(made, story);
+  return made;
+}
+
 }  // namespace bridge::test

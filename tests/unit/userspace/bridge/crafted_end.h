@@ -1,7 +1,9 @@
 // CraftedEnd: a TLS peer of our own making, which sends whatever record a test wants, legal or not.
+// CraftedTest: a bridge with such a peer.
 #pragma once
 
 #include <cstdint>
+#include <functional>
 #include <span>
 #include <string>
 #include <string_view>
@@ -51,6 +53,14 @@ class CraftedEnd {
   Bytes wire_;
   std::vector<Bytes> alerts_;
   bool saw_end_ = false;
+};
+
+class CraftedTest : public BridgeTest {
+ protected:
+  // Begins when the handshake is done.
+  using CraftedStory = std::function<Task<void>(Stage&, CraftedEnd&)>;
+  void run_crafted(BridgeSide& bridge, const CraftedStory& story);
+  BridgeSide run_crafted(const CraftedStory& story);
 };
 
 }  // namespace bridge::test

@@ -142,10 +142,7 @@ TEST_P(Endpoint, TellsThePeerOfARecordThatDoesNotOpen) {
         if (!data) co_await abort_peer(loop(), connection, data.error(), false);
       },
       [](Stage& stage) -> Task<void> {
-        SSL_write(stage.tls.ssl(), "text", 4);
-        Bytes record = stage.tls.take_output();
-        record.back() ^= 1U;
-        const bool sent = co_await stage.tls.send_bytes(record);
+        const bool sent = co_await stage.tls.write_damaged("text");
         EXPECT_TRUE(sent);
         static_cast<void>(co_await stage.tls.read_to_end());
         EXPECT_EQ(stage.tls.alert(), SSL_AD_BAD_RECORD_MAC);

@@ -232,6 +232,13 @@ Task<bool> TlsEnd::object() {
   co_return co_await flush();
 }
 
+Task<bool> TlsEnd::write_damaged(std::string_view text) {
+  SSL_write(ssl(), text.data(), static_cast<int>(text.size()));
+  Bytes record = take_output();
+  record.back() ^= 1U;
+  co_return co_await send_bytes(std::move(record));
+}
+
 Task<bool> TlsEnd::update_key(int type) {
   if (SSL_key_update(ssl(), type) != 1 || SSL_do_handshake(ssl()) != 1) co_return false;
   co_return co_await flush();

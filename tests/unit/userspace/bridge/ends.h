@@ -108,6 +108,8 @@ class TlsEnd final : public StreamEnd {
   [[nodiscard]] Task<bool> close_notify();
   // A fatal alert, as libssl sends it when it is given a record that does not open.
   [[nodiscard]] Task<bool> object();
+  // One record of `text`, damaged so that it does not open.
+  [[nodiscard]] Task<bool> write_damaged(std::string_view text);
   // KeyUpdate; `type` is one of libssl's SSL_KEY_UPDATE_*.
   [[nodiscard]] Task<bool> update_key(int type);
 

@@ -2,6 +2,7 @@
 #include "userspace/bridge/fixed_content.h"
 
 #include <cerrno>
+#include <chrono>
 #include <cstdlib>
 #include <fstream>
 #include <string>
@@ -16,6 +17,7 @@
 #include <unistd.h>
 
 #include "ktls/base/unique_fd.h"
+#include "userspace/bridge/fixed_files.h"
 
 namespace bridge {
 namespace {
@@ -104,6 +106,15 @@ TEST(FixedContent, IsNotOnAMountThatIsNotListed) {
   EXPECT_FALSE(is_read_only_mount("12 1 7:0 / /data ro - ext4 ro", 12));
 }
 
+TEST(FixedFiles, AreAskedOneByOneForTheirSeals) {
+  FixedFiles files;
+  const FixedFiles::Clock::time_point now{};
+  EXPECT_EQ(files.of(memfd_with(0).get(), now), FixedBy::kNothing);
+  EXPECT_EQ(files.of(memfd_with(F_SEAL_WRITE | F_SEAL_SHRINK).get(), now), FixedBy::kSeals);
+  EXPECT_EQ(files.of(memfd_with(F_SEAL_WRITE).get(), now), FixedBy::kNothing);
+  EXPECT_EQ(files.of(-1, now), FixedBy::kNothing);
+}
+
 // An ext4 image in a mount namespace of this process's own, with what a test asks for mounted
 // from it.
 class MountedContent : public testing::Test {
@@ -152,6 +163,18 @@ TEST_F(MountedContent, IsFixedWhereTheFileSystemIsReadOnly) {
   EXPECT_EQ(fixed_by(file.get()), FixedBy::kReadOnly);
   ASSERT_TRUE(command("mount -o remount,rw " + disk()));
   EXPECT_EQ(fixed_by(file.get()), FixedBy::kNothing);
+}
+
+TEST_F(MountedContent, IsReadOffTheMountsOnceASecondByFixedFiles) {
+  ASSERT_TRUE(command("mount -o remount,ro " + disk()));
+  const UniqueFd file = file_in(disk());
+  FixedFiles files;
+  const FixedFiles::Clock::time_point begun{};
+  EXPECT_EQ(files.of(file.get(), begun), FixedBy::kReadOnly);
+  ASSERT_TRUE(command("mount -o remount,rw " + disk()));
+  const auto before = begun + FixedFiles::kMountAge - std::chrono::milliseconds(1);
+  EXPECT_EQ(files.of(file.get(), before), FixedBy::kReadOnly);
+  EXPECT_EQ(files.of(file.get(), begun + FixedFiles::kMountAge), FixedBy::kNothing);
 }
 
 TEST_F(MountedContent, IsNotFixedByAReadOnlyBindMount) {

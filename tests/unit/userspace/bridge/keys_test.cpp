@@ -3,7 +3,6 @@
 #include <algorithm>
 #include <array>
 #include <chrono>
-#include <functional>
 #include <string>
 #include <utility>
 #include <vector>
@@ -56,7 +55,7 @@ ktls::UniqueFd file_of(const std::string& text) {
   return fd;
 }
 
-class Keys : public BridgeTest {
+class Keys : public CraftedTest {
  protected:
   [[nodiscard]] bool can_update() const {
     return cell().is_tls13() && (!cell().sends_in_kernel() || capability().rekey);
@@ -80,24 +79,6 @@ class Keys : public BridgeTest {
       EXPECT_TRUE(taken) << taken.error().message();
       sent = std::move(done);
     };
-  }
-  // A story whose TLS peer is of our own making, with the handshake done.
-  using CraftedStory = std::function<Task<void>(Stage&, CraftedEnd&)>;
-  void run_crafted(BridgeSide& bridge, const CraftedStory& story) {
-    run(
-        bridge,
-        [&](Stage& stage) -> Task<void> {
-          CraftedEnd peer(stage);
-          const bool shaken = co_await peer.shake_hands(cell());
-          EXPECT_TRUE(shaken);
-          if (shaken) co_await story(stage, peer);
-        },
-        false);
-  }
-  BridgeSide run_crafted(const CraftedStory& story) {
-    BridgeSide made = side();
-    run_crafted(made, story);
-    return made;
   }
 
  private:
@@ -134,10 +115,7 @@ TEST_P(Keys, AreChangedBeforeTheirBudgetIsSpent) {
       const std::string received = co_await stage.tls.read(kSize);
       EXPECT_TRUE(received == text);
       EXPECT_GE(stage.tls.key_updates_received(), static_cast<int>(kSize / 16384 / kBudget));
-      const bool closed = co_await stage.tls.close_notify();
-      EXPECT_TRUE(closed);
-      stage.plain.shut_write();
-      static_cast<void>(co_await stage.tls.read_to_end());
+      co_await close_in_order(stage);
     }
     expect_within_budget(stage.tls.wire(), from);
   });
@@ -353,10 +331,7 @@ TEST_P(Keys, ThatComeWhileTheKernelIsAskedForThemAreFollowed) {
       const std::string question = co_await stage.plain.read(8);
       EXPECT_EQ(question, "question");
     }
-    const bool closed = co_await stage.tls.close_notify();
-    EXPECT_TRUE(closed);
-    stage.plain.shut_write();
-    static_cast<void>(co_await stage.tls.read_to_end());
+    co_await close_in_order(stage);
   });
   EXPECT_EQ(bridge.report.ending, Ending::kClean) << bridge.report.detail;
   EXPECT_EQ(bridge.report.key_updates_received, kUpdates);
@@ -380,10 +355,7 @@ TEST_P(Keys, BehindDataThatIsCopiedAreFollowed) {
       const std::string more = co_await stage.plain.read(9);
       EXPECT_EQ(more, "once more");
     }
-    const bool closed = co_await stage.tls.close_notify();
-    EXPECT_TRUE(closed);
-    stage.plain.shut_write();
-    static_cast<void>(co_await stage.tls.read_to_end());
+    co_await close_in_order(stage);
   });
   EXPECT_EQ(bridge.report.ending, Ending::kClean) << bridge.report.detail;
 }

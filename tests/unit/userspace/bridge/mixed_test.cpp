@@ -134,16 +134,8 @@ Task<void> MixedTraffic::act(Stage& stage, Random& random) {
 
 Task<void> MixedTraffic::end(Stage& stage, End way) {
   switch (way) {
-    case End::kPeerCloses: {
-      const bool closed = co_await stage.tls.close_notify();
-      EXPECT_TRUE(closed);
-      static_cast<void>(co_await stage.plain.read_to_end());
-      EXPECT_TRUE(stage.plain.saw_fin());
-      stage.plain.shut_write();
-      static_cast<void>(co_await stage.tls.read_to_end());
-      EXPECT_TRUE(stage.tls.saw_close_notify());
-      co_return;
-    }
+    case End::kPeerCloses:
+      co_return co_await close_in_order(stage);
     case End::kPlainCloses: {
       stage.plain.shut_write();
       static_cast<void>(co_await stage.tls.read_to_end());

@@ -38,20 +38,6 @@ Task<void> exchange(Stage& stage) {
   EXPECT_EQ(answer, kAnswer);
 }
 
-// Both sides end in order, the TLS peer first.
-Task<void> close(Stage& stage) {
-  const bool closed = co_await stage.tls.close_notify();
-  EXPECT_TRUE(closed);
-  const std::string rest = co_await stage.plain.read_to_end();
-  EXPECT_EQ(rest, "");
-  EXPECT_TRUE(stage.plain.saw_fin());
-  stage.plain.shut_write();
-  const std::string last = co_await stage.tls.read_to_end();
-  EXPECT_EQ(last, "");
-  EXPECT_TRUE(stage.tls.saw_close_notify());
-  EXPECT_TRUE(stage.tls.saw_fin());
-}
-
 // Neither side was told that all is well.
 Task<void> expect_plain_reset(Stage& stage) {
   static_cast<void>(co_await stage.plain.read_to_end());
@@ -62,7 +48,7 @@ TEST_P(Relaying, CountsWhatItMovesAndEndsClean) {
   const BridgeSide bridge = run([](Stage& stage) -> Task<void> {
     co_await exchange(stage);
     co_await exchange(stage);
-    co_await close(stage);
+    co_await close_in_order(stage);
   });
   EXPECT_EQ(bridge.report.ending, Ending::kClean) << bridge.report.detail;
   EXPECT_EQ(bridge.report.received, 2 * kQuestion.size());
@@ -197,7 +183,7 @@ TEST_P(Idling, SpendsNoProcessorOnHalfARecord) {
     EXPECT_TRUE(sent);
     const std::string question = co_await stage.plain.read(kQuestion.size());
     EXPECT_EQ(question, kQuestion);
-    co_await close(stage);
+    co_await close_in_order(stage);
   });
   EXPECT_EQ(bridge.report.ending, Ending::kClean) << bridge.report.detail;
 }
@@ -236,10 +222,7 @@ TEST_P(Relaying, EndsWhenItIsCancelled) {
 TEST_P(Relaying, AnswersARecordThatDoesNotOpenWithBadRecordMac) {
   const BridgeSide bridge = run([](Stage& stage) -> Task<void> {
     co_await exchange(stage);
-    SSL_write(stage.tls.ssl(), kQuestion.data(), static_cast<int>(kQuestion.size()));
-    Bytes record = stage.tls.take_output();
-    record.back() ^= 1U;
-    const bool sent = co_await stage.tls.send_bytes(record);
+    const bool sent = co_await stage.tls.write_damaged(kQuestion);
     EXPECT_TRUE(sent);
     static_cast<void>(co_await stage.tls.read_to_end());
     EXPECT_EQ(stage.tls.alert(), SSL_AD_BAD_RECORD_MAC);

@@ -64,7 +64,8 @@ void converse(Peer& client, Peer& server) {
 }
 
 OurPeer::OurPeer(const std::shared_ptr<Context>& context, Role role, const std::string& name)
-    : handshake_(expect(Handshake::create(context, role, name), "Handshake::create")) {
+    : context_(context),
+      handshake_(expect(Handshake::create(context, role, name), "Handshake::create")) {
   progress_ = handshake_->advance({});
 }
 

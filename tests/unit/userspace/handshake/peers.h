@@ -46,6 +46,7 @@ class OurPeer : public Peer {
   void receive(const Bytes& bytes) override;
   [[nodiscard]] Bytes take_output() override;
 
+  [[nodiscard]] const Context& context() const { return *context_; }
   [[nodiscard]] Handshake& handshake() { return *handshake_; }
   [[nodiscard]] bool done() const {
     return progress_ && *progress_ && **progress_ == Handshake::Progress::kDone;
@@ -55,6 +56,7 @@ class OurPeer : public Peer {
   [[nodiscard]] Bytes& inbox() { return inbox_; }
 
  private:
+  std::shared_ptr<Context> context_;
   std::unique_ptr<Handshake> handshake_;
   std::optional<ktls::Result<Handshake::Progress>> progress_;
   Bytes inbox_;

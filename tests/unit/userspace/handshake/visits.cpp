@@ -24,7 +24,7 @@ Visit end_of(LibsslPeer& client, OurPeer& server) {
   EXPECT_EQ(client.read(ours.seal("from the server")), "from the server");
   EXPECT_EQ(ours.open(client.write("from the client")), "from the client");
   visit.fingerprint = fingerprint_of(SSL_get0_peer_certificate(client.ssl()));
-  visit.host = ours.negotiated().host;
+  visit.host = server.context().certificates().at(ours.negotiated().host).host;
   visit.peer_name = ours.negotiated().peer_name;
   visit.alpn = ours.negotiated().alpn;
   visit.fragment_size_max = ours.negotiated().fragment_size_max;

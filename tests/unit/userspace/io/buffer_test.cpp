@@ -128,6 +128,23 @@ TEST(BufferPool, WipesWhatABlockHeldBeforeItIsLeasedAgain) {
   EXPECT_EQ(contents(again), Bytes(secret.size() + 5000, 0));
 }
 
+TEST(BufferPool, WipesNothingThatWasPublic) {
+  BufferPool pool;
+  Buffer buffer = leased(pool);
+  const Bytes ciphertext(1000, 0x5a);
+  std::copy(ciphertext.begin(), ciphertext.end(), buffer.tail().data());
+  buffer.commit_public(ciphertext.size());
+  EXPECT_EQ(contents(buffer), ciphertext);
+  ASSERT_TRUE(buffer.append(Bytes(10, 0x17)));
+  buffer.reset();
+
+  Buffer again = leased(pool);
+  again.commit(ciphertext.size() + 10);
+  Bytes expected = ciphertext;
+  expected.resize(ciphertext.size() + 10);
+  EXPECT_EQ(contents(again), expected);
+}
+
 TEST(BufferPool, KeepsABoundedNumberOfIdleBlocks) {
   BufferPool pool;
   std::vector<Buffer> buffers;

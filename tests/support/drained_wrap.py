@@ -1,9 +1,10 @@
-"""A Wrap whose connection lines are taken one after the other, with deadlines for a guest."""
+"""DrainedWrap: a Wrap that ends by draining, whose connection lines are taken one after the other,
+with deadlines for a guest."""
 
 import signal
 import subprocess
 
-import watched_wrap
+from watched_wrap import Wrap
 
 # In a guest on a busy machine a start alone takes seconds, the more under strace.
 START_S = 90
@@ -14,8 +15,8 @@ class WrapFailed(Exception):
     """It ended, or did not do in time what was waited for; the text has its log."""
 
 
-class Wrap(watched_wrap.Wrap):
-    """Drained, not killed, when the `with` block ends."""
+class DrainedWrap(Wrap):
+    """Drained, not killed, when the `with` block ends without an exception."""
 
     def __init__(self, *flags, to, before=(), threads=2):
         super().__init__(*map(str, flags), to=to, before=before, threads=threads, ready=False)
