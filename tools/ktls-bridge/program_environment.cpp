@@ -16,8 +16,9 @@ namespace tools {
 namespace {
 
 // What a program believes must be ours, also where we have nothing to say.
-constexpr std::array<std::string_view, 6> kOwnPrefixes = {
-    "PROTO=", "TCPLOCAL", "TCPREMOTE", "SSL_PROTOCOL=", "SSL_CIPHER=", "SSL_TLS_SNI_SERVERNAME="};
+constexpr std::array<std::string_view, 8> kOwnPrefixes = {
+    "SSL_CLIENT_", "SSL_PEER_CERT_", "PROTO=",      "TCPLOCAL",
+    "TCPREMOTE",   "SSL_PROTOCOL=",  "SSL_CIPHER=", "SSL_TLS_SNI_SERVERNAME="};
 
 bool is_own(std::string_view variable) {
   return std::ranges::any_of(kOwnPrefixes, [variable](std::string_view prefix) {
@@ -62,6 +63,16 @@ std::vector<std::string> program_environment(const SocketAddress& local,
   environment.push_back("SSL_CIPHER=" + tls::openssl_name_of(*facts.suite));
   if (facts.role == tls::Role::kServer && !facts.peer_name.empty()) {
     environment.push_back("SSL_TLS_SNI_SERVERNAME=" + facts.peer_name);
+  }
+  environment.emplace_back(facts.peer_certificate ? "SSL_CLIENT_VERIFY=SUCCESS"
+                                                  : "SSL_CLIENT_VERIFY=NONE");
+  if (facts.peer_certificate) {
+    const tls::PeerCertificate& shown = *facts.peer_certificate;
+    environment.push_back("SSL_CLIENT_S_DN=" + shown.subject);
+    environment.push_back("SSL_CLIENT_S_DN_CN=" + shown.common_name);
+    environment.push_back("SSL_CLIENT_I_DN=" + shown.issuer);
+    environment.push_back("SSL_PEER_CERT_HASH=SHA256:" + shown.sha256);
+    environment.push_back("SSL_PEER_CERT_SUBJECT=" + shown.subject);
   }
   return environment;
 }

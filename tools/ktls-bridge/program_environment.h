@@ -15,7 +15,10 @@ namespace tools {
 //   SSL_PROTOCOL   "TLSv1.3"
 //   SSL_CIPHER     the cipher suite, by OpenSSL's name
 //   SSL_TLS_SNI_SERVERNAME   the name that the client asked for; absent if none
-// Source: tcp-environ(5) of ucspi-tcp; s6-tlsd of s6-networking.
+//   SSL_CLIENT_VERIFY        SUCCESS, or NONE from a client that has shown no certificate
+//   SSL_CLIENT_S_DN, SSL_CLIENT_S_DN_CN, SSL_CLIENT_I_DN   of its certificate
+//   SSL_PEER_CERT_HASH ("SHA256:" and hex), SSL_PEER_CERT_SUBJECT   the same for who knows these
+// Source: tcp-environ(5) of ucspi-tcp; s6-tlsd of s6-networking; Apache's mod_ssl.
 [[nodiscard]] std::vector<std::string> program_environment(const SocketAddress& local,
                                                            const SocketAddress& remote,
                                                            const bridge::ConnectionFacts& facts);

@@ -64,6 +64,8 @@ Result<std::shared_ptr<tls::Context>> TlsSetting::make_context() const {
   return tls::Context::server({.certificate_file = options_.certificate_file,
                                .key_file = options_.key_file,
                                .hosts = options_.hosts,
+                               .client_ca_file = options_.client_ca_file,
+                               .client_authentication = options_.client_authentication,
                                .alpn = options_.alpn,
                                .version_max = version_max(),
                                .ciphers = {},

@@ -115,8 +115,11 @@ ktls::Result<void> validate_role(const WrapOptions& options) {
     }
     return {};
   }
-  if (!options.tls.certificate_file.empty() || !options.tls.key_file.empty()) {
-    return refuse("--cert and --key are for the server role: leave them out with --client");
+  if (!options.tls.certificate_file.empty() || !options.tls.key_file.empty() ||
+      !options.tls.client_ca_file.empty()) {
+    return refuse(
+        "--cert, --key and --client-ca are for the server role: leave them out with "
+        "--client");
   }
   if (options.insecure && !options.ca_file.empty()) {
     return refuse("--insecure and --ca exclude each other");
@@ -136,6 +139,7 @@ void add_wrap_command(CLI::App& app, WrapOptions& options) {
   add_addresses(*wrap, options);
   add_credential_flags(*wrap, options.tls);
   add_verification(*wrap, options);
+  add_client_flags(*wrap, options.tls);
   add_program_flags(*wrap, options.program);
   add_alpn_flag(*wrap, options.tls);
   add_protocol_flags(*wrap, options.tls);

@@ -5,6 +5,7 @@
 #include <cstddef>
 #include <cstdint>
 #include <memory>
+#include <optional>
 #include <string>
 
 #include "ktls/base/result.h"
@@ -32,6 +33,7 @@ struct ConnectionFacts {
   bool resumed;
   std::string peer_name;
   std::size_t host;  // server role: whose certificate was shown, see tls::Negotiated
+  std::optional<tls::PeerCertificate> peer_certificate = std::nullopt;
   std::string alpn;
 };
 
