@@ -1,0 +1,158 @@
+#!/usr/bin/env python3
+"""`wrap --exec`: a program for each connection, which speaks TLS and does not know it."""
+
+import json
+import os
+import signal
+import ssl
+import sys
+import unittest
+from pathlib import Path
+
+sys.dont_write_bytecode = True
+sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "support"))
+
+import report  # noqa: E402
+from exec_case import ExecCase, LOOPS  # noqa: E402
+from wrap_tls_stream import Truncated  # noqa: E402
+
+# More than the buffers of a socket hold.
+LARGE = 24 << 20
+SOME = os.urandom(100_000)
+
+DESCRIPTORS = """\
+import json, os, resource, signal
+status = dict(line.split(":", 1) for line in open("/proc/self/status"))
+here = os.listdir("/proc/self/fd")
+print(json.dumps({
+    "descriptors": sorted(int(each) for each in here if os.path.exists(f"/proc/self/fd/{each}")),
+    "blocked": int(status["SigBlk"], 16),
+    "ignored": int(status["SigIgn"], 16),
+    "core": resource.getrlimit(resource.RLIMIT_CORE)[1],
+    "blocking": os.get_blocking(1),
+    "leads": os.getpgid(0) == os.getpid(),
+}), flush=True)
+"""
+
+
+class Programs(ExecCase):
+    def test_a_program_reads_and_writes_as_on_any_socket(self):
+        for loop in LOOPS:
+            with self.subTest(loop=loop):
+                wrap = self.wrap("cat", loop=loop)
+                with self.connect(wrap) as client:
+                    client.sendall(SOME)
+                    client.end_sending()
+                    self.assertEqual(self.all_of(client), SOME)
+                self.assert_clean(wrap.connection())
+
+    def test_each_version_of_tls_is_handed_out(self):
+        for version in (ssl.TLSVersion.TLSv1_2, ssl.TLSVersion.TLSv1_3):
+            with self.subTest(version=version.name):
+                wrap = self.wrap("sh", "-c", "read line; echo \"$SSL_PROTOCOL $line\"")
+                with self.connect(wrap, version=version) as client:
+                    client.sendall(b"hello\n")
+                    name = version.name.replace("_", ".")
+                    self.assertEqual(self.all_of(client), f"{name} hello\n".encode())
+                line = wrap.connection()
+                self.assert_clean(line)
+                self.assertEqual(line["handed_out"], self.expected_hand_out)
+
+    def test_the_environment_says_who_is_there(self):
+        wrap = self.wrap("env", "-0", environment={"TCPREMOTEHOST": "forged", "KEPT": "yes"})
+        with self.connect(wrap, name="server.test") as client:
+            text = self.all_of(client).decode()
+            port = client.sock.getsockname()[1]
+            cipher = client.tls.cipher()[0]
+        found = dict(each.split("=", 1) for each in text.split("\0") if each)
+        expected = {"PROTO": "TCP", "TCPREMOTEIP": "127.0.0.1", "TCPREMOTEPORT": str(port),
+                    "TCPLOCALIP": "127.0.0.1", "TCPLOCALPORT": str(wrap.port),
+                    "SSL_PROTOCOL": "TLSv1.3", "SSL_CIPHER": cipher, "KEPT": "yes",
+                    "SSL_TLS_SNI_SERVERNAME": "server.test", "SSL_CLIENT_VERIFY": "NONE"}
+        self.assertEqual({name: found.get(name) for name in expected}, expected)
+        self.assertNotIn("TCPREMOTEHOST", found)
+
+    def test_a_program_has_nothing_of_ours_but_its_connection(self):
+        wrap = self.wrap(sys.executable, "-c", DESCRIPTORS)
+        with self.connect(wrap) as client:
+            told = json.loads(self.all_of(client))
+        self.assertEqual(told, {"descriptors": [0, 1, 2], "blocked": 0, "ignored": told["ignored"],
+                                "core": told["core"], "blocking": True, "leads": True})
+        self.assertEqual(told["ignored"] >> (signal.SIGHUP - 1) & 1, 0)
+
+    def test_a_program_that_cannot_be_run_is_told_of_at_once(self):
+        status, _, errors = self.run_wrap("--listen", "127.0.0.1:0", "--exec", "--", "/no/such")
+        self.assertEqual(status, 66)
+        self.assertIn("/no/such: No such file or directory", errors)
+
+
+class Ends(ExecCase):
+    """How a peer learns that it was all, or that it was not."""
+
+    def ends(self, *program):
+        wrap = self.wrap(*program)
+        with self.connect(wrap) as client:
+            try:
+                got = self.all_of(client)
+                end = "close_notify"
+            except ssl.SSLError as error:
+                got, end = b"", error.reason
+            except Truncated:
+                got, end = b"", "truncated"
+        return got, end, wrap.connection()
+
+    def test_a_program_that_exits_ends_its_connection_in_order(self):
+        for status in (0, 3):
+            with self.subTest(status=status):
+                got, end, line = self.ends("sh", "-c", f"echo all; exit {status}")
+                self.assertEqual((got, end), (b"all\n", "close_notify"))
+                self.assertEqual(line["exit"], status)
+                self.assert_clean(line)
+
+    def test_a_program_that_is_killed_never_ends_it_in_order(self):
+        _, end, line = self.ends("sh", "-c", "echo some; kill -KILL $$")
+        self.assertEqual(end, "TLSV1_ALERT_INTERNAL_ERROR")
+        self.assertEqual((line["ended"], line["exit"]), ("alert", 128 + signal.SIGKILL))
+        self.assertIn("SIGKILL", line["detail"])
+
+    def test_what_is_started_in_the_background_has_the_last_word(self):
+        got, end, line = self.ends("sh", "-c", "(sleep 1; echo late) & echo early")
+        self.assertEqual((got, end), (b"early\nlate\n", "close_notify"))
+        self.assert_clean(line)
+
+    def test_what_a_program_wrote_last_arrives_though_nobody_read_it_in_time(self):
+        wrap = self.wrap(sys.executable, "-c",
+                         f"import os; os.writev(1, [b'x' * 65536]); "
+                         f"[os.write(1, b'x' * 65536) for _ in range({LARGE >> 16} - 1)]")
+        with self.connect(wrap) as client:
+            self.wait_until_still(client)
+            self.assertEqual(len(self.all_of(client)), LARGE)
+        self.assert_clean(wrap.connection())
+
+    def test_a_program_reads_to_the_end_of_a_peer_that_closes_in_order(self):
+        wrap = self.wrap("sh", "-c", "cat >/dev/null; echo heard")
+        with self.connect(wrap) as client:
+            client.sendall(SOME)
+            client.end_sending()
+            self.assertEqual(self.all_of(client), b"heard\n")
+        self.assertEqual(wrap.connection()["received"], len(SOME))
+
+    def test_a_program_never_takes_a_peer_that_vanishes_for_the_end(self):
+        told = self.folder / "told"
+        wrap = self.wrap(sys.executable, "-c",
+                         "import os, sys\n"
+                         "try:\n"
+                         "    while os.read(0, 65536): pass\n"
+                         "    end = 'end of file'\n"
+                         "except ConnectionResetError:\n"
+                         "    end = 'reset'\n"
+                         f"open({str(told)!r}, 'w').write(end)\n")
+        with self.connect(wrap) as client:
+            client.sendall(SOME)
+            client.close()
+        self.assertEqual(wrap.connection()["ended"], "truncated")
+        self.assertEqual(told.read_text(encoding="ascii"), "reset")
+
+
+if __name__ == "__main__":
+    report.main("handover/exec")
