@@ -219,10 +219,12 @@ Result<void> SslContext::use_trust(const ClientOptions& options) {
     }
     return {};
   }
-  // Not by SSL_CTX_load_verify_file(3), which waits for the writer of a FIFO for ever.
+  // Not by SSL_CTX_load_verify_file(3), which waits for the writer of a FIFO for ever. Revocation
+  // lists are not taken: nothing here checks any.
   KTLS_TRY(const BioPtr content, read_file(options.ca_file));
   const std::unique_ptr<STACK_OF(X509_INFO), FreeEntries> entries(
       PEM_X509_INFO_read_bio(content.get(), nullptr, nullptr, nullptr));
+  if (!entries) return fail(openssl_error(ErrorCode::kInvalidArgument, options.ca_file));
   bool is_any = false;
   for (int i = 0; i < sk_X509_INFO_num(entries.get()); ++i) {
     X509* const trusted = sk_X509_INFO_value(entries.get(), i)->x509;
