@@ -16,6 +16,7 @@
 #include "tools/ktls-bridge/tls_session.h"
 #include "userspace/bridge/closing.h"
 #include "userspace/bridge/connection.h"
+#include "userspace/bridge/feed.h"
 #include "userspace/bridge/guard.h"
 #include "userspace/bridge/relay.h"
 
@@ -77,8 +78,8 @@ struct Session {
   const ProgramSetting& setting;
   UniqueFd tls;
   ConnectionLog line;
-  // Of a feed, or of a stream that is relayed.
-  UniqueFd plain;
+  UniqueFd feed;     // what the program reads, if it has that apart
+  UniqueFd written;  // what it writes, or both, if that is relayed
 
   [[nodiscard]] TlsSession tls_session() {
     return {.loop = loop,
@@ -105,30 +106,36 @@ bool can_hand_out(const Connection& connection, bool is_guarded) {
 }
 
 // The descriptors of a program that has the socket itself: it reads from the feed, if there is one.
-Result<std::vector<std::pair<int, int>>> hand_out_descriptors(Session& session, UniqueFd& theirs) {
+Result<std::vector<std::pair<int, int>>> hand_out_descriptors(Session& session,
+                                                              std::vector<UniqueFd>& theirs) {
   std::vector<std::pair<int, int>> descriptors;
   for (const int number : session.setting.write_fds) {
     descriptors.emplace_back(session.tls.get(), number);
   }
   if (!session.setting.read_fd) return descriptors;
   KTLS_TRY(bridge::Feed feed, bridge::make_feed());
-  session.plain = std::move(feed.ours);
-  theirs = std::move(feed.theirs);
-  descriptors.emplace_back(theirs.get(), *session.setting.read_fd);
+  session.feed = std::move(feed.ours);
+  descriptors.emplace_back(feed.theirs.get(), *session.setting.read_fd);
+  theirs.push_back(std::move(feed.theirs));
   return descriptors;
 }
 
 // And of one that has a stream, whose bytes are relayed.
-Result<std::vector<std::pair<int, int>>> relay_descriptors(Session& session, UniqueFd& theirs) {
+Result<std::vector<std::pair<int, int>>> relay_descriptors(Session& session,
+                                                           std::vector<UniqueFd>& theirs) {
   int ends[2];
   if (::socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, ends) != 0) {
     return ktls::fail(Error::system(errno, "socketpair"));
   }
-  session.plain = UniqueFd(ends[0]);
-  theirs = UniqueFd(ends[1]);
+  session.written = UniqueFd(ends[0]);
+  theirs.emplace_back(ends[1]);
   std::vector<std::pair<int, int>> descriptors;
   for (const int number : session.setting.write_fds) descriptors.emplace_back(ends[1], number);
-  if (session.setting.read_fd) descriptors.emplace_back(ends[1], *session.setting.read_fd);
+  if (!session.setting.read_fd) return descriptors;
+  KTLS_TRY(bridge::Feed feed, bridge::make_feed());
+  session.feed = std::move(feed.ours);
+  descriptors.emplace_back(feed.theirs.get(), *session.setting.read_fd);
+  theirs.push_back(std::move(feed.theirs));
   return descriptors;
 }
 
@@ -138,7 +145,7 @@ HandedOut what_is_handed_out(const Session& session, bool hands_out) {
 }
 
 Result<Program> start_program(Session& session, const Connection& connection, bool hands_out) {
-  UniqueFd theirs;
+  std::vector<UniqueFd> theirs;
   KTLS_TRY(auto descriptors,
            hands_out ? hand_out_descriptors(session, theirs) : relay_descriptors(session, theirs));
   KTLS_TRY(const SocketAddress local, local_address(session.tls.get()));
@@ -167,19 +174,23 @@ Task<void> run_program(Session& session, Connection& connection, ProgramDepartur
   {
     Phase phase(session.loop, session.cancellation, idle_timeout);
     if (hands_out) {
-      const bridge::HandedOut handed_out{.feed_fd = session.plain ? session.plain.get() : -1,
+      const bridge::HandedOut handed_out{.feed_fd = session.feed ? session.feed.get() : -1,
                                          .group = departure.program().group(),
                                          .departure = departure,
                                          .idle_timeout = idle_timeout};
       report = co_await bridge::guard(session.loop, phase.scope(), connection, handed_out);
     } else {
-      report = co_await bridge::relay(session.loop, phase.scope(), connection, session.plain.get(),
-                                      idle_timeout, &departure);
+      const bridge::PlainSide plain{.to = session.feed ? session.feed.get() : session.written.get(),
+                                    .from = session.written.get()};
+      report = co_await bridge::relay(session.loop, phase.scope(), connection, plain, idle_timeout,
+                                      &departure);
     }
   }
   session.line.take(connection);
   session.line.take(report);
-  session.plain.reset();  // ends the feed of a program that still runs
+  // Ends what a program that still runs reads.
+  session.feed.reset();
+  session.written.reset();
 }
 
 Task<void> serve(Session& session, Outcome& outcome, const Watch& watch) {
@@ -220,7 +231,8 @@ Task<Outcome> program_session(Loop& loop, Cancellation& cancellation, const Prog
                   .setting = setting,
                   .tls = std::move(connected),
                   .line = {},
-                  .plain = {}};
+                  .feed = {},
+                  .written = {}};
   const Log& log = setting.tls.log();
   session.line.peer = peer_text(session.tls.get());
   session.line.to = setting.arguments.front();

@@ -28,9 +28,11 @@ using ktls::UniqueFd;
 // moves, and done without where there are none left.
 constexpr std::size_t kDescriptorsPerConnection = 2;
 constexpr std::size_t kDescriptorsBesides = 64;
-// Each direction has a buffer that came and one that goes. With as many as that for each, nobody
-// can wait for a buffer while holding one.
+// Wire that was received and plaintext that is going out, what is read ahead of it, and the records
+// that it goes out in. With as many as that for each, and what a ring has on offer to the kernel
+// besides, nobody who holds a buffer waits for one that another holds.
 constexpr std::size_t kBuffersPerConnection = 4;
+constexpr std::size_t kBuffersOnOffer = 16;
 
 void raise_descriptor_limit() {
   rlimit limit{};
@@ -75,7 +77,8 @@ std::optional<Complaint> Service::add_worker(std::vector<Listener> listeners) {
   const std::size_t share =
       std::max<std::size_t>((options_.max_connections + workers_.size()) / options_.threads, 1);
   auto loop = bridge::Loop::create(
-      options_.loop, {.buffers_max = share * kBuffersPerConnection, .pipes_max = share * 2});
+      options_.loop,
+      {.buffers_max = share * kBuffersPerConnection + kBuffersOnOffer, .pipes_max = share * 2});
   if (!loop) {
     const bool is_demanded = options_.loop == bridge::LoopKind::kIoUring;
     return Complaint{is_demanded ? kExitUnavailable : kExitOsError,

@@ -306,8 +306,7 @@ Task<Result<Connection::Control>> Connection::act_on(Scope& scope, const Control
     co_return tls::refuse(ErrorCode::kUnexpectedMessage, AlertDescription::kUnexpectedMessage,
                           "a record of another type within a handshake message");
   }
-  // RFC 8446 section 5.4, of handshake and alert records without content; the handshake's say so
-  // themselves, and in userspace the record layer does.
+  // RFC 8446 section 5.4; what comes from userspace the record layer has refused already.
   if (record.content.empty() && facts_.version == tls::ProtocolVersion::kTls13) {
     co_return tls::refuse(ErrorCode::kUnexpectedMessage, AlertDescription::kUnexpectedMessage,
                           "a control record without content");

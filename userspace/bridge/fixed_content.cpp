@@ -14,6 +14,7 @@
 #include <fcntl.h>
 #include <linux/magic.h>
 #include <sys/stat.h>
+#include <sys/sysmacros.h>
 #include <sys/vfs.h>
 
 #include "userspace/bridge/fixed_files.h"
@@ -123,11 +124,13 @@ FixedBy FixedFiles::of(int fd, Clock::time_point now) {
   if (!status) return FixedBy::kNothing;
   const FixedBy by = fixed_by_itself(fd, *status);
   if (by != FixedBy::kNothing) return by;
-  auto mount = mounts_.find(status->stx_mnt_id);
+  const std::uint64_t device = ::makedev(status->stx_dev_major, status->stx_dev_minor);
+  const std::pair key(std::uint64_t{status->stx_mnt_id}, device);
+  auto mount = mounts_.find(key);
   if (mount == mounts_.end() || now - mount->second.asked >= kMountAge) {
-    if (mounts_.size() == kMountsMax) mounts_.clear();
+    if (mount == mounts_.end() && mounts_.size() == kMountsMax) mounts_.clear();
     const Mount asked{.is_read_only = is_on_read_only_mount(*status), .asked = now};
-    mount = mounts_.insert_or_assign(status->stx_mnt_id, asked).first;
+    mount = mounts_.insert_or_assign(key, asked).first;
   }
   return mount->second.is_read_only ? FixedBy::kReadOnly : FixedBy::kNothing;
 }

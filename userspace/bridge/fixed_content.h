@@ -18,7 +18,7 @@ enum class Content : std::uint8_t { kMayChange, kFixed };
 //                 which leaves the mappings writable that there are
 //   kVerity       fs-verity: the file system refuses to open it for writing, for good
 //   kReadOnly     the whole file system is mounted read-only, from a block device. Holds until an
-//                 administrator remounts it
+//                 administrator remounts it, and FixedFiles says so a second longer
 enum class FixedBy : std::uint8_t { kNothing, kSeals, kVerity, kReadOnly };
 
 // Never fails: what cannot be found out fixes nothing. Reads /proc/self/mountinfo unless seals or

@@ -5,6 +5,7 @@
 #include <cstddef>
 #include <cstdint>
 #include <map>
+#include <utility>
 
 #include "userspace/bridge/fixed_content.h"
 
@@ -27,7 +28,8 @@ class FixedFiles {
     bool is_read_only;
     Clock::time_point asked;
   };
-  std::map<std::uint64_t, Mount> mounts_;  // by mount ID
+  // By mount ID, which another mount can have a moment later, and the device number.
+  std::map<std::pair<std::uint64_t, std::uint64_t>, Mount> mounts_;
 };
 
 }  // namespace bridge

@@ -3,7 +3,6 @@
 #include "userspace/bridge/guard.h"
 
 #include <algorithm>
-#include <array>
 #include <cerrno>
 #include <cstdint>
 #include <optional>
@@ -15,9 +14,9 @@
 #include <linux/tcp.h>
 #include <netinet/in.h>
 #include <sys/socket.h>
-#include <unistd.h>
 
 #include "userspace/bridge/closing.h"
+#include "userspace/bridge/feed.h"
 #include "userspace/bridge/key_watch.h"
 #include "userspace/broker/holders.h"
 #include "userspace/io/when_both.h"
@@ -29,7 +28,6 @@ namespace {
 using ktls::Error;
 using ktls::ErrorCode;
 using ktls::Result;
-using ktls::UniqueFd;
 using std::chrono::milliseconds;
 
 // For holders to stand still in: the peer waits as long, and so does the program.
@@ -116,13 +114,6 @@ struct Guard {
     scope.cancel();
   }
 };
-
-// The byte that make_feed() put there, and whatever a program wrote to what it is to read from.
-void empty_feed(int feed) {
-  std::array<std::uint8_t, 4096> unwanted{};
-  while (::recv(feed, unwanted.data(), unwanted.size(), MSG_DONTWAIT) > 0) {
-  }
-}
 
 // A program that reads no more: that is its right, and no failure.
 bool is_unread(const Error& error, int feed) {
@@ -256,19 +247,6 @@ void make_blocking(int fd) {
 }
 
 }  // namespace
-
-Result<Feed> make_feed() {
-  int ends[2];
-  if (::socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, ends) != 0) {
-    return ktls::fail(Error::system(errno, "socketpair"));
-  }
-  Feed feed{.ours = UniqueFd(ends[0]), .theirs = UniqueFd(ends[1])};
-  const std::uint8_t unread = 0;
-  if (::send(feed.theirs.get(), &unread, sizeof unread, MSG_DONTWAIT | MSG_NOSIGNAL) < 0) {
-    return ktls::fail(Error::system(errno, "send"));
-  }
-  return feed;
-}
 
 Task<RelayReport> guard(Loop& loop, Scope& scope, Connection& connection,
                         const HandedOut& handed_out) {

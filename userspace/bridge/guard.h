@@ -6,8 +6,6 @@
 
 #include <sys/types.h>
 
-#include "ktls/base/result.h"
-#include "ktls/base/unique_fd.h"
 #include "userspace/bridge/connection.h"
 #include "userspace/bridge/departure.h"
 #include "userspace/bridge/relay.h"
@@ -36,16 +34,8 @@ struct HandedOut {
 // peer or the key's budget asks for it, for which it has everybody who holds the socket stand still
 // (kRekeyImpossible where that cannot be). When the last holder has gone it sends close_notify and
 // FIN. The peer's close_notify becomes the end of the feed, and anything worse ECONNRESET there
-// (the feed was prepared by make_feed()). RelayReport::sent stays 0: who writes are others.
+// (see Feed), once its owner closes it. RelayReport::sent stays 0: who writes are others.
 [[nodiscard]] Task<RelayReport> guard(Loop& loop, Scope& scope, Connection& connection,
                                       const HandedOut& handed_out);
-
-// The two ends of a feed. A stream socket of unix tells its reader of a reset only where the other
-// end closes with something unread, so that there is one byte that nobody reads.
-struct Feed {
-  ktls::UniqueFd ours;
-  ktls::UniqueFd theirs;
-};
-[[nodiscard]] ktls::Result<Feed> make_feed();
 
 }  // namespace bridge

@@ -126,13 +126,18 @@ Task<Result<ReceivedStep>> KernelReceiver::receive_now(Scope& scope, int splice_
   co_return ReceivedStep(std::move(buffer));
 }
 
-Task<Result<void>> KernelReceiver::wait(Scope& scope) {
-  if (!may_stall()) co_return co_await loop_->readable(scope, socket_.fd());
+Task<Result<bool>> KernelReceiver::wait(Scope& scope) {
+  if (!may_stall()) {
+    auto ready = co_await loop_->readable(scope, socket_.fd());
+    if (!ready) co_return ktls::fail(std::move(ready).error());
+    co_return true;
+  }
   Scope until_asked(scope, state_.key_wait_max);
   auto ready = co_await loop_->readable(until_asked, socket_.fd());
   const bool is_time_to_ask = until_asked.expired() && !until_asked.ended_with_outer();
-  if (is_time_to_ask) co_return Result<void>();
-  co_return ready;
+  if (is_time_to_ask) co_return false;
+  if (!ready) co_return ktls::fail(std::move(ready).error());
+  co_return true;
 }
 
 Task<Result<ReceivedStep>> KernelReceiver::receive_step(Scope& scope) {
@@ -142,10 +147,11 @@ Task<Result<ReceivedStep>> KernelReceiver::receive_step(Scope& scope) {
     if (!turn) co_return ktls::fail(std::move(turn).error());
     // A kernel that rekeys says nothing of a KeyUpdate that it opened together with the data before
     // it: there only asking tells.
-    const bool has_waited = was_empty_ || !may_stall();
-    if (has_waited) {
+    bool is_readable = false;
+    if (was_empty_ || !may_stall()) {
       auto ready = co_await wait(scope);
       if (!ready) co_return ktls::fail(std::move(ready).error());
+      is_readable = *ready;
     }
     auto step = co_await receive_now(scope);
     if (!step) co_return step;
@@ -155,7 +161,7 @@ Task<Result<ReceivedStep>> KernelReceiver::receive_step(Scope& scope) {
     const bool is_bulk = plaintext != nullptr && plaintext->size() >= tls::kPlaintextSizeMax;
     if (is_bulk) no_padding_.begin();
     if (!was_empty_) co_return step;
-    if (!has_waited) continue;
+    if (!is_readable) continue;
     // Until 6.2 part of a record makes the socket readable: do not spin on it.
     auto paused = co_await backoff.pause(scope);
     if (!paused) co_return ktls::fail(std::move(paused).error());
@@ -201,10 +207,11 @@ Task<Result<ReceiveStep>> KernelReceiver::move_step(Scope& scope, int plain_fd) 
     // A peer that always has more for us must not keep the other connections waiting.
     auto turn = co_await loop_->turn(scope);
     if (!turn) co_return ktls::fail(std::move(turn).error());
-    const bool has_waited = was_empty_;
-    if (has_waited) {
+    bool is_readable = false;
+    if (was_empty_) {
       auto ready = co_await wait(scope);
       if (!ready) co_return ktls::fail(std::move(ready).error());
+      is_readable = *ready;
     }
     int splice_errno = 0;
     auto pipe = loop_->pipes().lease();
@@ -222,7 +229,7 @@ Task<Result<ReceiveStep>> KernelReceiver::move_step(Scope& scope, int plain_fd) 
       }
       pipe->reset();
       if (moved == -EAGAIN) {
-        if (!has_waited) continue;
+        if (!is_readable) continue;
         // Until 6.2 part of a record makes the socket readable: do not spin on it.
         auto paused = co_await backoff.pause(scope);
         if (!paused) co_return ktls::fail(std::move(paused).error());
@@ -231,7 +238,6 @@ Task<Result<ReceiveStep>> KernelReceiver::move_step(Scope& scope, int plain_fd) 
       // EINVAL is a control record, or a header that is none; 0 is the end or an empty record.
       if (moved < 0) splice_errno = static_cast<int>(-moved);
     } else {
-      has_copied_ = true;
       no_padding_.begin();
     }
     auto step = co_await copy_to(scope, plain_fd, splice_errno);
@@ -240,8 +246,9 @@ Task<Result<ReceiveStep>> KernelReceiver::move_step(Scope& scope, int plain_fd) 
     // Behind data that was copied the kernel may have opened a KeyUpdate already, of which poll
     // says nothing.
     was_empty_ = copied != nullptr && copied->size == 0;
+    has_copied_ = has_copied_ || (!pipe && copied != nullptr && copied->size != 0);
     if (!was_empty_) co_return step;
-    if (!has_waited) continue;
+    if (!is_readable) continue;
     auto paused = co_await backoff.pause(scope);
     if (!paused) co_return ktls::fail(std::move(paused).error());
   }

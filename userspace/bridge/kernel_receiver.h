@@ -53,9 +53,9 @@ class KernelReceiver final : public Receiver {
  private:
   // Whether the kernel may be waiting for a key, and say nothing.
   [[nodiscard]] bool may_stall() const { return state_.key_updates != KeyUpdates::kNothing; }
-  // Until there may be something to receive. Where the kernel may stall that is every
-  // KernelReceiveState::key_wait_max at least: only an attempt tells.
-  [[nodiscard]] Task<ktls::Result<void>> wait(Scope& scope);
+  // Until the socket says that there is something to receive. False: it says nothing, and where the
+  // kernel may stall it is time to try all the same (KernelReceiveState::key_wait_max).
+  [[nodiscard]] Task<ktls::Result<bool>> wait(Scope& scope);
   [[nodiscard]] Task<ktls::Result<ReceiveStep>> move_step(Scope& scope, int plain_fd);
   [[nodiscard]] Task<ktls::Result<ReceivedStep>> receive_step(Scope& scope);
   // What recvmsg brings without waiting; an empty Buffer when that is nothing, after all.

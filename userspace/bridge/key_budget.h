@@ -18,8 +18,7 @@ namespace bridge {
 //   update_interval        between two KeyUpdates that the budget asks for, at least: GnuTLS ends a
 //                          connection that has more than 8 a second
 //   peer_updates_a_second  KeyUpdates of the peer; one more, and the connection ends
-//   key_wait_max           after which a kernel that says nothing is asked whether it waits for a
-//   key
+//   key_wait_max           until a kernel that says nothing is asked whether it waits for a key
 struct KeyPolicy {
   std::uint64_t records_max = 0;
   std::chrono::milliseconds update_interval{250};

@@ -126,10 +126,13 @@ Result<BioPtr> read_file(const std::string& path) {
     if (count < 0) return fail(Error::system(errno, path));
     if (count == 0) break;
     size += static_cast<std::size_t>(count);
-    const bool is_kept = size <= kFileSizeMax &&
-                         BIO_write(content.get(), piece.data(), static_cast<int>(count)) == count;
+    const bool is_too_long = size > kFileSizeMax;
+    const bool is_kept =
+        !is_too_long &&
+        BIO_write(content.get(), piece.data(), static_cast<int>(count)) == static_cast<int>(count);
     OPENSSL_cleanse(piece.data(), piece.size());  // it may have been a key
-    if (!is_kept) return fail(Error::system(EFBIG, path));
+    if (is_too_long) return fail(Error::system(EFBIG, path));
+    if (!is_kept) return fail(openssl_error(ErrorCode::kCrypto, path));
   }
   return content;
 }

@@ -84,10 +84,12 @@ void keep_counts_true(SSL_CTX* context) {
 // Trusts the certificates of a PEM file, and names their subjects to clients that are asked for
 // one. Answers a digest of them all.
 Result<std::string> trust(SSL_CTX* context, const std::string& ca_file) {
-  // Not by SSL_CTX_load_verify_file(3), which waits for the writer of a FIFO for ever.
+  // Not by SSL_CTX_load_verify_file(3), which waits for the writer of a FIFO for ever. Revocation
+  // lists are not taken: nothing here checks any.
   KTLS_TRY(const BioPtr content, read_file(ca_file));
   const std::unique_ptr<STACK_OF(X509_INFO), FreeEntries> entries(
       PEM_X509_INFO_read_bio(content.get(), nullptr, nullptr, nullptr));
+  if (!entries) return fail(openssl_error(ErrorCode::kInvalidArgument, ca_file));
   std::string digests;
   for (int i = 0; i < sk_X509_INFO_num(entries.get()); ++i) {
     X509* const trusted = sk_X509_INFO_value(entries.get(), i)->x509;
