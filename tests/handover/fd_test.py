@@ -1,0 +1,188 @@
+#!/usr/bin/env python3
+"""`wrap --fd`: one connection that somebody else accepted, as inetd and systemd hand it over."""
+
+import os
+import shutil
+import signal
+import socket
+import ssl
+import subprocess
+import sys
+import unittest
+
+from pathlib import Path
+
+sys.dont_write_bytecode = True
+sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "support"))
+
+import report  # noqa: E402
+import wrap_peers as peers  # noqa: E402
+from exec_case import ExecCase, REQUIRES_KTLS  # noqa: E402
+from shared_certificates import certificates  # noqa: E402
+from watched import BINARY, PATIENCE_S, wait_until  # noqa: E402
+from wrap_tls_stream import TlsStream  # noqa: E402
+
+
+class FdCase(ExecCase):
+    def accepted(self):
+        """(our end, the other end) of one TCP connection."""
+        with socket.create_server(("127.0.0.1", 0)) as listener:
+            client = peers.tcp(listener.getsockname())
+            server, _ = listener.accept()
+        self.addCleanup(client.close)
+        return client, server
+
+    def command(self, fd, *program, flags=()):
+        return [BINARY, "wrap", "--fd", str(fd), *certificates().server_flags, *flags, "--",
+                *program]
+
+    def start(self, server, fd, *program, flags=(), as_inetd=False, **options):
+        """With the connection as descriptor `fd`, or as 0, 1 and 2."""
+        log = open(self.folder / "log", "wb")
+        self.addCleanup(log.close)
+        if as_inetd:
+            streams = {"stdin": server, "stdout": server, "stderr": server}
+        else:
+            os.dup2(server.fileno(), fd, inheritable=True)
+            self.addCleanup(os.close, fd)
+            streams = {"stdin": subprocess.DEVNULL, "stdout": subprocess.DEVNULL, "stderr": log,
+                       "pass_fds": (fd,)}
+        process = subprocess.Popen(self.command(fd, *program, flags=flags), **streams, **options)
+        server.close()
+        self.addCleanup(self.end, process)
+        return process
+
+    @staticmethod
+    def end(process):
+        if process.poll() is None:
+            process.kill()
+            process.wait()
+
+    def stream(self, client):
+        return TlsStream(client, certificates().client_context(), "localhost")
+
+
+class Inherited(FdCase):
+    def test_a_program_has_the_connection_as_the_descriptor_that_it_was(self):
+        client, server = self.accepted()
+        process = self.start(server, 7, "sh", "-c", "read line <&7; echo \"heard $line\" >&7")
+        with self.stream(client) as stream:
+            stream.sendall(b"hello\n")
+            self.assertEqual(self.all_of(stream), b"heard hello\n")
+        self.assertEqual(process.wait(PATIENCE_S), 0)
+        line = (self.folder / "log").read_text(encoding="utf-8")
+        self.assertIn("handed_out=direct" if REQUIRES_KTLS else "handed_out=relay", line)
+
+    def test_inetd_s_three_descriptors_work_and_carry_no_message_of_ours(self):
+        client, server = self.accepted()
+        process = self.start(server, 0, "sh", "-c", "read line; echo \"heard $line\"; exit 5",
+                             as_inetd=True)
+        with self.stream(client) as stream:
+            stream.sendall(b"hello\n")
+            self.assertEqual(self.all_of(stream), b"heard hello\n")
+            self.assertEqual(stream.sock.recv(1), b"")
+        self.assertEqual(process.wait(PATIENCE_S), 5)
+
+    def test_the_exit_code_is_the_program_s(self):
+        for program, code in (("exit 9", 9), ("kill -TERM $$", 128 + signal.SIGTERM)):
+            with self.subTest(program=program):
+                client, server = self.accepted()
+                process = self.start(server, 7, "sh", "-c", program)
+                with self.stream(client) as stream:
+                    try:
+                        self.all_of(stream)
+                    except ssl.SSLError:
+                        pass  # it was killed
+                self.assertEqual(process.wait(PATIENCE_S), code)
+
+    def test_a_handshake_that_fails_has_a_code_of_its_own_and_runs_nothing(self):
+        client, server = self.accepted()
+        ran = self.folder / "ran"
+        process = self.start(server, 7, "touch", str(ran))
+        client.sendall(b"GET / HTTP/1.0\r\n\r\n")
+        self.assertEqual(process.wait(PATIENCE_S), 76)
+        self.assertFalse(ran.exists())
+
+    def test_signals_reach_the_program(self):
+        client, server = self.accepted()
+        process = self.start(server, 7, "sh", "-c",
+                             "trap 'echo stopped >&7; exit 4' TERM; echo ready >&7; "
+                             "while :; do sleep 0.1; done")
+        with self.stream(client) as stream:
+            self.assertEqual(stream.recv(100), b"ready\n")
+            process.send_signal(signal.SIGTERM)
+            self.assertEqual(self.all_of(stream), b"stopped\n")
+        self.assertEqual(process.wait(PATIENCE_S), 4)
+
+    def test_what_is_no_connection_is_refused(self):
+        for fd, opened, words in ((7, None, "Bad file descriptor"),
+                                  (7, socket.socket(), "not a connected socket"),
+                                  (7, open("/dev/null", "rb"), "not a stream socket")):
+            with self.subTest(words=words):
+                if opened is not None:
+                    self.addCleanup(opened.close)
+                    os.dup2(opened.fileno(), fd, inheritable=True)
+                ended = subprocess.run(self.command(fd, "true"), capture_output=True, check=False,
+                                       pass_fds=(fd,) if opened else (), timeout=PATIENCE_S)
+                if opened is not None:
+                    os.close(fd)
+                self.assertEqual(ended.returncode, 64)
+                self.assertIn(f"--fd 7: ", ended.stderr.decode())
+                self.assertIn(words, ended.stderr.decode())
+
+
+@unittest.skipUnless(shutil.which("inetd"), "there is no inetd")
+class Inetd(FdCase):
+    def test_openbsd_inetd_serves_tls(self):
+        with socket.create_server(("127.0.0.1", 0)) as probe:
+            port = probe.getsockname()[1]
+        configuration = self.folder / "inetd.conf"
+        words = " ".join(self.command(0, "cat")[1:])
+        configuration.write_text(f"127.0.0.1:{port} stream tcp nowait root {BINARY} "
+                                 f"ktls-bridge {words}\n", encoding="ascii")
+        inetd = subprocess.Popen(["inetd", "-i", str(configuration)])
+        self.addCleanup(self.end, inetd)
+        client = wait_until(lambda: self.try_connect(port), "inetd")
+        with self.stream(client) as stream:
+            stream.sendall(b"hello")
+            stream.end_sending()
+            self.assertEqual(self.all_of(stream), b"hello")
+
+    @staticmethod
+    def try_connect(port):
+        try:
+            return peers.tcp(("127.0.0.1", port))
+        except ConnectionRefusedError:
+            return None
+
+
+@unittest.skipUnless(shutil.which("systemd-socket-activate"), "there is no systemd")
+class SocketActivation(Inetd):
+    def test_openbsd_inetd_serves_tls(self):
+        self.skipTest("as above")
+
+    def activate(self, *flags, fd, program):
+        with socket.create_server(("127.0.0.1", 0)) as probe:
+            port = probe.getsockname()[1]
+        activator = subprocess.Popen(
+            ["systemd-socket-activate", "--accept", *flags, "--listen", f"127.0.0.1:{port}",
+             *self.command(fd, *program)], stderr=subprocess.DEVNULL)
+        self.addCleanup(self.end, activator)
+        return wait_until(lambda: self.try_connect(port), "systemd-socket-activate")
+
+    def test_an_inetd_service_of_systemd_speaks_tls(self):
+        client = self.activate("--inetd", fd=0, program=("cat",))
+        with self.stream(client) as stream:
+            stream.sendall(b"hello")
+            stream.end_sending()
+            self.assertEqual(self.all_of(stream), b"hello")
+
+    def test_a_service_that_is_passed_descriptor_3_believes_that_it_is_meant(self):
+        client = self.activate(fd=3, program=(
+            "sh", "-c", "[ $LISTEN_PID = $$ ] && [ $LISTEN_FDS = 1 ] && echo mine >&3"))
+        with self.stream(client) as stream:
+            self.assertEqual(self.all_of(stream), b"mine\n")
+
+
+if __name__ == "__main__":
+    report.main("handover/fd")
