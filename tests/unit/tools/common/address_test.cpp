@@ -165,6 +165,36 @@ TEST(ListenOn, SharesAPortBetweenThreadsOnly) {
   EXPECT_FALSE(listen_on(same, false));
 }
 
+TEST(BindTo, HoldsAPortAndTakesNoConnection) {
+  const auto bound = bind_to(resolved("127.0.0.1:0").at(0), false);
+  ASSERT_TRUE(bound);
+  const SocketAddress address = local_address(bound->get()).value();
+  const auto refused = connect_within({address}, std::chrono::seconds(5));
+  ASSERT_FALSE(refused);
+  EXPECT_EQ(refused.error().sys_errno, ECONNREFUSED);
+}
+
+TEST(BindTo, NamesTheAddressThatIsBusy) {
+  const auto first = listen_on(resolved("127.0.0.1:0").at(0), true);
+  ASSERT_TRUE(first);
+  const SocketAddress address = local_address(first->get()).value();
+  const auto second = bind_to(address, false);
+  ASSERT_FALSE(second);
+  EXPECT_EQ(second.error().sys_errno, EADDRINUSE);
+  EXPECT_NE(second.error().detail.find(address.text()), std::string::npos);
+}
+
+TEST(SocketAddress, TakesAnotherPort) {
+  for (const std::string host : {"127.0.0.1", "[::1]"}) {
+    SocketAddress address = resolved(host + ":80").at(0);
+    address.set_port(8443);
+    EXPECT_EQ(address.text(), host + ":8443");
+  }
+  SocketAddress path = resolved("unix:/run/x").at(0);
+  path.set_port(8443);
+  EXPECT_EQ(path.text(), "unix:/run/x");
+}
+
 class UnixPath : public testing::Test {
  protected:
   void SetUp() override { ASSERT_NE(::mkdtemp(directory_.data()), nullptr); }
