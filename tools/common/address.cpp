@@ -88,7 +88,7 @@ std::string SocketAddress::text() const {
     if (sun->sun_path[0] == '\0') return "unix:@" + std::string(sun->sun_path + 1);
     return std::string(kUnixPrefix) + sun->sun_path;
   }
-  const std::string host = host_text();
+  std::string host = host_text();
   if (host == kNoAddress) return host;
   const bool is_v6 = family() == AF_INET6;
   return (is_v6 ? "[" + host + "]:" : host + ":") + std::to_string(port());

@@ -17,27 +17,27 @@ using Kind = Address::Kind;
 
 struct GoodAddress {
   std::string_view text;
-  Kind kind;
   std::string_view host;
-  std::uint16_t port;
   std::string_view path;
   std::string_view written;  // by text(), if it differs
+  std::uint16_t port;
+  Kind kind;
 };
 
 constexpr GoodAddress kGood[] = {
-    {"127.0.0.1:80", Kind::kTcp, "127.0.0.1", 80, "", ""},
-    {"example.org:443", Kind::kTcp, "example.org", 443, "", ""},
-    {"localhost:0", Kind::kTcp, "localhost", 0, "", ""},
-    {"localhost:65535", Kind::kTcp, "localhost", 65535, "", ""},
-    {":8443", Kind::kTcp, "", 8443, "", ""},
-    {"[::1]:80", Kind::kTcp, "::1", 80, "", ""},
-    {"[::]:8443", Kind::kTcp, "::", 8443, "", ""},
-    {"[fe80::1%lo]:80", Kind::kTcp, "fe80::1%lo", 80, "", ""},
-    {"[::ffff:127.0.0.1]:80", Kind::kTcp, "::ffff:127.0.0.1", 80, "", ""},
-    {"host:00080", Kind::kTcp, "host", 80, "", "host:80"},
-    {"unix:/run/app.sock", Kind::kUnix, "", 0, "/run/app.sock", ""},
-    {"unix:relative", Kind::kUnix, "", 0, "relative", ""},
-    {"unix:/a:b:80", Kind::kUnix, "", 0, "/a:b:80", ""},
+    {"127.0.0.1:80", "127.0.0.1", "", "", 80, Kind::kTcp},
+    {"example.org:443", "example.org", "", "", 443, Kind::kTcp},
+    {"localhost:0", "localhost", "", "", 0, Kind::kTcp},
+    {"localhost:65535", "localhost", "", "", 65535, Kind::kTcp},
+    {":8443", "", "", "", 8443, Kind::kTcp},
+    {"[::1]:80", "::1", "", "", 80, Kind::kTcp},
+    {"[::]:8443", "::", "", "", 8443, Kind::kTcp},
+    {"[fe80::1%lo]:80", "fe80::1%lo", "", "", 80, Kind::kTcp},
+    {"[::ffff:127.0.0.1]:80", "::ffff:127.0.0.1", "", "", 80, Kind::kTcp},
+    {"host:00080", "host", "", "host:80", 80, Kind::kTcp},
+    {"unix:/run/app.sock", "", "/run/app.sock", "", 0, Kind::kUnix},
+    {"unix:relative", "", "relative", "", 0, Kind::kUnix},
+    {"unix:/a:b:80", "", "/a:b:80", "", 0, Kind::kUnix},
 };
 
 TEST(ParseAddress, TakesHostsBracketsAndPaths) {
