@@ -16,6 +16,7 @@
 #include "tools/http/kept_responses.h"
 #include "tools/http/request.h"
 #include "tools/http/target.h"
+#include "tools/ktls-bridge/admission.h"
 #include "tools/ktls-bridge/connection_log.h"
 #include "tools/ktls-bridge/response_sender.h"
 #include "tools/ktls-bridge/tls_session.h"
@@ -357,13 +358,8 @@ Task<void> serve_session(Loop& loop, Cancellation& cancellation, const ServeSett
   ConnectionLog line;
   const SocketAddress peer = peer_address(accepted.get());
   line.peer = peer.text();
-  const AddressLimit::Place place = setting.addresses.take(peer);
-  if (!place) {
-    bridge::reset_on_close(accepted.get());
-    setting.tls.log().write(LogLevel::kWarning, "refused",
-                            {{"peer", line.peer}, {"reason", std::string("max_per_address")}});
-    co_return;
-  }
+  const AddressLimit::Place place = admit(setting, accepted, peer);
+  if (!place) co_return;
   send_at_once(accepted.get());
   const TlsSession session{
       .loop = loop, .cancellation = cancellation, .setting = setting.tls, .line = line};
