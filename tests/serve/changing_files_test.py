@@ -7,6 +7,7 @@ import signal
 import ssl
 import subprocess
 import sys
+import time
 import unittest
 from pathlib import Path
 
@@ -26,6 +27,8 @@ MIB = 1 << 20
 # long before the end.
 SIZE = (12 if IN_GUEST else 20) * MIB + 77
 RECEIVE_BUFFER = 65536
+PAUSE_S = 0.02
+NAP_S = 3
 VERSIONS = (ssl.TLSVersion.TLSv1_2, ssl.TLSVersion.TLSv1_3)
 # The program stops itself at the first read of this one file, and has the bytes then.
 STOP_AT_READ = ("strace", "-D", "-f", "-qq", "-e", "trace=pread64",
@@ -141,6 +144,31 @@ class InTransfer(ChangingCase):
                     if change is not truncate_and_write_anew:
                         self.assertEqual(body, content[:len(body)], "bytes of another file")
             self.finish(serve, len(CHANGES))
+
+    def test_a_slow_client_hears_of_it_behind_all_that_was_sent_before(self):
+        for name, flags in data_paths():
+            with self.subTest(name):
+                self.renew()
+                serve = self.serve(*flags)
+                client, head = self.begin(serve)
+                overwrite_the_end(self.file)
+                parts = client.body_parts(head.length)
+                body = bytearray()
+                while not serve.responses():
+                    body += next(parts)
+                    if len(body) > SIZE * 3 // 4:
+                        time.sleep(PAUSE_S)
+                self.assertLess(len(body), SIZE - 4 * 65536, "the server was done after the client")
+                time.sleep(NAP_S)  # longer than last words may take
+                client.send("/file.bin")  # a socket that is closed already answers by a reset
+                time.sleep(PAUSE_S)
+                with self.assertRaises(ssl.SSLError) as raised:
+                    for part in parts:
+                        body += part
+                self.assertEqual(raised.exception.reason, "TLSV1_ALERT_INTERNAL_ERROR")
+                self.assertTrue(content.startswith(body), "bytes of another file")
+                client.close()
+                self.finish(serve, 1)
 
     @unittest.skipIf(IN_GUEST, "every change ends it, in both versions")
     def test_each_version_of_tls_hears_of_a_file_that_shrank(self):

@@ -341,7 +341,12 @@ Task<void> HttpSession::fail(Error error) {
   if (const auto reason = bridge::reason_of_end(error); reason != ktls::Reason::kNone) {
     line_.reason = ktls::text_of(reason).code;
   }
-  co_await bridge::abort_peer(loop_, connection_, error, false);
+  // It has to get behind all that this client, slow as it may be, was sent before.
+  if (const auto alert = bridge::alert_for(error)) {
+    static_cast<void>(co_await end_by(*alert));
+  } else {
+    co_await bridge::abort_peer(loop_, connection_, error, false);
+  }
 }
 
 Task<void> HttpSession::run() {
