@@ -130,6 +130,18 @@ class SlowClients(ServingCase):
                 self.assertEqual(client.read_to_end(), b"")
                 client.end()
 
+    def test_a_body_that_does_not_come_in_time_ends_the_connection_in_order(self):
+        for loop in LOOPS:
+            with self.subTest(loop):
+                serve = self.serve("--request-timeout", "1s", "--loop", loop)
+                client = self.client(serve)
+                client.send("/small.txt", fields={"Content-Length": 100})
+                self.assertEqual(client.read_response().status, 200)
+                client.stream.sendall(b"x")
+                self.assertEqual(client.read_to_end(), b"")
+                client.end()
+                self.assertEqual(serve.wait_for_connections(1)[0]["ended"], "clean")
+
     def test_bytes_that_trickle_in_win_no_time(self):
         serve = self.serve("--request-timeout", "1s")
         client = self.client(serve)

@@ -257,6 +257,8 @@ Task<Result<bool>> HttpSession::skip_body(const http::Request& request) {
     if (skipper.state() == http::BodySkipper::State::kDone) co_return true;
     if (skipper.state() != http::BodySkipper::State::kNeedMore) co_return false;
     auto size = co_await receive(time_left(), OnDrain::kGoOn);
+    // The response to it is whole, and the client's.
+    if (!size && size.error().code == ErrorCode::kTimeout) co_return false;
     if (!size) co_return ktls::fail(std::move(size).error());
     if (*size == 0) co_return false;
   }
