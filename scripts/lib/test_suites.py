@@ -77,7 +77,8 @@ SUITES = [
     Suite("serve/changing-files", ("tests/serve/changing_files_test.py",),
           needs=("openssl", "curl", "strace"), timeout_s=180),
     *(Suite(f"serve/{name}", (f"tests/serve/{name}_test.py",), needs=("openssl",), timeout_s=240)
-      for name in ("certificates", "documents", "serving", "errors", "last_bytes")),
+      for name in ("certificates", "documents", "serving", "errors", "last_bytes",
+                   "redirects")),
     # chromium and ffmpeg are large, and no part of scripts/setup: where they are not, it skips.
     Suite("serve/browser", ("tests/proofs/browser_proof.py",), needs=("openssl",), timeout_s=400),
     *(Suite(f"soak/{loop}", ("tests/soak/soak.py", "--loop", loop, "--seconds", "20",

@@ -7,6 +7,7 @@ import signal
 import ssl
 import subprocess
 import sys
+import time
 import unittest
 from pathlib import Path
 
@@ -26,10 +27,15 @@ MIB = 1 << 20
 # long before the end.
 SIZE = (12 if IN_GUEST else 20) * MIB + 77
 RECEIVE_BUFFER = 65536
+PAUSE_S = 0.02
+NAP_S = 3
 VERSIONS = (ssl.TLSVersion.TLSv1_2, ssl.TLSVersion.TLSv1_3)
+SEE_READS = ("strace", "-D", "-f", "-qq", "-e", "trace=pread64")
 # The program stops itself at the first read of this one file, and has the bytes then.
-STOP_AT_READ = ("strace", "-D", "-f", "-qq", "-e", "trace=pread64",
-                "-e", "inject=pread64:signal=SIGSTOP:when=1")
+STOP_AT_READ = (*SEE_READS, "-e", "inject=pread64:signal=SIGSTOP:when=1")
+# Where reading is a system call that can be traced.
+TRACED_PATHS = data_paths() if IN_GUEST else \
+    tuple((name, flags) for name, flags in data_paths() if flags[-1:] == ("epoll",))
 
 content = Payload(SIZE, seed=1).bytes()
 
@@ -141,6 +147,31 @@ class InTransfer(ChangingCase):
                     if change is not truncate_and_write_anew:
                         self.assertEqual(body, content[:len(body)], "bytes of another file")
             self.finish(serve, len(CHANGES))
+
+    def test_a_slow_client_hears_of_it_behind_all_that_was_sent_before(self):
+        for name, flags in data_paths():
+            with self.subTest(name):
+                self.renew()
+                serve = self.serve(*flags)
+                client, head = self.begin(serve)
+                overwrite_the_end(self.file)
+                parts = client.body_parts(head.length)
+                body = bytearray()
+                while not serve.responses():
+                    body += next(parts)
+                    if len(body) > SIZE * 3 // 4:
+                        time.sleep(PAUSE_S)
+                self.assertLess(len(body), SIZE - 4 * 65536, "the server was done after the client")
+                time.sleep(NAP_S)  # longer than last words may take
+                client.send("/file.bin")  # a socket that is closed already answers by a reset
+                time.sleep(PAUSE_S)
+                with self.assertRaises(ssl.SSLError) as raised:
+                    for part in parts:
+                        body += part
+                self.assertEqual(raised.exception.reason, "TLSV1_ALERT_INTERNAL_ERROR")
+                self.assertTrue(content.startswith(body), "bytes of another file")
+                client.close()
+                self.finish(serve, 1)
 
     @unittest.skipIf(IN_GUEST, "every change ends it, in both versions")
     def test_each_version_of_tls_hears_of_a_file_that_shrank(self):
@@ -266,7 +297,7 @@ class BetweenReadingAndSending(ChangingCase):
         sizes = (5000, SIZE) if IN_GUEST else (1, 5000, 16384)
         changes = (overwrite_the_end, append, replace_by_rename)
         changes = changes[:1] if IN_GUEST else changes
-        for name, flags in data_paths():
+        for name, flags in TRACED_PATHS:
             for size in sizes:
                 for change in changes:
                     with self.subTest(f"{name}: {name_of(change)} of {size}"):
@@ -298,7 +329,7 @@ class BetweenReadingAndSending(ChangingCase):
         return b""
 
     def test_without_a_change_it_goes_on(self):
-        for name, flags in data_paths():
+        for name, flags in TRACED_PATHS:
             with self.subTest(name):
                 self.renew(5000)
                 serve = self.stopped_serve(*flags)
@@ -309,6 +340,21 @@ class BetweenReadingAndSending(ChangingCase):
                 self.assertEqual(client.read_response().body, content[:5000])
                 client.end()
                 serve.finish()
+
+    @unittest.skipIf(IN_GUEST, "it is the kernel that encrypts")
+    def test_what_userspace_encrypts_is_read_by_the_ring_and_not_by_a_call_that_waits(self):
+        self.trace = self.folder / "trace"
+        self.renew(300_000)
+        for loop, is_seen in (("io_uring", False), ("epoll", True)):
+            with self.subTest(loop):
+                serve = self.serve("--offload", "never", "--loop", loop, before=(
+                    *SEE_READS, "-o", str(self.trace), "-P", str(self.file)))
+                client = self.client(serve)
+                for asked in ("bytes=0-", "bytes=7-1000,5000-299999"):
+                    self.assertEqual(client.ask("/file.bin", range=asked).status, 206)
+                client.end()
+                serve.finish()
+                self.assertEqual("pread64" in self.trace.read_text(), is_seen)
 
 
 if __name__ == "__main__":

@@ -1,6 +1,7 @@
 #!/usr/bin/env python3
 """What `serve` has given to the socket is the client's, however slowly that takes it."""
 
+import signal
 import socket
 import sys
 import time
@@ -12,7 +13,8 @@ sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "support"))
 import report  # noqa: E402
 from payload import Payload  # noqa: E402
 from served_case import ServedCase  # noqa: E402
-from watched_serve import data_paths  # noqa: E402
+from watched_serve import WAIT_S, data_paths  # noqa: E402
+from wrap_peers import how_it_ends  # noqa: E402
 
 # More than the sockets of both sides hold, so that the end of it is sent while the client reads.
 SIZE = 12 << 20
@@ -36,6 +38,18 @@ class LastBytes(ServedCase):
                 time.sleep(PAUSE_S * len(part) / STEP)
         self.assertIsNone(serve, "the server was done after the client")
         self.assertTrue(bytes(body) == content)
+
+    def read_until_all_is_sent(self, serve, client, length):
+        """As little as makes the server send all."""
+        size = 0
+        for part in client.body_parts(length):
+            size += len(part)
+            if serve.responses():
+                break
+            if size > SIZE // 3:
+                time.sleep(PAUSE_S * len(part) / STEP)
+        self.assertEqual([line["ended"] for line in serve.responses()], ["clean"])
+        self.assertLess(size, length, "the server was done after the client")
 
     def begin(self, serve, **fields):
         (self.root / "file.bin").write_bytes(content)
@@ -72,6 +86,33 @@ class LastBytes(ServedCase):
                 self.read_slowly(serve, client, length)
                 client.close()
                 serve.finish()
+
+    def test_who_takes_no_more_of_it_is_reset(self):
+        for name, flags in data_paths():
+            with self.subTest(name):
+                serve = self.serve("--send-timeout", "2s", "--min-rate", 0, *flags)
+                client, length = self.begin(serve, Connection="close")
+                self.read_until_all_is_sent(serve, client, length)
+                line, = serve.wait_for_connections(1)
+                self.assertEqual(line["ended"], "timeout")
+                ended, received = how_it_ends(client.stream)
+                self.assertIn(ended, ("reset", "truncated"))
+                self.assertLess(len(received), length)
+                client.close()
+                serve.finish()
+
+    def test_so_is_who_has_not_taken_it_when_draining_is_over(self):
+        for name, flags in data_paths():
+            with self.subTest(name):
+                serve = self.serve("--drain-timeout", "1s", *flags)
+                client, length = self.begin(serve, Connection="close")
+                self.read_until_all_is_sent(serve, client, length)
+                serve.send_signal(signal.SIGTERM)
+                line, = serve.wait_for_connections(1)
+                self.assertEqual(line["ended"], "cancelled")
+                self.assertIn(how_it_ends(client.stream)[0], ("reset", "truncated"))
+                client.close()
+                self.assertEqual(serve.wait(WAIT_S), 0)
 
 
 if __name__ == "__main__":

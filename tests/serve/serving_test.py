@@ -130,6 +130,18 @@ class SlowClients(ServingCase):
                 self.assertEqual(client.read_to_end(), b"")
                 client.end()
 
+    def test_a_body_that_does_not_come_in_time_ends_the_connection_in_order(self):
+        for loop in LOOPS:
+            with self.subTest(loop):
+                serve = self.serve("--request-timeout", "1s", "--loop", loop)
+                client = self.client(serve)
+                client.send("/small.txt", fields={"Content-Length": 100})
+                self.assertEqual(client.read_response().status, 200)
+                client.stream.sendall(b"x")
+                self.assertEqual(client.read_to_end(), b"")
+                client.end()
+                self.assertEqual(serve.wait_for_connections(1)[0]["ended"], "clean")
+
     def test_bytes_that_trickle_in_win_no_time(self):
         serve = self.serve("--request-timeout", "1s")
         client = self.client(serve)
@@ -163,11 +175,47 @@ class SlowClients(ServingCase):
         serve = self.serve("--send-timeout", "1s", "--min-rate", 16 * MIB)
         client = self.begin_download(serve)
         stop = time.monotonic() + WAIT_S
-        with self.assertRaises((OSError, peers.Truncated)):
+        with self.assertRaises((ConnectionError, peers.Truncated)):
             while time.monotonic() < stop:
                 client.stream.recv(16384)
                 time.sleep(0.1)  # 160 KiB a second
         self.assertEqual(serve.wait_for_connections(1)[0]["ended"], "timeout")
+
+    def assert_cut_off_at(self, serve, client, rate):
+        """The client reads at `rate` bytes a second: that does not last."""
+        stop = time.monotonic() + WAIT_S
+        with self.assertRaises((ConnectionError, peers.Truncated)):
+            while True:
+                self.assertLess(time.monotonic(), stop, "it could go on")
+                time.sleep(len(client.stream.recv(65536)) / rate)
+        self.assertEqual(serve.wait_for_connections(1)[0]["ended"], "timeout")
+
+    def test_so_is_who_takes_each_piece_in_time_but_all_of_it_too_slowly(self):
+        self.write_big()
+        for name, flags in data_paths():
+            with self.subTest(name):
+                serve = self.serve("--send-timeout", "2s", "--min-rate", 16 * MIB, *flags)
+                client = self.begin_download(serve)
+                self.assert_cut_off_at(serve, client, SLOW_RATE)  # a piece of 1 MiB in a second
+                serve.finish()
+
+    def test_so_is_who_takes_many_small_responses_too_slowly(self):
+        self.write("page.bin", b"p" * 16_000)
+        serve = self.serve("--send-timeout", "2s", "--min-rate", 16 * MIB)
+        client = self.client(serve, receive_buffer=RECEIVE_BUFFER)
+        client.stream.sendall(request("/page.bin") * 2000)
+        self.assert_cut_off_at(serve, client, SLOW_RATE)
+        serve.finish()
+
+    def test_the_time_between_two_requests_counts_against_nobody(self):
+        self.write("page.bin", b"p" * 16_000)
+        serve = self.serve("--send-timeout", "200ms", "--min-rate", MIB)
+        client = self.client(serve)
+        for _ in range(8):
+            self.assertEqual(len(client.ask("/page.bin").body), 16_000)
+            time.sleep(0.3)
+        client.end()
+        self.assertEqual({line["ended"] for line in serve.finish()}, {"clean"})
 
     def test_who_is_slow_but_fast_enough_gets_all(self):
         self.write_big()

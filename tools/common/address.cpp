@@ -51,6 +51,11 @@ Result<SocketAddress> unix_socket_address(const std::string& path) {
   return address;
 }
 
+Error cannot_listen(const SocketAddress& address, std::string_view call) {
+  const int sys_errno = errno;  // the name of the address may need calls of its own
+  return Error::system(sys_errno, "cannot listen on " + address.text() + ": " + std::string(call));
+}
+
 // A socket file nobody listens on would make bind() fail for ever after a crash. One that
 // somebody answers on is left alone, and bind() reports it as in use.
 void remove_stale_socket(const SocketAddress& address) {
@@ -83,7 +88,7 @@ std::string SocketAddress::text() const {
     if (sun->sun_path[0] == '\0') return "unix:@" + std::string(sun->sun_path + 1);
     return std::string(kUnixPrefix) + sun->sun_path;
   }
-  const std::string host = host_text();
+  std::string host = host_text();
   if (host == kNoAddress) return host;
   const bool is_v6 = family() == AF_INET6;
   return (is_v6 ? "[" + host + "]:" : host + ":") + std::to_string(port());
@@ -107,6 +112,11 @@ std::uint16_t SocketAddress::port() const {
     default:
       return 0;
   }
+}
+
+void SocketAddress::set_port(std::uint16_t port) {
+  if (family() == AF_INET) reinterpret_cast<sockaddr_in&>(storage).sin_port = htons(port);
+  if (family() == AF_INET6) reinterpret_cast<sockaddr_in6&>(storage).sin6_port = htons(port);
 }
 
 Result<Address> parse_address(std::string_view text) {
@@ -177,10 +187,9 @@ Result<std::vector<SocketAddress>> resolve(const Address& address, bool for_list
   return found;
 }
 
-Result<ktls::UniqueFd> listen_on(const SocketAddress& address, bool shared_port) {
+Result<ktls::UniqueFd> bind_to(const SocketAddress& address, bool shared_port) {
   const auto failed = [&](std::string_view call) {
-    return ktls::fail(
-        Error::system(errno, "cannot listen on " + address.text() + ": " + std::string(call)));
+    return ktls::fail(cannot_listen(address, call));
   };
   ktls::UniqueFd fd(::socket(address.family(), SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0));
   if (!fd) return failed("socket");
@@ -197,7 +206,14 @@ Result<ktls::UniqueFd> listen_on(const SocketAddress& address, bool shared_port)
     }
   }
   if (::bind(fd.get(), address.data(), address.size) != 0) return failed("bind");
-  if (::listen(fd.get(), kListenBacklog) != 0) return failed("listen");
+  return fd;
+}
+
+Result<ktls::UniqueFd> listen_on(const SocketAddress& address, bool shared_port) {
+  KTLS_TRY(ktls::UniqueFd fd, bind_to(address, shared_port));
+  if (::listen(fd.get(), kListenBacklog) != 0) {
+    return ktls::fail(cannot_listen(address, "listen"));
+  }
   return fd;
 }
 

@@ -36,6 +36,7 @@ struct SocketAddress {
   // Its parts: "127.0.0.1", "::1", "unix"; else "?". A unix address has port 0.
   [[nodiscard]] std::string host_text() const;
   [[nodiscard]] std::uint16_t port() const;
+  void set_port(std::uint16_t port);  // of a unix address: nothing
 };
 
 // Error: kInvalidArgument, with what was expected.
@@ -46,9 +47,12 @@ struct SocketAddress {
 [[nodiscard]] ktls::Result<std::vector<SocketAddress>> resolve(const Address& address,
                                                                bool for_listening);
 
-// A listening socket. TCP sockets have SO_REUSEADDR and, if `shared_port`, SO_REUSEPORT, so that
-// each thread has its own. A unix path that is left over from a dead process is replaced.
-// Error: kSystem naming the address.
+// A socket that is bound, and takes no connections. TCP sockets have SO_REUSEADDR and, if
+// `shared_port`, SO_REUSEPORT, so that each thread has its own. A unix path that is left over from
+// a dead process is replaced. Error: kSystem naming the address.
+[[nodiscard]] ktls::Result<ktls::UniqueFd> bind_to(const SocketAddress& address, bool shared_port);
+
+// The same, listening.
 [[nodiscard]] ktls::Result<ktls::UniqueFd> listen_on(const SocketAddress& address,
                                                      bool shared_port);
 

@@ -10,6 +10,8 @@
 #include <fmt/format.h>
 #include <nlohmann/json.hpp>
 
+#include "tools/http/code_point.h"
+
 namespace http {
 namespace {
 
@@ -17,11 +19,14 @@ using ktls::Error;
 using ktls::ErrorCode;
 using Kind = AccessLogFormat::Kind;
 
-// A head may be longer by far, and what is none longer still. A target that is served is never cut:
-// RequestLimits::target_size_max.
+// A head may be longer by far, and what is none longer still. Of the targets that are served only
+// those are cut that come near RequestLimits::target_size_max and hold quotes or backslashes.
 constexpr std::size_t kWrittenMax = 8000;
 constexpr std::string_view kCutMark = "...";
-// What a byte becomes at most that is not written as it is: "\x80", and "\ufffd" in JSON.
+
+// What a byte becomes that is not written as it is: a letter behind a backslash, or else "\x80", in
+// JSON "\u001b".
+constexpr std::size_t kLetterSize = 2;
 constexpr std::size_t kApacheEscapeSize = 4;
 constexpr std::size_t kJsonEscapeSize = 6;
 
@@ -84,27 +89,40 @@ constexpr char letter_for(char c) {
   }
 }
 
-constexpr bool is_plain(char c) {
-  return c >= ' ' && c < 0x7f && c != '"' && c != '\\';
+constexpr bool is_printable(char c) {
+  return c >= ' ' && c < 0x7f;
 }
 
-constexpr bool continues_character(char c) {
-  return (static_cast<unsigned char>(c) & 0xc0U) == 0x80U;
+// The bytes that one character is written in: a byte, where the text is not UTF-8.
+std::size_t apache_size(std::string_view character) {
+  if (character.size() > 1) return character.size() * kApacheEscapeSize;
+  if (letter_for(character[0]) != '\0') return kLetterSize;
+  return is_printable(character[0]) ? 1 : kApacheEscapeSize;
 }
 
-// As much of `text`, from its beginning, as is written in kWrittenMax bytes whatever it holds. What
-// is UTF-8 is cut between two characters.
-std::string_view beginning_of(std::string_view text, std::size_t escape_size) {
-  if (text.size() * escape_size <= kWrittenMax) return text;
-  std::size_t size = 0;
-  for (std::size_t written = 0; size < text.size(); ++size) {
-    written += is_plain(text[size]) ? 1 : escape_size;
-    if (written > kWrittenMax) break;
+// Of several malformed bytes the library may replace some by one character.
+std::size_t json_size(std::string_view character) {
+  constexpr std::string_view kWithLetter = "\b\f\n\r\t\"\\";
+  constexpr std::size_t kSurrogatesFrom = 4;  // what takes so many bytes takes two escapes
+  if (character.size() == kSurrogatesFrom) return 2 * kJsonEscapeSize;
+  if (character.size() > 1) return kJsonEscapeSize;
+  if (kWithLetter.find(character[0]) != std::string_view::npos) return kLetterSize;
+  return is_printable(character[0]) ? 1 : kJsonEscapeSize;
+}
+
+// As much of `text`, from its beginning, as is written in kWrittenMax bytes. What is UTF-8 is cut
+// between two characters.
+std::string_view beginning_of(std::string_view text, std::size_t (*size_of)(std::string_view)) {
+  if (text.size() * kJsonEscapeSize <= kWrittenMax) return text;  // fits whatever it holds
+  std::size_t written = 0;
+  for (std::size_t at = 0; at < text.size();) {
+    const std::string_view rest = text.substr(at);
+    const std::size_t size = std::max<std::size_t>(decode_first(rest).size, 1);
+    written += size_of(rest.substr(0, size));
+    if (written > kWrittenMax) return text.substr(0, at);
+    at += size;
   }
-  if (size == text.size()) return text;
-  constexpr int kContinuationsMax = 3;
-  for (int i = 0; i < kContinuationsMax && continues_character(text[size]); ++i) --size;
-  return text.substr(0, size);
+  return text;
 }
 
 // As ap_escape_logitem() of httpd's server/util.c.
@@ -113,7 +131,7 @@ void append_escaped(std::string& line, std::string_view item) {
     if (const char letter = letter_for(c); letter != '\0') {
       line += '\\';
       line += letter;
-    } else if (c >= ' ' && c < 0x7f) {
+    } else if (is_printable(c)) {
       line += c;
     } else {
       fmt::format_to(std::back_inserter(line), "\\x{:02x}", static_cast<unsigned char>(c));
@@ -122,7 +140,7 @@ void append_escaped(std::string& line, std::string_view item) {
 }
 
 void append_text(std::string& line, std::string_view text) {
-  const std::string_view beginning = beginning_of(text, kApacheEscapeSize);
+  const std::string_view beginning = beginning_of(text, apache_size);
   append_escaped(line, beginning);
   if (beginning.size() != text.size()) line += kCutMark;
 }
@@ -163,7 +181,7 @@ std::string apache_line(const AccessRecord& record, AccessLogFormat format) {
 }
 
 std::string json_text(std::string_view text) {
-  std::string beginning(beginning_of(text, kJsonEscapeSize));
+  std::string beginning(beginning_of(text, json_size));
   if (beginning.size() != text.size()) beginning += kCutMark;
   return beginning;
 }

@@ -173,8 +173,16 @@ Result<std::optional<OpenFile>> DocumentRoot::open_variant(const OpenFile& origi
 }
 
 std::optional<FileVersion> DocumentRoot::version_of(const std::string& path) const {
+  if (!is_served(path, policy_)) return std::nullopt;
   struct stat status {};
-  if (::fstatat(directory_.get(), path.c_str(), &status, AT_NO_AUTOMOUNT) != 0) return std::nullopt;
+  // One name that is no link cannot leave the directory.
+  if (path.find('/') == std::string::npos) {
+    constexpr int kFlags = AT_NO_AUTOMOUNT | AT_SYMLINK_NOFOLLOW;
+    if (::fstatat(directory_.get(), path.c_str(), &status, kFlags) != 0) return std::nullopt;
+    if (!S_ISLNK(status.st_mode)) return FileVersion::of(status);
+  }
+  const auto fd = open_beneath(path, O_PATH | O_CLOEXEC);
+  if (!fd || ::fstat(fd->get(), &status) != 0) return std::nullopt;
   return FileVersion::of(status);
 }
 

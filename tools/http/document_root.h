@@ -60,9 +60,9 @@ class DocumentRoot {
   [[nodiscard]] ktls::Result<std::optional<OpenFile>> open_variant(const OpenFile& original,
                                                                    Coding coding) const;
 
-  // Which version of a file `path` names, by one stat: nothing where it names none. Good for asking
-  // whether a file that open() answered is still what the path names, and for nothing else: what it
-  // follows may leave the directory.
+  // Which version of what open() would answer for `path`: nothing where it names none, or where the
+  // path would be refused. A path of one name costs one stat, unless that name is a link; any other
+  // is walked by openat2, as open() does it.
   [[nodiscard]] std::optional<FileVersion> version_of(const std::string& path) const;
 
   // What `path` names, by its metadata alone: no access to its content, and none is needed.

@@ -3,9 +3,9 @@
 //
 // A file of a few hundred bytes costs far more to be opened, looked at, read and closed than to be
 // sent. What decides on a response is kept with it: each path that was tried, and which version of
-// which file it named, if any. All of them are asked for again by one stat each, so that a response
-// is sent only if it would be made again the same. What it holds was opened by DocumentRoot, below
-// its directory.
+// which file it named, if any. All of them are asked for again, by DocumentRoot::version_of() and
+// so by the rules by which they were opened: a response is sent only if it would be made again the
+// same.
 #pragma once
 
 #include <cstddef>

@@ -53,11 +53,20 @@ ResponseHead begin_head(int status, bool keep_alive, const SitePolicy& policy, c
   return head;
 }
 
-// A field that is refused was made of a file's or a client's bytes; nothing of it is sent then.
-std::string finish(ResponseHead head) {
-  auto finished = std::move(head).finish();
-  if (finished) return *std::move(finished);
-  return "HTTP/1.1 500 Internal Server Error\r\nConnection: close\r\nContent-Length: 0\r\n\r\n";
+// `rest` behind its head. A field that is refused was made of a file's or a client's bytes: nothing
+// of it is sent then, and nothing of `rest`.
+Response finish(ResponseHead head, Response rest) {
+  if (auto finished = std::move(head).finish()) {
+    rest.head = *std::move(finished);
+    return rest;
+  }
+  return {
+      .status = 500,
+      .head =
+          "HTTP/1.1 500 Internal Server Error\r\nConnection: close\r\nContent-Length: 0\r\n\r\n",
+      .body = {},
+      .ranges = 0,
+      .keep_alive = false};
 }
 
 std::string tag_of(const FileVersion& version, Coding coding, const timespec& now) {
@@ -88,14 +97,12 @@ struct Site::Asked {
   [[nodiscard]] ResponseHead begin(int status) const {
     return begin_head(status, keep_alive(), policy, moment.now, dates);
   }
-  [[nodiscard]] Response finish(int status, ResponseHead head, ResponseBody body) const {
-    Response response{.status = status,
-                      .head = http::finish(std::move(head)),
-                      .body = {},
-                      .ranges = 0,
-                      .keep_alive = keep_alive()};
+  [[nodiscard]] Response finish(int status, ResponseHead head, ResponseBody body,
+                                unsigned ranges = 0) const {
+    Response response{
+        .status = status, .head = {}, .body = {}, .ranges = ranges, .keep_alive = keep_alive()};
     if (!is_head()) response.body = std::move(body);
-    return response;
+    return http::finish(std::move(head), std::move(response));
   }
   [[nodiscard]] Response refuse(int status,
                                 std::pair<std::string_view, std::string_view> extra = {}) const {
@@ -118,12 +125,12 @@ Response error_response(const ErrorAnswer& answer, const SitePolicy& policy, con
   if (page.media_type == kPageMediaType) head.add("Content-Security-Policy", kPageSecurityPolicy);
   head.add("Content-Length", page.body.size());
   Response response{.status = answer.status,
-                    .head = finish(std::move(head)),
+                    .head = {},
                     .body = {},
                     .ranges = 0,
                     .keep_alive = answer.keep_alive};
   if (!answer.is_head) response.body.after = std::move(page.body);
-  return response;
+  return finish(std::move(head), std::move(response));
 }
 
 Response redirect_response(std::string_view location, bool keep_alive, const SitePolicy& policy,
@@ -131,11 +138,8 @@ Response redirect_response(std::string_view location, bool keep_alive, const Sit
   ResponseHead head = begin_head(308, keep_alive, policy, now, dates);
   head.add("Location", location);
   head.add("Content-Length", 0);
-  return {.status = 308,
-          .head = finish(std::move(head)),
-          .body = {},
-          .ranges = 0,
-          .keep_alive = keep_alive};
+  return finish(std::move(head),
+                {.status = 308, .head = {}, .body = {}, .ranges = 0, .keep_alive = keep_alive});
 }
 
 ktls::Result<Site> Site::open(const std::string& directory, const SitePolicy& policy) {
@@ -285,9 +289,7 @@ Response Site::answer_part(Asked& asked, OpenFile file, std::vector<ByteRange> r
     }
     body.after = parts.end();
   }
-  Response response = asked.finish(206, std::move(head), std::move(body));
-  response.ranges = count;
-  return response;
+  return asked.finish(206, std::move(head), std::move(body), count);
 }
 
 }  // namespace http

@@ -21,6 +21,9 @@ struct SendPace {
 // megabytes, for which a slow client may take minutes. So a client that takes nothing is ended
 // after `grace` at the least and twice that at the most. What is not TCP tells no more than whether
 // anything was taken. Used on the loop's thread.
+//
+// It goes by the client, not by the pieces in which it is sent something: time runs on from one
+// watch to the next, until the client has everything.
 class ClientPace final : public bridge::Patience {
  public:
   ClientPace(bridge::Loop& loop, int fd, const SendPace& pace)
@@ -29,11 +32,9 @@ class ClientPace final : public bridge::Patience {
   // For the timeout of the scope that is watched.
   [[nodiscard]] std::chrono::milliseconds grace() const { return pace_.grace; }
 
-  // Has `scope` go on at its deadline; it must not outlive this.
-  void watch(bridge::Scope& scope) {
-    last_.reset();
-    scope.ask_at_deadline(*this);
-  }
+  // Has `scope` end when the client takes too little, and go on until then; it must not outlive
+  // this.
+  void watch(bridge::Scope& scope);
 
   [[nodiscard]] std::optional<std::chrono::milliseconds> more() override;
 
@@ -43,13 +44,15 @@ class ClientPace final : public bridge::Patience {
     std::optional<std::uint64_t> acknowledged;  // TCP alone
     int outstanding = 0;
   };
+  [[nodiscard]] int outstanding() const;
   [[nodiscard]] Look look() const;
   [[nodiscard]] bool takes_enough(const Look& before, const Look& now) const;
 
   bridge::Loop& loop_;
   int fd_;
   SendPace pace_;
-  std::optional<Look> last_;  // none since the watch began
+  std::optional<bridge::Clock::time_point> begun_;  // the time that is under way
+  std::optional<Look> last_;                        // at its begin, if the client lacked anything
 };
 
 }  // namespace tools

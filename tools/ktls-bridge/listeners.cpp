@@ -39,9 +39,11 @@ Result<std::vector<std::vector<UniqueFd>>> make_listeners(const std::vector<Addr
     for (SocketAddress& each : found) {
       const bool is_shared = threads > 1 && each.family() != AF_UNIX;
       if (is_shared) {
-        // SO_REUSEPORT would join a port that another program of this user listens on.
-        KTLS_TRY(const UniqueFd alone, listen_on(each, false));
-        KTLS_TRY(each, local_address(alone.get()));
+        // SO_REUSEPORT would join a port that another program of this user listens on. This one
+        // does not listen: whoever came before it is closed again would be reset.
+        KTLS_TRY(const UniqueFd alone, bind_to(each, false));
+        KTLS_TRY(const SocketAddress bound, local_address(alone.get()));
+        each.set_port(bound.port());
       }
       KTLS_TRY(UniqueFd first, listen_on(each, is_shared));
       if (each.family() == AF_UNIX) socket_files.add(address.path);

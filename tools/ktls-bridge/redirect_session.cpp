@@ -2,6 +2,7 @@
 
 #include "tools/ktls-bridge/redirect_session.h"
 
+#include <optional>
 #include <string>
 #include <utility>
 #include <variant>
@@ -10,6 +11,7 @@
 #include "tools/http/authority.h"
 #include "tools/http/request.h"
 #include "tools/http/site.h"
+#include "tools/ktls-bridge/admission.h"
 #include "userspace/bridge/closing.h"
 
 namespace tools {
@@ -78,14 +80,22 @@ Task<Result<void>> send(Loop& loop, bridge::Scope& scope, int fd, const std::str
 
 Task<void> redirect_session(Loop& loop, Cancellation& cancellation, const ServeSetting& setting,
                             ktls::UniqueFd accepted) {
-  const AddressLimit::Place place = setting.addresses.take(peer_address(accepted.get()));
+  const int fd = accepted.get();
+  const AddressLimit::Place place = admit(setting, accepted, peer_address(fd));
   if (!place) co_return;
-  Phase phase(loop, cancellation, setting.options.request_timeout, OnDrain::kEnd);
-  const auto response = co_await read_and_answer(loop, phase.scope(), accepted.get(), setting);
+  std::optional<http::Response> response;
+  {
+    Phase phase(loop, cancellation, setting.options.request_timeout, OnDrain::kEnd);
+    response = co_await read_and_answer(loop, phase.scope(), fd, setting);
+  }
   if (!response) co_return;
-  const auto sent =
-      co_await send(loop, phase.scope(), accepted.get(), response->head + response->body.after);
-  if (sent) co_await bridge::close_gently(loop, phase.scope(), accepted.get());
+  {
+    Phase phase(loop, cancellation, setting.options.pace.grace);
+    const std::string text = response->head + response->body.after;
+    if (const auto sent = co_await send(loop, phase.scope(), fd, text); !sent) co_return;
+  }
+  Phase phase(loop, cancellation, bridge::kLastWordsTimeout);
+  co_await bridge::close_gently(loop, phase.scope(), fd);
 }
 
 }  // namespace tools

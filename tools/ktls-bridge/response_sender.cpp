@@ -41,6 +41,12 @@ Error changed(const http::OpenFile& file) {
                          file.path + " changed while it was sent");
 }
 
+Error unreadable(const http::OpenFile& file, int sys_errno) {
+  Error error = Error::system(sys_errno, "reading " + file.path);
+  error.alert = tls::code_of(tls::AlertDescription::kInternalError);
+  return error;
+}
+
 }  // namespace
 
 ResponseSender::ResponseSender(bridge::Loop& loop, Cancellation& cancellation,
@@ -54,23 +60,40 @@ ResponseSender::ResponseSender(bridge::Loop& loop, Cancellation& cancellation,
       fixed_(fixed),
       content_(told) {}
 
-Result<void> ResponseSender::read(const http::OpenFile& file, std::uint64_t offset,
-                                  std::size_t size) {
+Result<void> ResponseSender::read_now(const http::OpenFile& file, std::uint64_t offset,
+                                      std::size_t size) {
   while (size != 0) {
     const ssize_t count =
         ::pread(file.fd.get(), held_.tail().data(), size, static_cast<off_t>(offset));
     if (count < 0 && errno == EINTR) continue;
-    if (count < 0) {
-      Error error = Error::system(errno, "reading " + file.path);
-      error.alert = tls::code_of(tls::AlertDescription::kInternalError);
-      return ktls::fail(std::move(error));
-    }
+    if (count < 0) return ktls::fail(unreadable(file, errno));
     if (count == 0) return ktls::fail(changed(file));
     held_.commit(static_cast<std::size_t>(count));
     size -= static_cast<std::size_t>(count);
     offset += static_cast<std::uint64_t>(count);
   }
   return {};
+}
+
+Task<Result<void>> ResponseSender::read(const http::OpenFile& file, std::uint64_t offset,
+                                        std::size_t size) {
+  // There is little of it, which sendfile, waiting for the disk itself, has had read mostly.
+  if (connection_.plan().transmit.in_kernel()) co_return read_now(file, offset, size);
+  Phase phase(loop_, cancellation_, pace_.grace());
+  pace_.watch(phase.scope());
+  while (size != 0) {
+    auto count =
+        co_await loop_.read_file(phase.scope(), file.fd.get(), offset, held_, held_.size(), size);
+    if (!count && count.error().code == ErrorCode::kSystem) {
+      co_return ktls::fail(unreadable(file, count.error().sys_errno));
+    }
+    if (!count) co_return ktls::fail(std::move(count).error());
+    if (*count == 0) co_return ktls::fail(changed(file));
+    held_.commit(*count);
+    size -= *count;
+    offset += *count;
+  }
+  co_return Result<void>();
 }
 
 Task<Result<void>> ResponseSender::flush(More more) {
@@ -161,7 +184,7 @@ Task<Result<std::uint64_t>> ResponseSender::send_copies(const http::OpenFile& fi
   const std::uint64_t first = std::min<std::uint64_t>(left, kHeldMax - held_.size());
   if (first != 0) {
     if (auto room = co_await make_room(first); !room) co_return ktls::fail(std::move(room).error());
-    auto filled = read(file, offset, static_cast<std::size_t>(first));
+    auto filled = co_await read(file, offset, static_cast<std::size_t>(first));
     if (!filled) co_return ktls::fail(std::move(filled).error());
     left -= first;
   }
@@ -207,7 +230,8 @@ Task<Result<void>> ResponseSender::send_piece(const http::ResponseBody& body,
   }
   if (left == 0) co_return Result<void>();
   if (auto room = co_await make_room(left); !room) co_return room;
-  co_return read(*body.file, piece.offset + piece.size - left, static_cast<std::size_t>(left));
+  co_return co_await read(*body.file, piece.offset + piece.size - left,
+                          static_cast<std::size_t>(left));
 }
 
 Task<Result<void>> ResponseSender::send(const http::Response& response) {

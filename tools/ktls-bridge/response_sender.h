@@ -61,8 +61,11 @@ class ResponseSender {
   // Puts text behind what is held back.
   [[nodiscard]] bridge::Task<ktls::Result<void>> hold(std::string_view text);
   // Puts part of a file behind what is held back; there is room for it.
-  [[nodiscard]] ktls::Result<void> read(const http::OpenFile& file, std::uint64_t offset,
-                                        std::size_t size);
+  [[nodiscard]] bridge::Task<ktls::Result<void>> read(const http::OpenFile& file,
+                                                      std::uint64_t offset, std::size_t size);
+  // The same by a system call, which waits for the disk.
+  [[nodiscard]] ktls::Result<void> read_now(const http::OpenFile& file, std::uint64_t offset,
+                                            std::size_t size);
   // Of a file from `offset` on, all but the part that is held until it was looked at again; answers
   // the size of that part. Where records are sealed in userspace, and where the kernel takes pages.
   [[nodiscard]] bridge::Task<ktls::Result<std::uint64_t>> send_copies(const http::OpenFile& file,

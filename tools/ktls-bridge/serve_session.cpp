@@ -16,11 +16,13 @@
 #include "tools/http/kept_responses.h"
 #include "tools/http/request.h"
 #include "tools/http/target.h"
+#include "tools/ktls-bridge/admission.h"
 #include "tools/ktls-bridge/connection_log.h"
 #include "tools/ktls-bridge/response_sender.h"
 #include "tools/ktls-bridge/tls_session.h"
 #include "userspace/bridge/closing.h"
 #include "userspace/bridge/relay.h"
+#include "userspace/suite/alert.h"
 #include "userspace/suite/cipher_suite.h"
 
 namespace tools {
@@ -89,7 +91,10 @@ class HttpSession {
   // The site that the request is for, whatever the connection is for.
   [[nodiscard]] std::size_t site_of(const http::Request& request) const;
   [[nodiscard]] milliseconds time_left() const;
-  [[nodiscard]] Task<void> let_take(bridge::Delivery delivery);
+  [[nodiscard]] Task<Result<void>> let_take(bridge::Delivery delivery);
+  // Says `alert` behind all that was sent and gives the client the time to take it; resets the
+  // connection of one that does not.
+  [[nodiscard]] Task<Result<void>> end_by(tls::AlertDescription alert);
   [[nodiscard]] Task<void> close();
   [[nodiscard]] Task<void> fail(Error error);
   // What became of a response, for the access log.
@@ -253,6 +258,8 @@ Task<Result<bool>> HttpSession::skip_body(const http::Request& request) {
     if (skipper.state() == http::BodySkipper::State::kDone) co_return true;
     if (skipper.state() != http::BodySkipper::State::kNeedMore) co_return false;
     auto size = co_await receive(time_left(), OnDrain::kGoOn);
+    // The response to it is whole, and the client's.
+    if (!size && size.error().code == ErrorCode::kTimeout) co_return false;
     if (!size) co_return ktls::fail(std::move(size).error());
     if (*size == 0) co_return false;
   }
@@ -296,40 +303,53 @@ Task<Result<bool>> HttpSession::serve_one() {
 
 // What the socket holds is the client's for as long as it goes on taking it: of a response that was
 // sent, megabytes may be.
-Task<void> HttpSession::let_take(bridge::Delivery delivery) {
+Task<Result<void>> HttpSession::let_take(bridge::Delivery delivery) {
   const int fd = connection_.fd();
   Phase phase(loop_, cancellation_, sender_.pace().grace());
   sender_.pace().watch(phase.scope());
-  co_await bridge::await_delivery(loop_, phase.scope(), fd, delivery);
+  co_return co_await bridge::await_delivery(loop_, phase.scope(), fd, delivery);
+}
+
+Task<Result<void>> HttpSession::end_by(tls::AlertDescription alert) {
+  const int fd = connection_.fd();
+  auto done = co_await let_take(bridge::Delivery::kRoomForMore);
+  if (done) {
+    Phase phase(loop_, cancellation_, bridge::kLastWordsTimeout);
+    done = co_await bridge::send_last_alert(loop_, phase.scope(), connection_, alert);
+  }
+  if (done) done = co_await let_take(bridge::Delivery::kAll);
+  if (!done) {
+    bridge::reset_on_close(fd);
+    co_return done;
+  }
+  Phase phase(loop_, cancellation_, bridge::kLastWordsTimeout);
+  co_await bridge::close_gently(loop_, phase.scope(), fd);
+  co_return done;
 }
 
 Task<void> HttpSession::close() {
-  co_await let_take(bridge::Delivery::kRoomForMore);
-  {
-    Phase phase(loop_, cancellation_, bridge::kLastWordsTimeout);
-    auto closed = co_await bridge::send_close_notify(loop_, phase.scope(), connection_);
-    if (!closed) {
-      bridge::reset_on_close(connection_.fd());
-      line_.end(closed.error(), "error");
-      co_return;
-    }
+  if (const auto closed = co_await end_by(tls::AlertDescription::kCloseNotify); !closed) {
+    line_.end(closed.error(), "error");
+  } else {
+    line_.ended = bridge::name_of(bridge::Ending::kClean);
   }
-  co_await let_take(bridge::Delivery::kAll);
-  line_.ended = bridge::name_of(bridge::Ending::kClean);
-  Phase phase(loop_, cancellation_, bridge::kLastWordsTimeout);
-  co_await bridge::close_gently(loop_, phase.scope(), connection_.fd());
 }
 
 Task<void> HttpSession::fail(Error error) {
   // A client that has ended its side without close_notify may still read what it asked for.
   const bool has_ended = error.code == ErrorCode::kEndOfStream && error.alert == Error::kNoAlert;
-  if (has_ended) co_await let_take(bridge::Delivery::kAll);
+  if (has_ended) static_cast<void>(co_await let_take(bridge::Delivery::kAll));
   line_.ended = bridge::name_of(bridge::ending_of(error));
   line_.detail = error.message();
   if (const auto reason = bridge::reason_of_end(error); reason != ktls::Reason::kNone) {
     line_.reason = ktls::text_of(reason).code;
   }
-  co_await bridge::abort_peer(loop_, connection_, error, false);
+  // It has to get behind all that this client, slow as it may be, was sent before.
+  if (const auto alert = bridge::alert_for(error)) {
+    static_cast<void>(co_await end_by(*alert));
+  } else {
+    co_await bridge::abort_peer(loop_, connection_, error, false);
+  }
 }
 
 Task<void> HttpSession::run() {
@@ -357,13 +377,8 @@ Task<void> serve_session(Loop& loop, Cancellation& cancellation, const ServeSett
   ConnectionLog line;
   const SocketAddress peer = peer_address(accepted.get());
   line.peer = peer.text();
-  const AddressLimit::Place place = setting.addresses.take(peer);
-  if (!place) {
-    bridge::reset_on_close(accepted.get());
-    setting.tls.log().write(LogLevel::kWarning, "refused",
-                            {{"peer", line.peer}, {"reason", std::string("max_per_address")}});
-    co_return;
-  }
+  const AddressLimit::Place place = admit(setting, accepted, peer);
+  if (!place) co_return;
   send_at_once(accepted.get());
   const TlsSession session{
       .loop = loop, .cancellation = cancellation, .setting = setting.tls, .line = line};

@@ -6,6 +6,7 @@
 
 #include <linux/sockios.h>
 #include <netinet/in.h>
+#include <netinet/tcp.h>
 #include <poll.h>
 #include <sys/ioctl.h>
 #include <sys/socket.h>
@@ -42,6 +43,16 @@ bool is_tcp(int fd) {
          protocol == IPPROTO_TCP;
 }
 
+// Both sides may have said FIN while ours still has much to send: that goes on.
+bool takes_no_more(int fd) {
+  tcp_info info{};
+  socklen_t size = sizeof info;
+  if (::getsockopt(fd, IPPROTO_TCP, TCP_INFO, &info, &size) == 0) {
+    return info.tcpi_state == TCP_CLOSE;
+  }
+  return is_gone(fd);
+}
+
 // Waits until the other side's TCP has all that was sent: a reset throws the rest away.
 Task<void> deliver(Loop& loop, Scope& scope, int fd) {
   auto ready = co_await loop.writable(scope, fd);  // the kernel's TLS may hold records, too
@@ -76,19 +87,21 @@ Task<void> close_gently(Loop& loop, Scope& scope, int fd) {
   co_await deliver(loop, scope, fd);  // the kernel reads nothing after a record that did not open
 }
 
-Task<void> await_delivery(Loop& loop, Scope& scope, int fd, Delivery delivery) {
+Task<Result<void>> await_delivery(Loop& loop, Scope& scope, int fd, Delivery delivery) {
   milliseconds pause = kDeliveryPoll;
-  while (!is_gone(fd) && undelivered(fd) != 0) {
-    if (delivery == Delivery::kRoomForMore && has_room(fd)) co_return;
-    const auto slept = co_await loop.sleep(scope, pause);
-    if (!slept) co_return;
+  while (!takes_no_more(fd) && undelivered(fd) != 0) {
+    if (delivery == Delivery::kRoomForMore && has_room(fd)) break;
+    auto slept = co_await loop.sleep(scope, pause);
+    if (!slept) co_return slept;
     pause = std::min(2 * pause, kDeliveryPollMax);
   }
+  co_return Result<void>();
 }
 
-Task<Result<void>> send_close_notify(Loop& loop, Scope& scope, Connection& connection) {
-  auto closed = co_await connection.send_alert(scope, AlertDescription::kCloseNotify);
-  if (!closed) co_return closed;
+Task<Result<void>> send_last_alert(Loop& loop, Scope& scope, Connection& connection,
+                                   AlertDescription alert) {
+  auto sent = co_await connection.send_alert(scope, alert);
+  if (!sent) co_return sent;
   // The kernel may hold records that TCP had no room for, and FIN would cut them off.
   auto room = co_await loop.writable(scope, connection.fd());
   if (!room) co_return room;
@@ -96,13 +109,18 @@ Task<Result<void>> send_close_notify(Loop& loop, Scope& scope, Connection& conne
   co_return Result<void>();
 }
 
+std::optional<AlertDescription> alert_for(const Error& failure) {
+  if (failure.alert == Error::kNoAlert || failure.code == ErrorCode::kPeerAlert) {
+    return std::nullopt;
+  }
+  return static_cast<AlertDescription>(failure.alert);
+}
+
 Task<void> abort_peer(Loop& loop, Connection& connection, const Error& failure, bool has_ended) {
   const int fd = connection.fd();
-  const bool is_ours = failure.alert != Error::kNoAlert && failure.code != ErrorCode::kPeerAlert;
   Scope scope(loop, kLastWordsTimeout);
-  if (!has_ended && is_ours) {
-    const auto alert = static_cast<AlertDescription>(failure.alert);
-    has_ended = (co_await connection.send_alert(scope, alert)).has_value();
+  if (const auto alert = alert_for(failure); alert && !has_ended) {
+    has_ended = (co_await connection.send_alert(scope, *alert)).has_value();
   }
   if (!has_ended) reset_on_close(fd);
   if (failure.code == ErrorCode::kTimeout || failure.code == ErrorCode::kCancelled) co_return;

@@ -5,12 +5,14 @@
 #include <chrono>
 #include <cstddef>
 #include <cstdint>
+#include <optional>
 
 #include "ktls/base/result.h"
 #include "userspace/bridge/connection.h"
 #include "userspace/io/loop.h"
 #include "userspace/io/scope.h"
 #include "userspace/io/task.h"
+#include "userspace/suite/alert.h"
 
 namespace bridge {
 
@@ -36,13 +38,23 @@ void reset_on_close(int fd);
 // How much of what was sent the other side is waited for to take.
 enum class Delivery : std::uint8_t { kRoomForMore, kAll };
 
-// Waits for a peer that is slow, in steps that grow: until it has what `delivery` says, or is gone.
-// `scope` bounds it.
-[[nodiscard]] Task<void> await_delivery(Loop& loop, Scope& scope, int fd, Delivery delivery);
+// Waits for a peer that is slow, in steps that grow: until it has what `delivery` says, or has left
+// the connection. Errors: those of `scope`, which bounds it.
+[[nodiscard]] Task<ktls::Result<void>> await_delivery(Loop& loop, Scope& scope, int fd,
+                                                      Delivery delivery);
 
-// Sends close_notify and FIN. Errors: those of send_alert().
-[[nodiscard]] Task<ktls::Result<void>> send_close_notify(Loop& loop, Scope& scope,
-                                                         Connection& connection);
+// Sends the alert that is the last of this connection, and FIN. Errors: those of send_alert().
+[[nodiscard]] Task<ktls::Result<void>> send_last_alert(Loop& loop, Scope& scope,
+                                                       Connection& connection,
+                                                       tls::AlertDescription alert);
+
+[[nodiscard]] inline Task<ktls::Result<void>> send_close_notify(Loop& loop, Scope& scope,
+                                                                Connection& connection) {
+  return send_last_alert(loop, scope, connection, tls::AlertDescription::kCloseNotify);
+}
+
+// The alert of ours that tells the peer of `failure`, if there is one.
+[[nodiscard]] std::optional<tls::AlertDescription> alert_for(const ktls::Error& failure);
 
 // How the TLS peer learns that `failure` was no orderly end: by the alert that the error carries,
 // or else by a reset. `has_ended`: close_notify is out, and stays the peer's to read. Waits for

@@ -17,27 +17,27 @@ using Kind = Address::Kind;
 
 struct GoodAddress {
   std::string_view text;
-  Kind kind;
   std::string_view host;
-  std::uint16_t port;
   std::string_view path;
   std::string_view written;  // by text(), if it differs
+  std::uint16_t port;
+  Kind kind;
 };
 
 constexpr GoodAddress kGood[] = {
-    {"127.0.0.1:80", Kind::kTcp, "127.0.0.1", 80, "", ""},
-    {"example.org:443", Kind::kTcp, "example.org", 443, "", ""},
-    {"localhost:0", Kind::kTcp, "localhost", 0, "", ""},
-    {"localhost:65535", Kind::kTcp, "localhost", 65535, "", ""},
-    {":8443", Kind::kTcp, "", 8443, "", ""},
-    {"[::1]:80", Kind::kTcp, "::1", 80, "", ""},
-    {"[::]:8443", Kind::kTcp, "::", 8443, "", ""},
-    {"[fe80::1%lo]:80", Kind::kTcp, "fe80::1%lo", 80, "", ""},
-    {"[::ffff:127.0.0.1]:80", Kind::kTcp, "::ffff:127.0.0.1", 80, "", ""},
-    {"host:00080", Kind::kTcp, "host", 80, "", "host:80"},
-    {"unix:/run/app.sock", Kind::kUnix, "", 0, "/run/app.sock", ""},
-    {"unix:relative", Kind::kUnix, "", 0, "relative", ""},
-    {"unix:/a:b:80", Kind::kUnix, "", 0, "/a:b:80", ""},
+    {"127.0.0.1:80", "127.0.0.1", "", "", 80, Kind::kTcp},
+    {"example.org:443", "example.org", "", "", 443, Kind::kTcp},
+    {"localhost:0", "localhost", "", "", 0, Kind::kTcp},
+    {"localhost:65535", "localhost", "", "", 65535, Kind::kTcp},
+    {":8443", "", "", "", 8443, Kind::kTcp},
+    {"[::1]:80", "::1", "", "", 80, Kind::kTcp},
+    {"[::]:8443", "::", "", "", 8443, Kind::kTcp},
+    {"[fe80::1%lo]:80", "fe80::1%lo", "", "", 80, Kind::kTcp},
+    {"[::ffff:127.0.0.1]:80", "::ffff:127.0.0.1", "", "", 80, Kind::kTcp},
+    {"host:00080", "host", "", "host:80", 80, Kind::kTcp},
+    {"unix:/run/app.sock", "", "/run/app.sock", "", 0, Kind::kUnix},
+    {"unix:relative", "", "relative", "", 0, Kind::kUnix},
+    {"unix:/a:b:80", "", "/a:b:80", "", 0, Kind::kUnix},
 };
 
 TEST(ParseAddress, TakesHostsBracketsAndPaths) {
@@ -163,6 +163,36 @@ TEST(ListenOn, SharesAPortBetweenThreadsOnly) {
   const SocketAddress same = resolved(local_text(first->get())).at(0);
   EXPECT_TRUE(listen_on(same, true));
   EXPECT_FALSE(listen_on(same, false));
+}
+
+TEST(BindTo, HoldsAPortAndTakesNoConnection) {
+  const auto bound = bind_to(resolved("127.0.0.1:0").at(0), false);
+  ASSERT_TRUE(bound);
+  const SocketAddress address = local_address(bound->get()).value();
+  const auto refused = connect_within({address}, std::chrono::seconds(5));
+  ASSERT_FALSE(refused);
+  EXPECT_EQ(refused.error().sys_errno, ECONNREFUSED);
+}
+
+TEST(BindTo, NamesTheAddressThatIsBusy) {
+  const auto first = listen_on(resolved("127.0.0.1:0").at(0), true);
+  ASSERT_TRUE(first);
+  const SocketAddress address = local_address(first->get()).value();
+  const auto second = bind_to(address, false);
+  ASSERT_FALSE(second);
+  EXPECT_EQ(second.error().sys_errno, EADDRINUSE);
+  EXPECT_NE(second.error().detail.find(address.text()), std::string::npos);
+}
+
+TEST(SocketAddress, TakesAnotherPort) {
+  for (const std::string host : {"127.0.0.1", "[::1]"}) {
+    SocketAddress address = resolved(host + ":80").at(0);
+    address.set_port(8443);
+    EXPECT_EQ(address.text(), host + ":8443");
+  }
+  SocketAddress path = resolved("unix:/run/x").at(0);
+  path.set_port(8443);
+  EXPECT_EQ(path.text(), "unix:/run/x");
 }
 
 class UnixPath : public testing::Test {

@@ -137,6 +137,54 @@ TEST(AccessLine, CutsATextThatWouldTakeMoreThanEightThousandBytes) {
   EXPECT_NE(line(long_one, "json").find("\\ufffd\\ufffd...\""), std::string::npos);
 }
 
+// Each of these stands for `size` bytes of a line.
+struct Written {
+  std::string_view text;
+  std::size_t size;
+  std::string_view format;
+};
+
+TEST(AccessLine, CountsWhatIsWritten) {
+  constexpr std::size_t kWrittenMax = 8000;
+  constexpr Written kTexts[] = {{"a", 1, "common"},        {"\"", 2, "common"},
+                                {"\\", 2, "common"},       {"\v", 2, "common"},
+                                {"\f", 4, "common"},       {"\x7f", 4, "common"},
+                                {"\xc3\xa9", 8, "common"}, {"\xff", 4, "common"},
+                                {"a", 1, "json"},          {"\"", 2, "json"},
+                                {"\\", 2, "json"},         {"\f", 2, "json"},
+                                {"\t", 2, "json"},         {"\v", 6, "json"},
+                                {"\x1b", 6, "json"},       {"\x7f", 6, "json"},
+                                {"\xc3\xa9", 6, "json"},   {"\xe2\x82\xac", 6, "json"},
+                                {"\xff", 6, "json"},       {"\xf0\x9f\x94\x92", 12, "json"}};
+  AccessRecord long_one = record();
+  long_one.method = long_one.protocol = "";
+  for (const Written& each : kTexts) {
+    SCOPED_TRACE(std::string(each.format) + " " + std::string(each.text));
+    long_one.target = "-";
+    const std::size_t bare = line(long_one, each.format).size() - 1;
+    std::string text;
+    for (std::size_t i = 0; i < kWrittenMax / each.size; ++i) text += each.text;
+    long_one.target = text;
+    EXPECT_EQ(line(long_one, each.format).size(), bare + kWrittenMax / each.size * each.size);
+    EXPECT_EQ(line(long_one, each.format).find("..."), std::string::npos);
+    text += each.text;
+    long_one.target = text;
+    EXPECT_EQ(line(long_one, each.format).size(),
+              bare + kWrittenMax / each.size * each.size + std::string_view("...").size());
+  }
+}
+
+TEST(AccessLine, WritesATargetOfQuotesWhole) {
+  constexpr std::size_t kQuotes = 3990;
+  AccessRecord quoted = record();
+  const std::string target = "/x?" + std::string(kQuotes, '"');
+  quoted.target = target;
+  EXPECT_EQ(nlohmann::json::parse(line(quoted, "json"))["target"], target);
+  std::string escaped = "/x?";
+  for (std::size_t i = 0; i < kQuotes; ++i) escaped += "\\\"";
+  EXPECT_NE(line(quoted, "combined").find("\"GET " + escaped + " HTTP/1.1\""), std::string::npos);
+}
+
 TEST(AccessLine, CutsNoCharacterInTwo) {
   AccessRecord long_one = record();
   for (int shift = 0; shift < 4; ++shift) {

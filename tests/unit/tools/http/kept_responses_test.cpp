@@ -113,6 +113,53 @@ TEST_F(KeptResponsesTest, FollowsASwitchedSymbolicLink) {
   EXPECT_EQ(body("/current/a.txt"), "two");
 }
 
+// Neither inode nor time stamps of the files in a directory change when it is moved.
+TEST_F(KeptResponsesTest, SendsNothingFromADirectoryThatWasMovedOutAndLinked) {
+  const std::string outside = root() + "-outside";
+  file("docs/a.txt", "secret");
+  EXPECT_EQ(body("/docs/a.txt"), "secret");
+  std::filesystem::rename(at("docs"), outside);
+  link(outside, "docs");
+  const auto answered = answer("/docs/a.txt");
+  std::filesystem::remove_all(outside);
+  ASSERT_TRUE(std::holds_alternative<Response>(answered));
+  EXPECT_EQ(std::get<Response>(answered).status, 404);
+  EXPECT_EQ(kept_.size(), 0U);
+}
+
+TEST_F(KeptResponsesTest, FollowsTheTargetOfALink) {
+  file("docs/a.txt", "one");
+  link("docs/a.txt", "a.txt");
+  EXPECT_EQ(body("/a.txt"), "one");
+  EXPECT_EQ(kept_.size(), 1U);
+  file("docs/a.txt", "two");
+  now_.tv_sec += 60;
+  EXPECT_EQ(body("/a.txt"), "two");
+}
+
+TEST_F(KeptResponsesTest, SendsNothingThroughALinkThatPolicyRefuses) {
+  policy_.documents.symlinks = SymlinkPolicy::kNever;
+  auto opened = Site::open(root(), policy_);
+  ASSERT_TRUE(opened);
+  site_ = std::make_unique<Site>(*std::move(opened));
+  file("docs/a.txt", "one");
+  EXPECT_EQ(body("/docs/a.txt"), "one");
+  std::filesystem::rename(at("docs"), at("moved"));
+  link("moved", "docs");
+  const auto answered = answer("/docs/a.txt");
+  ASSERT_TRUE(std::holds_alternative<Response>(answered));
+  EXPECT_EQ(std::get<Response>(answered).status, 404);
+}
+
+TEST_F(KeptResponsesTest, SeesTheTargetOfALinkThatComesLater) {
+  file("a.txt", "plain");
+  link("packed/a.gz", "a.txt.gz");
+  EXPECT_EQ(body("/a.txt", "Accept-Encoding: gzip\r\n"), "plain");
+  file("packed/a.gz", "packed");
+  now_.tv_sec += 60;
+  EXPECT_EQ(body("/a.txt", "Accept-Encoding: gzip\r\n"), "packed");
+}
+
 TEST_F(KeptResponsesTest, ForgetsAFileThatIsGone) {
   file("a.txt");
   EXPECT_NE(text("/a.txt"), "");

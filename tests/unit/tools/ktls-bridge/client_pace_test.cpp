@@ -3,6 +3,7 @@
 #include <cstddef>
 #include <memory>
 #include <optional>
+#include <thread>
 #include <vector>
 
 #include <gtest/gtest.h>
@@ -19,6 +20,7 @@ namespace {
 using std::chrono::milliseconds;
 
 constexpr SendPace kAnything{.rate_least = 0, .grace = milliseconds(20)};
+constexpr SendPace kPatient{.rate_least = 0, .grace = std::chrono::hours(1)};
 // More than loopback carries.
 constexpr SendPace kTooMuch{.rate_least = 1'000'000'000'000, .grace = milliseconds(20)};
 
@@ -85,15 +87,43 @@ TEST_F(ClientPaceTest, BlamesNoClientThatHasEverything) {
   for (int i = 0; i < 3; ++i) EXPECT_EQ(pace.more(), kTooMuch.grace);
 }
 
-TEST_F(ClientPaceTest, BeginsAnewWithEachWatch) {
+TEST_F(ClientPaceTest, GoesOnFromOneWatchToTheNext) {
   const bridge::SocketPair pair = bridge::tcp_pair();
   bridge::fill(pair.ours.get());
-  ClientPace pace(loop(), pair.ours.get(), kAnything);
-  for (int i = 0; i < 3; ++i) {
+  ClientPace pace(loop(), pair.ours.get(), kPatient);
+  bridge::Scope first(loop(), pace.grace());
+  pace.watch(first);
+  EXPECT_EQ(pace.more(), kPatient.grace);
+  bridge::Scope second(loop(), pace.grace());
+  pace.watch(second);
+  EXPECT_EQ(second.failure(), std::nullopt);
+  EXPECT_EQ(pace.more(), std::nullopt);
+}
+
+TEST_F(ClientPaceTest, EndsAtTheNextWatchWhoTookTooLittleBetweenTwo) {
+  const bridge::SocketPair pair = bridge::tcp_pair();
+  bridge::fill(pair.ours.get());
+  ClientPace pace(loop(), pair.ours.get(), kTooMuch);
+  for (const bool takes_too_little : {false, false, true}) {
     bridge::Scope scope(loop(), pace.grace());
     pace.watch(scope);
-    EXPECT_EQ(pace.more(), kAnything.grace);
+    EXPECT_EQ(scope.expired(), takes_too_little);
+    std::this_thread::sleep_for(kTooMuch.grace);
   }
+}
+
+TEST_F(ClientPaceTest, CountsNoTimeInWhichTheClientHadEverything) {
+  const bridge::SocketPair pair = bridge::tcp_pair();
+  bridge::fill(pair.ours.get());
+  ClientPace pace(loop(), pair.ours.get(), kTooMuch);
+  EXPECT_EQ(pace.more(), kTooMuch.grace);
+  while (queued(pair.ours.get()) != 0) ASSERT_TRUE(take(pair));
+  std::this_thread::sleep_for(2 * kTooMuch.grace);
+  bridge::Scope scope(loop(), pace.grace());
+  pace.watch(scope);
+  EXPECT_FALSE(scope.expired());
+  bridge::fill(pair.ours.get());
+  EXPECT_EQ(pace.more(), kTooMuch.grace);
 }
 
 }  // namespace
