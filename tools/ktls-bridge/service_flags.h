@@ -33,6 +33,7 @@ CLI::Option* add_listen_flag(CLI::App& app, const std::string& name, const std::
 
 // Each adds one or a few flags to `app`, in the order in which --help shows them; `options` is
 // borrowed until the command line is parsed. Values that do not parse raise CLI::ValidationError.
+void add_loop_flag(CLI::App& app, ServiceOptions& options);        // --loop
 void add_loop_flags(CLI::App& app, ServiceOptions& options);       // --loop --threads
 void add_max_connections(CLI::App& app, ServiceOptions& options);  // --max-connections
 void add_drain_timeout(CLI::App& app, ServiceOptions& options);    // --drain-timeout

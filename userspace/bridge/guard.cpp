@@ -6,7 +6,6 @@
 #include <cerrno>
 #include <cstdint>
 #include <optional>
-#include <string>
 #include <utility>
 #include <variant>
 
@@ -18,7 +17,7 @@
 #include "userspace/bridge/closing.h"
 #include "userspace/bridge/feed.h"
 #include "userspace/bridge/key_watch.h"
-#include "userspace/broker/holders.h"
+#include "userspace/bridge/standing_holders.h"
 #include "userspace/io/when_both.h"
 #include "userspace/suite/alert.h"
 
@@ -30,44 +29,9 @@ using ktls::ErrorCode;
 using ktls::Result;
 using std::chrono::milliseconds;
 
-// For holders to stand still in: the peer waits as long, and so does the program.
-constexpr milliseconds kStandstillTimeout = std::chrono::seconds(1);
-constexpr milliseconds kStandstillPoll{1};
 // How often it is looked whether processes that outlived the program still have the socket.
 constexpr milliseconds kHolderPoll{20};
 constexpr milliseconds kHolderPollMax{500};
-
-// Those who have the socket, held for as long as a key is changed.
-class StandingHolders final : public OutsideWriters {
- public:
-  StandingHolders(Loop& loop, int fd, pid_t group) : loop_(loop), holders_(fd, group) {}
-
-  Task<Result<void>> hold(Scope& scope) override {
-    Scope soon(scope, kStandstillTimeout);
-    for (;;) {
-      auto still = holders_.stop();
-      if (!still) co_return ktls::fail(rekey_impossible(std::move(still).error().message()));
-      if (*still) co_return Result<void>();
-      auto slept = co_await loop_.sleep(soon, kStandstillPoll);
-      if (slept) continue;
-      if (soon.ended_with_outer() || soon.cancelled()) co_return slept;
-      co_return ktls::fail(rekey_impossible("a process that has the socket does not stop"));
-    }
-  }
-  void release() override { holders_.resume(); }
-
-  [[nodiscard]] bool any() const { return holders_.any_in_group(); }
-
- private:
-  static Error rekey_impossible(const std::string& why) {
-    return Error::alerting(ErrorCode::kRekeyImpossible,
-                           tls::code_of(tls::AlertDescription::kInternalError),
-                           "the key of a socket that was handed out cannot be changed: " + why);
-  }
-
-  Loop& loop_;
-  broker::Holders holders_;
-};
 
 // Whether TCP has moved anything since the last deadline.
 class Traffic final : public Patience {

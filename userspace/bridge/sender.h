@@ -85,6 +85,7 @@ class Sender {
   // From now on others send application data on the socket, too: before each change of the key
   // they are held. `writers` is borrowed.
   void share_with(OutsideWriters& writers) { writers_ = &writers; }
+  void stop_sharing() { writers_ = nullptr; }
 
   // Records that the present key may still seal, whoever sealed those before. Error: kSystem.
   [[nodiscard]] ktls::Result<std::uint64_t> count_records_left();
@@ -115,6 +116,8 @@ class Sender {
   [[nodiscard]] virtual bool can_update_key() const = 0;
 
   [[nodiscard]] int fd() const { return fd_; }
+  // The same socket by another descriptor: this one may be closed then. Nobody is sending.
+  virtual void change_descriptor(int fd) { fd_ = fd; }
 
   // Whether another task is sending just now.
   [[nodiscard]] bool busy() const { return writing_.locked(); }
