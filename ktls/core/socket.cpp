@@ -169,8 +169,8 @@ Result<int> TlsSocket::take_error() {
   return sys_errno;
 }
 
-// Source: net/tls/tls_main.c, do_tls_getsockopt_conf(): the head of the structure alone is answered,
-// too, and holds no key.
+// Source: net/tls/tls_main.c, do_tls_getsockopt_conf(): the head of the structure alone is
+// answered, too, and holds no key.
 Result<bool> TlsSocket::has_keys(Direction direction) {
   tls_crypto_info head{};
   socklen_t size = sizeof head;

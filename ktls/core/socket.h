@@ -106,8 +106,8 @@ class TlsSocket {
   // that keeps them from starting at 0 again.
   [[nodiscard]] Result<int> take_error();
 
-  // Whether that direction has keys, whoever installed them: without, the kernel sends bytes as they
-  // are. Error: kSystem.
+  // Whether that direction has keys, whoever installed them: without, the kernel sends bytes as
+  // they are. Error: kSystem.
   [[nodiscard]] Result<bool> has_keys(Direction direction);
 
   // Number of the next record of that direction, by getsockopt. The structure that comes back

@@ -42,8 +42,9 @@ struct UlpInfo {
 [[nodiscard]] Result<std::optional<UlpInfo>> decode_ulp_info(
     std::span<const std::uint8_t> attributes);
 
-// Names one TCP socket for good, also when the descriptor that it was read from is closed. Addresses
-// are IPv6 or IPv4 ones, and ports, in network order; `device`: that the socket is bound to, or 0.
+// Names one TCP socket for good, also when the descriptor that it was read from is closed.
+// Addresses are IPv6 or IPv4 ones, and ports, in network order; `device`: that the socket is bound
+// to, or 0.
 struct SocketIdentity {
   std::uint16_t family = 0;
   std::uint16_t local_port = 0;
@@ -63,9 +64,9 @@ struct HeldSocket {
   std::uint32_t inode = 0;
   std::uint64_t bytes_sent = 0;
 };
-// Of that very socket, while any process has it; nothing once nobody has. Errors: kSystem, EOPNOTSUPP
-// where it is in another network namespace than the calling thread, or there is no module tcp_diag,
-// before it has ever been found: `was_found`; kDecodeError.
+// Of that very socket, while any process has it; nothing once nobody has. Errors: kSystem,
+// EOPNOTSUPP where it is in another network namespace than the calling thread, or there is no
+// module tcp_diag, before it has ever been found: `was_found`; kDecodeError.
 [[nodiscard]] Result<std::optional<HeldSocket>> look_at(const SocketIdentity& identity,
                                                         bool was_found);
 

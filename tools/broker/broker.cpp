@@ -10,15 +10,14 @@
 #include <string>
 #include <utility>
 
-#include <sys/resource.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
 
-#include "ktls/core/reason.h"
 #include "tools/broker/broker_state.h"
 #include "tools/broker/requests.h"
 #include "tools/common/address.h"
 #include "tools/common/exit_code.h"
+#include "tools/ktls-bridge/announcement.h"
 #include "tools/ktls-bridge/complaint.h"
 #include "tools/ktls-bridge/listeners.h"
 #include "tools/ktls-bridge/signals.h"
@@ -49,9 +48,7 @@ int complain(const Complaint& complaint) {
 
 // So many that there is a descriptor for all that they need: what has none is lost on its way in.
 std::size_t connections_max(const BrokerOptions& options, const Log& log) {
-  rlimit limit{};
-  ::getrlimit(RLIMIT_NOFILE, &limit);
-  const std::size_t open_files = limit.rlim_cur;
+  const std::size_t open_files = raise_descriptor_limit();
   const std::size_t spare = open_files - std::min(open_files, kDescriptorsBesides);
   const std::size_t room = std::max<std::size_t>(spare / kDescriptorsPerConnection, 1);
   if (room >= options.service.max_connections) return options.service.max_connections;
@@ -65,7 +62,8 @@ std::size_t connections_max(const BrokerOptions& options, const Log& log) {
 
 // Whoever connects is judged by who they are; but the file keeps others from trying.
 Result<UniqueFd> listen_at(const BrokerOptions& options) {
-  const Address address{.kind = Address::Kind::kUnix, .host = {}, .port = 0, .path = options.socket};
+  const Address address{
+      .kind = Address::Kind::kUnix, .host = {}, .port = 0, .path = options.socket};
   KTLS_TRY(const auto found, resolve(address, true));
   KTLS_TRY(UniqueFd fd, bind_to(found.front(), false, SOCK_SEQPACKET));
   const bool is_shared = !options.users.empty() || !options.groups.empty();
@@ -163,20 +161,9 @@ class BrokerRun {
 };
 
 void announce(const BrokerOptions& options, const bridge::Loop& loop, const TlsSetting& tls) {
-  const ktls::Capability& capability = tls.capability();
-  LogFields fields = {{"socket", options.socket},
-                      {"loop", std::string(bridge::name_of(loop.kind()))}};
-  if (!loop.why().empty()) fields.emplace_back("loop_reason", loop.why());
-  const bool kernel = capability.attach_errno == 0;
-  fields.emplace_back("kernel_tls", kernel);
-  if (kernel) {
-    fields.emplace_back("kernel_rekey", capability.rekey);
-  } else {
-    const ktls::ReasonText& text = ktls::text_of(ktls::reason_of_attach(capability.attach_errno));
-    fields.emplace_back("reason", std::string(text.code));
-    fields.emplace_back("hint", std::string("all connections are relayed: ") +
-                                    std::string(text.remedy));
-  }
+  LogFields fields = {{"socket", options.socket}};
+  add_loop_fields(fields, loop);
+  add_kernel_fields(fields, tls.capability());
   tls.log().write(LogLevel::kInfo, "ready", fields);
 }
 
@@ -200,9 +187,9 @@ int run_broker(const BrokerOptions& options) {
   if (const auto failed = as_client.prepare()) return complain(*failed);
 
   const std::size_t room = connections_max(options, log);
-  auto loop = bridge::Loop::create(options.service.loop,
-                                   {.buffers_max = room * kBuffersPerConnection + kBuffersOnOffer,
-                                    .pipes_max = room * 2});
+  auto loop = bridge::Loop::create(
+      options.service.loop,
+      {.buffers_max = room * kBuffersPerConnection + kBuffersOnOffer, .pipes_max = room * 2});
   if (!loop) return complain({kExitUnavailable, "--loop: " + loop.error().message()});
   auto listener = listen_at(options);
   if (!listener) return complain({kExitOsError, listener.error().message()});

@@ -75,8 +75,8 @@ void add_names(CLI::App& app, const std::string& flag, const std::string& text, 
       ->group("Access");
 }
 
-void add_count(CLI::App& app, const std::string& flag, const std::string& text,
-               std::size_t initial, std::size_t least, std::size_t& count) {
+void add_count(CLI::App& app, const std::string& flag, const std::string& text, std::size_t initial,
+               std::size_t least, std::size_t& count) {
   count = initial;
   app.add_option(flag, count, text)
       ->check(CLI::Range(least, kCountMax).description(""))
@@ -109,8 +109,9 @@ void add_limits(CLI::App& app, BrokerOptions& options) {
 
 void add_broker_command(CLI::App& app, BrokerOptions& options) {
   CLI::App* broker = app.add_subcommand(
-      "broker", "Do handshakes for other programs, and hand them sockets on which the kernel "
-                "does TLS");
+      "broker",
+      "Do handshakes for other programs, and hand them sockets on which the kernel "
+      "does TLS");
   broker->footer(kExamples);
   broker->add_option("--socket", options.socket, "Where programs find it (a unix socket)")
       ->type_name("PATH")
@@ -121,9 +122,10 @@ void add_broker_command(CLI::App& app, BrokerOptions& options) {
   add_names(*broker, "--allow-group", "Whose members may connect", "GROUP[,GROUP]", &group_of,
             options.groups);
   add_credential_flags(*broker, options.tls);
-  broker->add_option("--ca", options.ca_file,
-                     "For programs that connect: trust these certificates, PEM, instead of the "
-                     "system's")
+  broker
+      ->add_option("--ca", options.ca_file,
+                   "For programs that connect: trust these certificates, PEM, instead of the "
+                   "system's")
       ->type_name("FILE")
       ->group("TLS");
   add_client_flags(*broker, options.tls);
@@ -135,15 +137,14 @@ void add_broker_command(CLI::App& app, BrokerOptions& options) {
   add_limits(*broker, options);
   add_key_flags(*broker, options.tls);
   add_log_flags(*broker, options.service);
-  broker->parse_complete_callback([&options] {
-    options.tls.tls12_without_rekey = options.no_rekey == NoRekey::kTls12;
-  });
+  broker->parse_complete_callback(
+      [&options] { options.tls.tls12_without_rekey = options.no_rekey == NoRekey::kTls12; });
 }
 
 ktls::Result<void> validate(const BrokerOptions& options) {
   if (options.socket.empty() || options.socket.size() >= sizeof(sockaddr_un::sun_path)) {
-    return ktls::fail(ktls::Error::of(ktls::ErrorCode::kInvalidArgument,
-                                      "--socket: a path of 1 to 107 bytes"));
+    return ktls::fail(
+        ktls::Error::of(ktls::ErrorCode::kInvalidArgument, "--socket: a path of 1 to 107 bytes"));
   }
   return validate(options.tls);
 }

@@ -68,7 +68,8 @@ Result<std::optional<Message>> receive_now(int fd) {
   if (!broker::is_whole(message.request, whole)) {
     return ktls::fail(Error::of(ErrorCode::kDecodeError, "no message of the broker's protocol"));
   }
-  const auto payload = std::span(bytes).subspan(sizeof message.request, message.request.payload_size);
+  const auto payload =
+      std::span(bytes).subspan(sizeof message.request, message.request.payload_size);
   message.payload.assign(payload.begin(), payload.end());
   return std::optional(std::move(message));
 }
@@ -118,8 +119,7 @@ Task<Result<void>> send_answer(bridge::Loop& loop, Scope& scope, int fd,
     if (sent) co_return sent;
     const bool is_full = is_errno(sent.error(), EAGAIN);
     if (!is_full && !is_errno(sent.error(), ETOOMANYREFS)) co_return sent;
-    Task<Result<void>> wait =
-        is_full ? loop.writable(scope, fd) : loop.sleep(scope, kFlightPoll);
+    Task<Result<void>> wait = is_full ? loop.writable(scope, fd) : loop.sleep(scope, kFlightPoll);
     auto waited = co_await std::move(wait);
     if (!waited) co_return waited;
   }

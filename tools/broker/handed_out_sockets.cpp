@@ -46,7 +46,8 @@ constexpr milliseconds kWatchPause = std::chrono::seconds(1);
 constexpr std::size_t kLooksInARow = 64;
 // How long the client role keeps what it needs to take tickets.
 constexpr milliseconds kTicketTimeout = std::chrono::seconds(10);
-// Of a socket that sock_diag cannot find, in another network namespace: nobody says when it is gone.
+// Of a socket that sock_diag cannot find, in another network namespace: nobody says when it is
+// gone.
 constexpr milliseconds kUnseenTimeout = std::chrono::hours(1);
 // For the change of a key whose announcement has no room, as the peer does not read.
 constexpr milliseconds kChangeTimeout = std::chrono::seconds(60);
@@ -91,7 +92,8 @@ Task<void> abort(bridge::Loop& loop, Connection& connection, const Error& error)
 
 }  // namespace
 
-Result<void> HandedOutSockets::add(std::unique_ptr<Connection> connection, const std::string& peer) {
+Result<void> HandedOutSockets::add(std::unique_ptr<Connection> connection,
+                                   const std::string& peer) {
   KTLS_TRY(const ktls::SocketIdentity identity, ktls::identity_of(connection->fd()));
   auto entry = std::make_shared<Entry>();
   entry->records_left = connection->key_limit();
@@ -105,7 +107,8 @@ Result<void> HandedOutSockets::add(std::unique_ptr<Connection> connection, const
   return {};
 }
 
-Task<broker::Answer> HandedOutSockets::act_on(Scope& scope, UniqueFd fd, bridge::ControlRecord record) {
+Task<broker::Answer> HandedOutSockets::act_on(Scope& scope, UniqueFd fd,
+                                              bridge::ControlRecord record) {
   const auto cookie = cookie_of(fd.get());
   if (!cookie) co_return refusal(EBADF, cookie.error().message());
   const auto found = entries_.find(*cookie);
@@ -125,7 +128,7 @@ Task<broker::Answer> HandedOutSockets::act_on(Scope& scope, UniqueFd fd, bridge:
 }
 
 Task<Result<void>> HandedOutSockets::follow(Scope& scope, Entry& entry, int fd,
-                                     const bridge::ControlRecord& record) {
+                                            const bridge::ControlRecord& record) {
   Connection& connection = *entry.connection;
   const Borrowed borrowed(loop_, connection, fd);
   auto acted = co_await connection.act_on(scope, record);
@@ -168,9 +171,8 @@ Task<broker::Answer> HandedOutSockets::end_unknown(int fd) {
   ktls::TlsSocket socket(fd);
   const auto has_keys = socket.has_keys(ktls::Direction::kTransmit);
   if (!has_keys || !*has_keys) co_return refusal(EINVAL, "no socket on which the kernel does TLS");
-  const std::array<std::uint8_t, 2> alert = {
-      static_cast<std::uint8_t>(tls::AlertLevel::kFatal),
-      tls::code_of(tls::AlertDescription::kInternalError)};
+  const std::array<std::uint8_t, 2> alert = {static_cast<std::uint8_t>(tls::AlertLevel::kFatal),
+                                             tls::code_of(tls::AlertDescription::kInternalError)};
   const auto sent = socket.send(static_cast<std::uint8_t>(tls::ContentType::kAlert), alert);
   if (!sent) bridge::reset_on_close(fd);
   ::shutdown(fd, SHUT_RDWR);
@@ -179,7 +181,8 @@ Task<broker::Answer> HandedOutSockets::end_unknown(int fd) {
   co_return refusal(ECONNRESET, text.sentence, text.code);
 }
 
-Task<Result<void>> HandedOutSockets::keep_to_limit(Scope& scope, Entry& entry, std::uint32_t inode) {
+Task<Result<void>> HandedOutSockets::keep_to_limit(Scope& scope, Entry& entry,
+                                                   std::uint32_t inode) {
   Connection& connection = *entry.connection;
   const UniqueFd fd = broker::borrow_socket(inode);
   if (!fd) {

@@ -1,4 +1,5 @@
-// HandedOutSockets: connections whose sockets are with programs, and what the broker still does for them.
+// HandedOutSockets: connections whose sockets are with programs, and what the broker still does for
+// them.
 #pragma once
 
 #include <cstddef>
@@ -59,8 +60,7 @@ class HandedOutSockets {
   using Entries = std::map<std::uint64_t, std::shared_ptr<Entry>>;
 
   // False: it is to be forgotten.
-  [[nodiscard]] bridge::Task<bool> look_after(bridge::Scope& scope,
-                                              std::shared_ptr<Entry> entry);
+  [[nodiscard]] bridge::Task<bool> look_after(bridge::Scope& scope, std::shared_ptr<Entry> entry);
   // Has the key changed if it has sealed half of what it may. `inode`: of the socket.
   [[nodiscard]] bridge::Task<ktls::Result<void>> keep_to_limit(bridge::Scope& scope, Entry& entry,
                                                                std::uint32_t inode);

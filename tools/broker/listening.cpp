@@ -116,16 +116,16 @@ Task<void> serve_one(Shared listening, Places::Place place, UniqueFd accepted) {
 
 void warn(Listening& listening, const Error& error) {
   if (std::exchange(listening.is_warned, true)) return;
-  listening.state.log.write(LogLevel::kWarning, "accept",
-                            {{"address", local_text(listening.socket.get())},
-                             {"error", error.message()}});
+  listening.state.log.write(
+      LogLevel::kWarning, "accept",
+      {{"address", local_text(listening.socket.get())}, {"error", error.message()}});
 }
 
 Task<Result<void>> accept_all(Shared listening) {
   BrokerState& state = listening->state;
   for (;;) {
-    auto place = co_await state.connections.wait(state.loop, listening->open,
-                                                 listening->client.user);
+    auto place =
+        co_await state.connections.wait(state.loop, listening->open, listening->client.user);
     if (!place) break;
     auto accepted = co_await state.loop.accept(listening->open, listening->socket.get());
     if (accepted) {
@@ -145,8 +145,8 @@ Task<Result<void>> accept_all(Shared listening) {
 // What the program says of it. True: it has asked for an end.
 Task<Result<void>> heed(Shared listening, bool& is_stopped) {
   for (;;) {
-    auto message = co_await receive_message(listening->state.loop, listening->open,
-                                            listening->replies.get());
+    auto message =
+        co_await receive_message(listening->state.loop, listening->open, listening->replies.get());
     if (!message || !*message) break;
     const broker::Kind kind = (*message)->request.header.kind;
     is_stopped = kind == broker::Kind::kStop;
@@ -162,9 +162,9 @@ Task<Result<void>> heed(Shared listening, bool& is_stopped) {
 
 Task<void> listening(BrokerState& state, Client client, UniqueFd socket, UniqueFd replies,
                      std::size_t backlog) {
-  auto shared = std::make_shared<Listening>(state, std::move(client), std::move(socket),
-                                            std::move(replies),
-                                            std::clamp<std::size_t>(backlog, 1, kUndeliveredMax));
+  auto shared =
+      std::make_shared<Listening>(state, std::move(client), std::move(socket), std::move(replies),
+                                  std::clamp<std::size_t>(backlog, 1, kUndeliveredMax));
   const std::string address = local_text(shared->socket.get());
   const auto told = co_await send_answer(state.loop, shared->open, shared->replies.get(),
                                          answer_of(broker::Kind::kDone));

@@ -33,9 +33,9 @@ Relays::Relay::~Relay() {
 Task<Result<void>> Relays::Relay::wait(bridge::Scope& scope) {
   if (auto failure = scope.failure()) co_return ktls::fail(*std::move(failure));
   if (is_closed_in_order_) co_return Result<void>();
-  co_return ktls::fail(Error::alerting(
-      ErrorCode::kCancelled, tls::code_of(tls::AlertDescription::kInternalError),
-      "the program let go of the connection without saying that it had sent all"));
+  co_return ktls::fail(
+      Error::alerting(ErrorCode::kCancelled, tls::code_of(tls::AlertDescription::kInternalError),
+                      "the program let go of the connection without saying that it had sent all"));
 }
 
 bool Relays::close_in_order(std::uint64_t cookie) {

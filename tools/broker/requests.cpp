@@ -68,8 +68,7 @@ std::optional<broker::Answer> fault_of(int fd, bool is_listening) {
     return refusal(ENOTSOCK, "not a socket");
   }
   size = sizeof listens;
-  if (type != SOCK_STREAM ||
-      ::getsockopt(fd, SOL_SOCKET, SO_ACCEPTCONN, &listens, &size) != 0) {
+  if (type != SOCK_STREAM || ::getsockopt(fd, SOL_SOCKET, SO_ACCEPTCONN, &listens, &size) != 0) {
     return refusal(EINVAL, "not a stream socket");
   }
   if (is_listening) {
@@ -99,8 +98,8 @@ Task<void> serve_connection(Request request) {
   BrokerState& state = request.state;
   const bool is_client = request.message.request.header.kind == Kind::kConnect;
   const std::string name(request.message.payload.begin(), request.message.payload.end());
-  if (is_client && (name.empty() || name.size() > kNameMax ||
-                    name.find('\0') != std::string::npos)) {
+  if (is_client &&
+      (name.empty() || name.size() > kNameMax || name.find('\0') != std::string::npos)) {
     co_await answer(request, refusal(EINVAL, "no name to verify"));
     co_return;
   }
@@ -111,16 +110,17 @@ Task<void> serve_connection(Request request) {
   }
   auto place = state.connections.take(request.client.user);
   if (!place) {
-    co_await answer(request, refusal(EAGAIN, "as many connections as one may have: "
-                                             "--max-per-client, --max-connections"));
+    co_await answer(request, refusal(EAGAIN,
+                                     "as many connections as one may have: "
+                                     "--max-per-client, --max-connections"));
     co_return;
   }
   Welcome welcome(state, request.client, *std::move(place), std::move(fd));
   Scope minding(state.loop);
   bool is_established = false;
-  static_cast<void>(co_await when_both(
-      establish(welcome, is_client ? &name : nullptr, is_established, minding),
-      mind_client(request, welcome, minding)));
+  static_cast<void>(
+      co_await when_both(establish(welcome, is_client ? &name : nullptr, is_established, minding),
+                         mind_client(request, welcome, minding)));
   if (!is_established) {
     co_await answer(request, welcome.complaint());
     co_return;
@@ -156,8 +156,7 @@ Task<void> serve_listener(Request request) {
     co_return;
   }
   co_await listening(request.state, std::move(request.client), std::move(socket),
-                     std::move(request.message.descriptors.at(0)),
-                     request.message.request.backlog);
+                     std::move(request.message.descriptors.at(0)), request.message.request.backlog);
 }
 
 // The end of a socket whose send buffer is full: the kernel has all the keys that it takes.
@@ -175,8 +174,8 @@ Task<void> close_tls(BrokerState& state, UniqueFd fd) {
     const bool is_over = !room || sent.error().sys_errno != EAGAIN;
     if (is_over) co_return;
   }
-  const auto delivered = co_await bridge::await_delivery(state.loop, scope, fd.get(),
-                                                         bridge::Delivery::kRoomForMore);
+  const auto delivered =
+      co_await bridge::await_delivery(state.loop, scope, fd.get(), bridge::Delivery::kRoomForMore);
   static_cast<void>(delivered);
   ::shutdown(fd.get(), SHUT_WR);
 }
@@ -191,8 +190,9 @@ Task<void> serve_close(Request request) {
   }
   const auto has_keys = ktls::TlsSocket(fd.get()).has_keys(ktls::Direction::kTransmit);
   if (!has_keys || !*has_keys) {
-    co_await answer(request, refusal(EINVAL, "neither a TLS socket of the kernel nor a stream that "
-                                             "is relayed"));
+    co_await answer(request, refusal(EINVAL,
+                                     "neither a TLS socket of the kernel nor a stream that "
+                                     "is relayed"));
     co_return;
   }
   auto place = state.connections.take(request.client.user);
@@ -211,8 +211,8 @@ Task<void> serve_control(Request request) {
       .type = static_cast<tls::ContentType>(request.message.request.record_type),
       .content = std::move(request.message.payload)};
   Scope scope(request.state.loop, kControlTimeout);
-  const broker::Answer done = co_await request.state.handed_out.act_on(
-      scope, request.take_subject(), std::move(record));
+  const broker::Answer done =
+      co_await request.state.handed_out.act_on(scope, request.take_subject(), std::move(record));
   co_await answer(request, done);
 }
 
@@ -275,9 +275,9 @@ Task<void> channel_session(BrokerState& state, UniqueFd channel) {
     auto message = co_await receive_message(state.loop, state.open, channel.get());
     if (!message) {
       if (!state.is_ending()) {
-        state.log.write(LogLevel::kWarning, "channel",
-                        {{"uid", std::uint64_t{client->user}},
-                         {"error", message.error().message()}});
+        state.log.write(
+            LogLevel::kWarning, "channel",
+            {{"uid", std::uint64_t{client->user}}, {"error", message.error().message()}});
       }
       co_return;
     }

@@ -129,7 +129,8 @@ Result<broker::Answer> Welcome::introduce() {
   if (facts.resumed) answer.flags |= broker::kIsResumed;
   answer.tls_version = static_cast<std::uint16_t>(facts.version);
   answer.cipher_suite = facts.suite->id;
-  answer.alpn_size = static_cast<std::uint16_t>(std::min(facts.alpn.size(), sizeof answer.alpn - 1));
+  answer.alpn_size =
+      static_cast<std::uint16_t>(std::min(facts.alpn.size(), sizeof answer.alpn - 1));
   copy_text(answer.alpn, facts.alpn);
   copy_text(answer.name, facts.peer_name);
   if (const auto local = local_address(fd_.get())) copy_address(answer.local, *local);

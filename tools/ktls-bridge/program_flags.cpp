@@ -50,8 +50,7 @@ void add_no_rekey_flag(CLI::App& app, NoRekey& no_rekey) {
   static const std::map<std::string, NoRekey> kNoRekeys = {
       {"kernel", NoRekey::kKernel}, {"relay", NoRekey::kRelay}, {"tls12", NoRekey::kTls12}};
   app.add_option_function<std::string>(
-         "--no-rekey",
-         [&no_rekey](const std::string& text) { no_rekey = kNoRekeys.at(text); },
+         "--no-rekey", [&no_rekey](const std::string& text) { no_rekey = kNoRekeys.at(text); },
          "Where the kernel cannot change keys: kernel (a KeyUpdate ends the connection), relay "
          "(the program gets a stream that is relayed), tls12 (agree on no newer version)")
       ->check(CLI::IsMember({"kernel", "relay", "tls12"}).description(""))

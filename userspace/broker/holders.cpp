@@ -182,8 +182,7 @@ UniqueFd borrow_socket(std::uint64_t inode) {
     const auto number = find_link(pid, link);
     if (!number) continue;
     const UniqueFd process(static_cast<int>(::syscall(SYS_pidfd_open, pid, 0)));
-    UniqueFd borrowed(
-        static_cast<int>(::syscall(SYS_pidfd_getfd, process.get(), *number, 0)));
+    UniqueFd borrowed(static_cast<int>(::syscall(SYS_pidfd_getfd, process.get(), *number, 0)));
     // The number may have gone to another file since.
     if (borrowed && link_of(borrowed.get()) == link) return borrowed;
   }

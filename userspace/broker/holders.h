@@ -50,8 +50,8 @@ class Holders {
   std::vector<Stopped> stopped_;
 };
 
-// A descriptor of the socket with that inode, from any process that has it (pidfd_getfd); none where
-// no process that has it may be looked at.
+// A descriptor of the socket with that inode, from any process that has it (pidfd_getfd); none
+// where no process that has it may be looked at.
 [[nodiscard]] ktls::UniqueFd borrow_socket(std::uint64_t inode);
 
 }  // namespace broker

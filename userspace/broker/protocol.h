@@ -37,9 +37,10 @@ enum class Kind : std::uint16_t {
   kTaken = 16,  // connection `number` was taken: there is room for another one
   kStop = 17,   // no more: the broker answers kDone when its listening socket is closed
   // Answers.
-  kDone = 32,        // nothing more to say
-  kConnection = 33,  // a connection, whose descriptor comes with it where it is not the client's own
-  kError = 34,       // it did not work: `error`, `reason` and `text` say why
+  kDone = 32,  // nothing more to say
+  kConnection =
+      33,       // a connection, whose descriptor comes with it where it is not the client's own
+  kError = 34,  // it did not work: `error`, `reason` and `text` say why
 };
 
 struct Header {
