@@ -16,6 +16,7 @@ sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "support"))
 import report  # noqa: E402
 import wrap_peers as peers  # noqa: E402
 from broker_case import BrokerCase, REQUIRES_KTLS, WAIT_S, wait_until  # noqa: E402
+from broker_client import BrokerClient, Gone  # noqa: E402
 from loopback_capture import LoopbackCapture, enter_own_network, may_capture  # noqa: E402
 from shared_certificates import certificates  # noqa: E402
 from wrap_tls_stream import Truncated  # noqa: E402
@@ -220,6 +221,33 @@ class Terminated(RestartCase):
         self.assertEqual(first.records("stopped")[0]["cut_off"], 0)
         self.assertTrue(Path(second.path).exists())
         self.exchange(service.listener)
+
+    def test_relays_end_in_order_while_no_successor_is_there(self):
+        broker = self.broker(*MODES["relayed"])
+        service = self.service(broker)
+        stream = self.tls(service.listener)
+        self.assert_echo(stream, DATA)
+        broker.send_signal(signal.SIGTERM)
+        broker.wait_for_event("draining", patience=WAIT_S)
+        stream.send_close_notify()
+        self.assertEqual(stream.recv(1), b"")
+        wait_until(lambda: service.ends, "the program's end", WAIT_S)
+        self.assertEqual(service.ends, ["clean"])
+        self.assertEqual(broker.wait(WAIT_S), 0)
+        self.assertEqual(list(self.folder.glob("broker.sock*")), [])
+
+    def test_a_broker_that_drains_takes_no_new_work(self):
+        broker = self.broker(*MODES["relayed"])
+        service = self.service(broker)
+        stream = self.tls(service.listener)
+        self.assert_echo(stream, DATA)
+        broker.send_signal(signal.SIGTERM)
+        broker.wait_for_event("draining", patience=WAIT_S)
+        late = BrokerClient(f"{broker.path}.draining")
+        self.addCleanup(late.close)
+        with self.assertRaises(Gone):
+            late.listen(self.listener())
+        self.assert_echo(stream, DATA)
 
     def test_relays_are_cut_off_at_the_drain_timeout_and_never_in_order(self):
         broker = self.broker(*MODES["relayed"], "--drain-timeout", "1s")

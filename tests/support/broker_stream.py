@@ -38,8 +38,14 @@ class Stream:
 
     def ask(self, kind, **fields):
         """Each on a channel of its own, for another broker may be there by now."""
-        with contextlib.closing(broker.BrokerClient(self.path)) as client:
+        with contextlib.closing(self._channel()) as client:
             return client.answer(kind, self.sock, **fields)
+
+    def _channel(self):
+        try:
+            return broker.BrokerClient(self.path)
+        except (FileNotFoundError, ConnectionRefusedError):
+            return broker.BrokerClient(f"{self.path}.draining")
 
     def recv(self, size=CHUNK):
         """Empty for close_notify."""
@@ -70,8 +76,10 @@ class Stream:
 
     def end(self):
         """As the client library does."""
-        with contextlib.closing(broker.BrokerClient(self.path)) as client:
-            broker.send_close_notify(self.connection, client)
+        if self.relayed:
+            self.ask(broker.CLOSE)
+        else:
+            broker.send_close_notify(self.connection, None)
 
     def close(self):
         self.sock.close()
