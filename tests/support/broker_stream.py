@@ -127,23 +127,33 @@ class Service:
         self.registered += 1
         with contextlib.closing(listening):
             while not self._stopped.is_set():
-                with self._room:
-                    pass  # whoever has no room leaves it with the broker
-                stream = Stream(self.path, listening.accept())
+                self._room.acquire()  # whoever has none leaves the next one with the broker
+                try:
+                    stream = Stream(self.path, listening.accept())
+                except BaseException:
+                    self._room.release()
+                    raise
                 self.streams.append(stream)
                 threading.Thread(target=self._echo, args=(stream,), daemon=True).start()
 
     def _echo(self, stream):
-        with self._room, contextlib.closing(stream):
-            try:
-                while data := stream.recv():
-                    stream.sendall(data)
-                stream.end()
-                self.ends.append("clean")
-            except broker.BrokerError as error:
-                self.ends.append(error.reason or str(error))
-            except (CutOff, broker.Gone, OSError) as error:
-                self.ends.append(f"cut off: {error}")
+        try:
+            with contextlib.closing(stream):
+                self.ends.append(self._echo_to_the_end(stream))
+        finally:
+            self._room.release()
+
+    @staticmethod
+    def _echo_to_the_end(stream):
+        try:
+            while data := stream.recv():
+                stream.sendall(data)
+            stream.end()
+            return "clean"
+        except broker.BrokerError as error:
+            return error.reason or str(error)
+        except (CutOff, broker.Gone, OSError) as error:
+            return f"cut off: {error}"
 
     def stop(self):
         self._stopped.set()
