@@ -1,5 +1,5 @@
 #!/usr/bin/env python3
-"""What the peer of a program sees when the program lets go of its connection, in each way that there
+"""What the peer of a program sees when the program lets go of its connection, in each way there
 is, and whether the table in userspace/broker/README.md says so."""
 
 import re
