@@ -44,8 +44,9 @@ class Closing(BrokerCase):
     def seen(self, program, listener, way):
         """(what arrived, how it ended, what the program wrote at most)."""
         stream = self.tls(listener)
-        beside = b"and more" if way == "unread" else b""
-        stream.sendall(f"{way}\n".encode() + beside)
+        stream.sendall(f"{way}\n".encode())
+        if way == "unread":
+            stream.sendall(b"in a record of its own")
         written = len(SOME)
         if way.startswith("full"):
             written += int(program.stdout.readline())
