@@ -47,10 +47,11 @@ class ExecCase(unittest.TestCase):
 
     @staticmethod
     def all_of(stream):
-        """To close_notify."""
+        """To close_notify, which is answered by ours: only then is a relay's end a clean one."""
         parts = []
         while data := stream.recv(65536):
             parts.append(data)
+        stream.send_close_notify()
         return b"".join(parts)
 
     @staticmethod

@@ -149,8 +149,8 @@ class Ends(ExecCase):
                          f"open({str(told)!r}, 'w').write(end)\n")
         with self.connect(wrap) as client:
             client.sendall(SOME)
-            client.close()
-        self.assertEqual(wrap.connection()["ended"], "truncated")
+            client.send_bare_fin()
+            self.assertEqual(wrap.connection()["ended"], "truncated")
         self.assertEqual(told.read_text(encoding="ascii"), "reset")
 
 

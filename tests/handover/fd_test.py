@@ -23,6 +23,10 @@ from watched import BINARY, PATIENCE_S, wait_until  # noqa: E402
 from wrap_tls_stream import TlsStream  # noqa: E402
 
 
+def needs(program):
+    return unittest.skipUnless(shutil.which(program), f"there is no {program}")
+
+
 class FdCase(ExecCase):
     def accepted(self):
         """(our end, the other end) of one TCP connection."""
@@ -38,16 +42,16 @@ class FdCase(ExecCase):
 
     def start(self, server, fd, *program, flags=(), as_inetd=False, **options):
         """With the connection as descriptor `fd`, or as 0, 1 and 2."""
-        log = open(self.folder / "log", "wb")
-        self.addCleanup(log.close)
+        command = self.command(fd, *program, flags=flags)
         if as_inetd:
-            streams = {"stdin": server, "stdout": server, "stderr": server}
+            process = subprocess.Popen(command, stdin=server, stdout=server, stderr=server,
+                                       **options)
         else:
             os.dup2(server.fileno(), fd, inheritable=True)
-            self.addCleanup(os.close, fd)
-            streams = {"stdin": subprocess.DEVNULL, "stdout": subprocess.DEVNULL, "stderr": log,
-                       "pass_fds": (fd,)}
-        process = subprocess.Popen(self.command(fd, *program, flags=flags), **streams, **options)
+            with open(self.folder / "log", "wb") as log:
+                process = subprocess.Popen(command, stdin=subprocess.DEVNULL, stderr=log,
+                                           stdout=subprocess.DEVNULL, pass_fds=(fd,), **options)
+            os.close(fd)
         server.close()
         self.addCleanup(self.end, process)
         return process
@@ -131,22 +135,19 @@ class Inherited(FdCase):
                 self.assertIn(words, ended.stderr.decode())
 
 
-@unittest.skipUnless(shutil.which("inetd"), "there is no inetd")
-class Inetd(FdCase):
-    def test_openbsd_inetd_serves_tls(self):
+class Activators(FdCase):
+    """Who accepts connections and starts a program for each."""
+
+    @staticmethod
+    def free_port():
         with socket.create_server(("127.0.0.1", 0)) as probe:
-            port = probe.getsockname()[1]
-        configuration = self.folder / "inetd.conf"
-        words = " ".join(self.command(0, "cat")[1:])
-        configuration.write_text(f"127.0.0.1:{port} stream tcp nowait root {BINARY} "
-                                 f"ktls-bridge {words}\n", encoding="ascii")
-        inetd = subprocess.Popen(["inetd", "-i", str(configuration)])
-        self.addCleanup(self.end, inetd)
-        client = wait_until(lambda: self.try_connect(port), "inetd")
-        with self.stream(client) as stream:
-            stream.sendall(b"hello")
-            stream.end_sending()
-            self.assertEqual(self.all_of(stream), b"hello")
+            return probe.getsockname()[1]
+
+    def start_listener(self, port, *command, **options):
+        """Answers a connection to what it starts."""
+        process = subprocess.Popen(command, **options)
+        self.addCleanup(self.end, process)
+        return wait_until(lambda: self.try_connect(port), command[0])
 
     @staticmethod
     def try_connect(port):
@@ -155,28 +156,32 @@ class Inetd(FdCase):
         except ConnectionRefusedError:
             return None
 
-
-@unittest.skipUnless(shutil.which("systemd-socket-activate"), "there is no systemd")
-class SocketActivation(Inetd):
-    def test_openbsd_inetd_serves_tls(self):
-        self.skipTest("as above")
-
     def activate(self, *flags, fd, program):
-        with socket.create_server(("127.0.0.1", 0)) as probe:
-            port = probe.getsockname()[1]
-        activator = subprocess.Popen(
-            ["systemd-socket-activate", "--accept", *flags, "--listen", f"127.0.0.1:{port}",
-             *self.command(fd, *program)], stderr=subprocess.DEVNULL)
-        self.addCleanup(self.end, activator)
-        return wait_until(lambda: self.try_connect(port), "systemd-socket-activate")
+        port = self.free_port()
+        return self.start_listener(
+            port, "systemd-socket-activate", "--accept", *flags, "--listen", f"127.0.0.1:{port}",
+            *self.command(fd, *program), stderr=subprocess.DEVNULL)
 
-    def test_an_inetd_service_of_systemd_speaks_tls(self):
-        client = self.activate("--inetd", fd=0, program=("cat",))
+    def assert_echoes(self, client):
         with self.stream(client) as stream:
             stream.sendall(b"hello")
             stream.end_sending()
             self.assertEqual(self.all_of(stream), b"hello")
 
+    @needs("inetd")
+    def test_openbsd_inetd_serves_tls(self):
+        port = self.free_port()
+        configuration = self.folder / "inetd.conf"
+        words = " ".join(self.command(0, "cat")[1:])
+        configuration.write_text(f"127.0.0.1:{port} stream tcp nowait root {BINARY} "
+                                 f"ktls-bridge {words}\n", encoding="ascii")
+        self.assert_echoes(self.start_listener(port, "inetd", "-i", str(configuration)))
+
+    @needs("systemd-socket-activate")
+    def test_an_inetd_service_of_systemd_speaks_tls(self):
+        self.assert_echoes(self.activate("--inetd", fd=0, program=("cat",)))
+
+    @needs("systemd-socket-activate")
     def test_a_service_that_is_passed_descriptor_3_believes_that_it_is_meant(self):
         client = self.activate(fd=3, program=(
             "sh", "-c", "[ $LISTEN_PID = $$ ] && [ $LISTEN_FDS = 1 ] && echo mine >&3"))
