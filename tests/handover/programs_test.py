@@ -19,6 +19,7 @@ from exec_case import REQUIRES_KTLS  # noqa: E402
 from fd_case import FdCase  # noqa: E402
 from shared_certificates import certificates  # noqa: E402
 
+NEEDED = ("busybox", "curl", "inetd", "openssl", "strace", "systemd-socket-activate")
 PATIENCE_S = 120  # in a guest, under strace
 SIZE = 3 << 20
 COPIED_MAX = 16 << 10
@@ -37,8 +38,7 @@ while read -r line && [ "${line%?}" ]; do printf 'heard %s\n' "$line"; done
 class ProgramCase(FdCase):
     @classmethod
     def setUpClass(cls):
-        missing = [name for name in ("busybox", "curl", "inetd", "systemd-socket-activate", "strace")
-                   if not shutil.which(name)]
+        missing = [name for name in NEEDED if not shutil.which(name)]
         if missing:
             raise unittest.SkipTest(f"not installed: {', '.join(missing)}")
 
@@ -127,7 +127,8 @@ class WhoMovesTheFile(ProgramCase):
         after = ours[last_key + 1:]
         copied = sum(call.result for call in after if call.name in TRANSFERS)
         spliced = sum(call.result for call in after if call.name == "splice")
-        print(f"sendfile of the program {sent} bytes; the bridge copied {copied}, spliced {spliced}")
+        print(f"the program sent {sent} bytes by sendfile; "
+              f"the bridge copied {copied}, spliced {spliced}")
         self.assertTrue(after)
         self.assertLess(copied, COPIED_MAX)
         self.assertLess(spliced, COPIED_MAX)  # the request, twice: into a pipe and out of it

@@ -95,8 +95,8 @@ struct Session {
   [[nodiscard]] bridge::OffloadPolicy intended() const {
     const bridge::OffloadPolicy asked = setting.tls.options().offload;
     if (asked != bridge::OffloadPolicy::kAuto) return asked;
-    const bool relays = setting.no_rekey == NoRekey::kRelay && !setting.tls.capability().rekey;
-    return relays ? bridge::OffloadPolicy::kAuto : bridge::OffloadPolicy::kRequireKernel;
+    return setting.no_rekey == NoRekey::kRelay ? bridge::OffloadPolicy::kRekeyable
+                                               : bridge::OffloadPolicy::kRequireKernel;
   }
 };
 
