@@ -3,7 +3,6 @@
 
 import os
 import re
-import shlex
 import subprocess
 import sys
 import unittest
@@ -14,6 +13,7 @@ REPOSITORY = Path(__file__).resolve().parents[2]
 sys.path.insert(0, str(REPOSITORY / "tests" / "support"))
 
 import report  # noqa: E402
+from man_page import entries, plain, sections  # noqa: E402
 
 PAGES = sorted((REPOSITORY / "tools" / "man").glob("*.[13]"))
 WRAP = REPOSITORY / "tools" / "man" / "ktls-bridge-wrap.1"
@@ -41,44 +41,6 @@ LINES = {"wrap": WRAP, "serve": SERVE}
 
 def source(path):
     return (REPOSITORY / path).read_text()
-
-
-def plain(line):
-    """One line of roff without its macro, quotes and escapes."""
-    macro = re.match(r"\.(B|I|BR|BI|RB|IB|IR|RI) (.*)", line)
-    if macro:
-        macro_name, arguments = macro.groups()
-        # roff takes a backslash for itself and knows double quotes only.
-        words = shlex.shlex(arguments, posix=True)
-        words.whitespace_split, words.quotes, words.escape, words.commenters = True, '"', "", ""
-        line = (" " if macro_name in ("B", "I") else "").join(words)
-    return re.sub(r"\\f[BIRP]", "", line).replace("\\-", "-").replace("\\~", " ")
-
-
-def sections(page):
-    """The lines of a page by the heading that they stand under, .SS as well as .SH."""
-    found, lines = {}, []
-    for line in page.read_text().splitlines():
-        if line.startswith((".SH ", ".SS ")):
-            lines = found.setdefault(line[4:].strip('"'), [])
-        elif not line.startswith('.\\"'):
-            lines.append(line)
-    return found
-
-
-def entries(lines):
-    """The tagged paragraphs of a section: tag, then its text in one line."""
-    found = {}
-    tag = None
-    for previous, line in zip([""] + lines, lines):
-        if previous == ".TP":
-            tag = plain(line)
-            found[tag] = []
-        elif line in (".PP", ".TP"):
-            tag = None if line == ".PP" else tag
-        elif tag and line != ".br":
-            found[tag].append(plain(line))
-    return {tag: " ".join(text) for tag, text in found.items()}
 
 
 def man_flags(command):

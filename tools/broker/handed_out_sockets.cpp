@@ -140,7 +140,7 @@ Task<Result<void>> HandedOutSockets::follow(Scope& scope, Entry& entry, int fd,
   while (connection.sender().owes_update()) {
     auto room = co_await loop_.writable(in_time, fd);
     if (!room) co_return room;
-    auto sent = co_await connection.sender().answer_update_request(in_time);
+    auto sent = co_await connection.sender().send_owed_update(in_time);
     if (!sent) co_return sent;
   }
   if (connection.sender().key_updates().updates != updates_before) {
