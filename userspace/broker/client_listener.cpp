@@ -146,6 +146,10 @@ Arrived take_next(const ktlsb_listener& listener) {
     // Somebody takes from the channel who does not hold the lock.
     next.arrival = Arrival::kMalformed;
   }
+  const Kind kind = next.answer.header.kind;
+  if (kind == Kind::kDone || (kind == Kind::kConnection && !next.fd)) {
+    next.arrival = Arrival::kMalformed;
+  }
   return next;
 }
 
@@ -157,13 +161,10 @@ int settle(ktlsb_listener& listener, Arrived arrived, ktlsb_connection* info) {
   if (arrived.arrival == Arrival::kGone) {
     return fail(ECONNABORTED, "broker_gone", {"the broker has ended"});
   }
-  if (arrived.arrival == Arrival::kMessage && answer.header.kind == Kind::kError) {
-    return fail(answer);
-  }
-  if (arrived.arrival == Arrival::kMalformed || answer.header.kind != Kind::kConnection ||
-      !arrived.fd) {
+  if (arrived.arrival == Arrival::kMalformed) {
     return fail(EPROTO, "", {"the broker's message made no sense"});
   }
+  if (answer.header.kind == Kind::kError) return fail(answer);
   // Where it cannot be told the broker is gone, which the next call sees.
   tell(listener.channel, Kind::kTaken, answer.number);
   const int status = ::fcntl(arrived.fd.get(), F_GETFL);
