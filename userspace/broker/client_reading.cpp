@@ -23,6 +23,7 @@ namespace {
 // How long the broker may take for a record. It stops all who hold the socket to change a key, and
 // gives up itself long before.
 constexpr int kAnswerTimeoutMs = 10'000;
+constexpr int kKeyPauseMs = 10;
 // How long a broker that is being restarted is looked for, where there is no going on without it.
 constexpr int kRestartTimeoutMs = 1000;
 // What a peer may send between two pieces of data before the caller hears of it: tickets come in
@@ -167,14 +168,23 @@ Step judge_error(int fd, int error) {
   }
 }
 
+bool lacks_key(int fd) {
+  std::array<std::uint8_t, 1> room{};
+  return receive_record(fd, room, Keep::kPeek).size < 0 && errno == EKEYEXPIRED;
+}
+
 // The record that says so was taken by somebody else, who has the key changed: until then the
-// kernel is not readable.
+// kernel is not readable, unless the peer has ended its side.
 Step wait_for_key(int fd, bool may_wait) {
+  if (is_cut_off(fd)) return failed(fail(ECONNRESET, "", {"the connection is over"}));
   if (!may_wait) {
     errno = EAGAIN;
     return Step::kFailed;
   }
-  if (wait_for(fd, POLLIN, Deadline::in_ms(kAnswerTimeoutMs))) return Step::kReadOn;
+  const Deadline deadline = Deadline::in_ms(kAnswerTimeoutMs);
+  do {
+    if (wait_for(fd, POLLIN, deadline) && !lacks_key(fd)) return Step::kReadOn;
+  } while (deadline.pause(kKeyPauseMs));
   abort_connection(fd, kInternalError);
   return failed(fail(EKEYEXPIRED, "", {"the peer has changed its key, and nobody followed"}));
 }

@@ -5,6 +5,7 @@
 #include <cerrno>
 #include <cstring>
 
+#include <poll.h>
 #include <sys/socket.h>
 
 #include "ktls/core/linux_tls.h"
@@ -40,6 +41,12 @@ Received receive(int fd, std::span<std::uint8_t> room, std::span<std::byte> cont
   return received;
 }
 
+int tcp_state(int fd) {
+  std::uint8_t state = 0;  // the first field of tcp_info
+  socklen_t size = sizeof state;
+  return ::getsockopt(fd, IPPROTO_TCP, TCP_INFO, &state, &size) == 0 ? state : -1;
+}
+
 }  // namespace
 
 StreamKind kind_of(int fd) {
@@ -55,10 +62,15 @@ StreamKind kind_of(int fd) {
 }
 
 bool may_write(int fd) {
-  std::uint8_t state = 0;  // the first field of tcp_info
-  socklen_t size = sizeof state;
-  return ::getsockopt(fd, IPPROTO_TCP, TCP_INFO, &state, &size) == 0 &&
-         (state == TCP_ESTABLISHED || state == TCP_CLOSE_WAIT);
+  const int state = tcp_state(fd);
+  return state == TCP_ESTABLISHED || state == TCP_CLOSE_WAIT;
+}
+
+bool is_cut_off(int fd) {
+  pollfd wanted{fd, POLLRDHUP, 0};
+  if (::poll(&wanted, 1, 0) != 1) return false;
+  const int state = tcp_state(fd);
+  return state != TCP_CLOSE_WAIT && state != TCP_CLOSING && state != TCP_LAST_ACK;
 }
 
 Received receive_data(int fd, std::span<std::uint8_t> room) {
@@ -100,7 +112,7 @@ int send_alert(int fd, std::uint8_t description) {
 }
 
 void abort_connection(int fd, std::uint8_t alert) {
-  if (kind_of(fd) == StreamKind::kKernelTls) {
+  if (kind_of(fd) == StreamKind::kKernelTls && may_write(fd)) {
     // A record that did not open is the socket's error until somebody takes it, and until then the
     // kernel sends nothing (net/tls/tls_sw.c, tls_err_abort).
     int error = 0;

@@ -118,7 +118,7 @@ KTLSB_API int ktlsb_listener_close(ktlsb_listener* listener);
 /* As read(), of the connection's application data; acts on everything else, for which it may wait
  * for the broker, at most 10 seconds, also on a non-blocking descriptor. `size` 0 answers 0.
  * 0: the peer sent close_notify; so does every later call. -1 and errno: EAGAIN and EINTR as
- * read(); and, after which the connection is over:
+ * read(); and, after which the connection is over, so that later calls fail as well:
  * ECONNRESET  the stream ended without close_notify: what was read may be cut off
  * EPROTO      the peer sent an alert, named in ktlsb_error_text(), or what may not come; or this is
  *             no TLS connection
