@@ -167,7 +167,7 @@ class Manual(unittest.TestCase):
     maxDiff = None
 
     def test_pages_render_without_a_warning(self):
-        self.assertEqual(len(PAGES), 4)
+        self.assertEqual(len(PAGES), 5)
         for page in PAGES:
             for command in (["groff", "-ww", "-man", "-z", page],
                             ["mandoc", "-Tlint", "-Wwarning", page]):

@@ -35,8 +35,8 @@ enum class StreamKind : std::uint8_t { kKernelTls, kRelayed, kOther };
 // drops, or answers EPIPE.
 [[nodiscard]] bool may_write(int fd);
 
-// Whether we have shut a TCP socket down for reading, as abort_connection() does. The kernel does not
-// tell it from the peer's end of a connection of which both sides have ended.
+// Whether we have shut a TCP socket down for reading, as abort_connection() does. The kernel does
+// not tell it from the peer's end of a connection of which both sides have ended.
 [[nodiscard]] bool is_cut_off(int fd);
 
 // What one recvmsg brought.
