@@ -11,6 +11,10 @@ BUILD = REPOSITORY / "build-test"
 KERNELS = ("6.1", "6.12", "newest")
 # As scripts/fuzz --list names them.
 FUZZ_TARGETS = ("c_api", "http_request", "record_ssl2", "record_tls")
+# Under tests/handover. Those in a kernel share one boot, and the newest has all of them.
+BROKER_TESTS = ("broker_restart", "secrets")
+BROKER_TESTS_IN_GUESTS = {"newest": ("broker_latency", *BROKER_TESTS),
+                          "6.12": ("broker_restart",), "6.1": ("broker_restart",)}
 UNIT_TIMEOUT_S = 300
 # A guest runs on an emulated processor, some thirty times slower than the machine under it.
 VM_TIMEOUT_S = 1200
@@ -83,6 +87,14 @@ SUITES = [
                    "redirects")),
     # chromium and ffmpeg are large, and no part of scripts/setup: where they are not, it skips.
     Suite("serve/browser", ("tests/proofs/browser_proof.py",), needs=("openssl",), timeout_s=400),
+    Suite("handover/broker-latency", ("tests/handover/broker_latency_test.py",),
+          needs=("openssl",), timeout_s=120, alone=True),
+    *(Suite(f"handover/{script.replace('_', '-')}", (f"tests/handover/{script}_test.py",),
+            needs=("openssl", "root"), timeout_s=120)
+      for script in BROKER_TESTS),
+    *(Suite(f"kernel/{kernel}/handover-broker", ("tests/handover/broker_tests.py", *scripts),
+            needs=("vm", "openssl"), timeout_s=VM_TIMEOUT_S, kernel=kernel,
+            environment=REQUIRE_KTLS) for kernel, scripts in BROKER_TESTS_IN_GUESTS.items()),
     *(Suite(f"soak/{loop}", ("tests/soak/soak.py", "--loop", loop, "--seconds", "20",
                              "--connections", "100"), needs=("openssl",), timeout_s=600)
       for loop in ("io_uring", "epoll")),

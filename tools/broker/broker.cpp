@@ -14,6 +14,7 @@
 #include <sys/stat.h>
 
 #include "tools/broker/broker_state.h"
+#include "tools/broker/predecessor.h"
 #include "tools/broker/requests.h"
 #include "tools/common/address.h"
 #include "tools/common/exit_code.h"
@@ -34,6 +35,8 @@ using std::chrono::milliseconds;
 
 constexpr int kBacklog = 4096;
 constexpr milliseconds kAcceptPause{50};
+// For programs to read the ends of their streams, and to ask what kind of ends they are.
+constexpr milliseconds kLastQuestions{500};
 // A connection in the broker's care has its socket, a stream, and an answer's socket.
 constexpr std::size_t kDescriptorsPerConnection = 4;
 // Of the loop and the log, and for channels, requests and looks at what was handed out.
@@ -84,20 +87,19 @@ class BrokerRun {
         as_server_(as_server),
         as_client_(as_client),
         listener_(std::move(listener)),
-        files_(files),
-        until_stopped_(state.loop) {}
+        files_(files) {}
 
   void begin() {
     state_.loop.spawn(heed_signals());
     state_.loop.spawn(accept_channels());
-    state_.loop.spawn(state_.handed_out.watch(until_stopped_));
+    state_.loop.spawn(state_.handed_out.watch(state_.running));
   }
   [[nodiscard]] std::size_t cut_off() const { return cut_off_; }
 
  private:
   Task<void> heed_signals() {
     for (;;) {
-      const auto ready = co_await state_.loop.readable(until_stopped_, signals_.fd());
+      const auto ready = co_await state_.loop.readable(state_.running, signals_.fd());
       if (!ready) co_return;
       while (const auto signal = signals_.take()) act_on(*signal);
     }
@@ -115,12 +117,13 @@ class BrokerRun {
       std::_Exit(128 + signal);
     }
     state_.log.write(LogLevel::kInfo, "draining", {{"signal", name}});
-    files_.remove();  // the path is free for a successor
+    files_.rename(kDrainingSuffix);  // the path is free for a successor
     state_.open.cancel();
     state_.loop.spawn(drain());
   }
 
   Task<void> drain() {
+    const bool was_busy = !state_.sessions.empty();
     Scope drained(state_.loop, state_.options.service.drain_timeout);
     while (!state_.sessions.empty()) {
       const auto rung = co_await state_.session_ended.wait(state_.loop, drained);
@@ -133,21 +136,24 @@ class BrokerRun {
       const auto rung = co_await state_.session_ended.wait(state_.loop, last_words);
       if (!rung) break;
     }
+    if (was_busy) {
+      Scope pause(state_.loop, kLastQuestions);
+      const auto paused = co_await state_.loop.sleep(pause, kLastQuestions);
+      static_cast<void>(paused);
+    }
     state_.loop.stop();
   }
 
   Task<void> accept_channels() {
     for (;;) {
-      auto accepted = co_await state_.loop.accept(state_.open, listener_.get());
+      auto accepted = co_await state_.loop.accept(state_.running, listener_.get());
       if (accepted) {
         state_.loop.spawn(channel_session(state_, *std::move(accepted)));
         continue;
       }
-      if (state_.is_ending()) break;
-      const auto paused = co_await state_.loop.sleep(state_.open, kAcceptPause);
-      static_cast<void>(paused);
+      const auto paused = co_await state_.loop.sleep(state_.running, kAcceptPause);
+      if (!paused) co_return;
     }
-    listener_.reset();
   }
 
   BrokerState& state_;
@@ -156,7 +162,6 @@ class BrokerRun {
   TlsSetting& as_client_;
   UniqueFd listener_;
   SocketFiles& files_;
-  Scope until_stopped_;
   std::size_t cut_off_ = 0;
 };
 

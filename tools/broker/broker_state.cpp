@@ -11,6 +11,7 @@ BrokerState::BrokerState(bridge::Loop& the_loop, const BrokerOptions& the_option
       as_server(server),
       as_client(client),
       open(the_loop),
+      running(the_loop),
       channels(kChannelsOfUserMax, kChannelsMax),
       connections(the_options.max_per_client, connections_max),
       addresses(the_options.max_handshakes_per_address),

@@ -39,7 +39,8 @@ struct BrokerState {
   const TlsSetting& as_server;
   const TlsSetting& as_client;
 
-  bridge::Scope open;  // until the broker is to end: channels and listening sockets
+  bridge::Scope open;     // until the broker is to end: channels and listening sockets
+  bridge::Scope running;  // until it has ended: the channel of those whose streams it relays
   Places channels;
   Places connections;  // under way, waiting to be taken, or relayed
   AddressLimit addresses;

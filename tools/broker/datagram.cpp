@@ -75,21 +75,20 @@ Result<std::optional<Message>> receive_now(int fd) {
 }
 
 // Without waiting.
-Result<void> send_now(int fd, const broker::Answer& answer, int passed) {
-  broker::Answer copy = answer;
-  alignas(cmsghdr) std::array<std::byte, CMSG_SPACE(sizeof(int))> control{};
-  iovec part{.iov_base = &copy, .iov_len = sizeof copy};
+Result<void> send_now(int fd, std::span<const std::byte> bytes, std::span<const int> passed) {
+  alignas(cmsghdr) std::array<std::byte, CMSG_SPACE(kDescriptorsMax * sizeof(int))> control{};
+  iovec part{.iov_base = const_cast<std::byte*>(bytes.data()), .iov_len = bytes.size()};
   msghdr header{};
   header.msg_iov = &part;
   header.msg_iovlen = 1;
-  if (passed >= 0) {
+  if (!passed.empty()) {
     header.msg_control = control.data();
-    header.msg_controllen = control.size();
+    header.msg_controllen = CMSG_SPACE(passed.size_bytes());
     cmsghdr* const rights = CMSG_FIRSTHDR(&header);
     rights->cmsg_level = SOL_SOCKET;
     rights->cmsg_type = SCM_RIGHTS;
-    rights->cmsg_len = CMSG_LEN(sizeof passed);
-    std::memcpy(CMSG_DATA(rights), &passed, sizeof passed);
+    rights->cmsg_len = CMSG_LEN(passed.size_bytes());
+    std::memcpy(CMSG_DATA(rights), passed.data(), passed.size_bytes());
   }
   if (::sendmsg(fd, &header, MSG_DONTWAIT | MSG_NOSIGNAL) < 0) {
     return ktls::fail(Error::system(errno, "sendmsg"));
@@ -114,8 +113,9 @@ Task<Result<std::optional<Message>>> receive_message(bridge::Loop& loop, Scope& 
 
 Task<Result<void>> send_answer(bridge::Loop& loop, Scope& scope, int fd,
                                const broker::Answer& answer, int passed) {
+  const std::span<const int> rights(&passed, passed >= 0 ? 1 : 0);
   for (;;) {
-    auto sent = send_now(fd, answer, passed);
+    auto sent = send_now(fd, std::as_bytes(std::span(&answer, 1)), rights);
     if (sent) co_return sent;
     const bool is_full = is_errno(sent.error(), EAGAIN);
     if (!is_full && !is_errno(sent.error(), ETOOMANYREFS)) co_return sent;
@@ -123,6 +123,13 @@ Task<Result<void>> send_answer(bridge::Loop& loop, Scope& scope, int fd,
     auto waited = co_await std::move(wait);
     if (!waited) co_return waited;
   }
+}
+
+bool send_request(int fd, const Message& message) {
+  std::array<int, kDescriptorsMax> passed{};
+  if (!message.payload.empty() || message.descriptors.size() != passed.size()) return false;
+  std::ranges::transform(message.descriptors, passed.begin(), &UniqueFd::get);
+  return send_now(fd, std::as_bytes(std::span(&message.request, 1)), passed).has_value();
 }
 
 broker::Answer answer_of(broker::Kind kind) {

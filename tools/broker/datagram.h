@@ -35,6 +35,9 @@ struct Message {
                                                            int fd, const broker::Answer& answer,
                                                            int passed = -1);
 
+// Sends a request without a payload as it came, without waiting. False: it did not go.
+[[nodiscard]] bool send_request(int fd, const Message& message);
+
 [[nodiscard]] broker::Answer answer_of(broker::Kind kind);
 // kError. `reason`: the code of a Reason, or empty.
 [[nodiscard]] broker::Answer refusal(int sys_errno, std::string_view text,

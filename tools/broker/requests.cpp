@@ -13,6 +13,7 @@
 #include "ktls/core/socket.h"
 #include "tools/broker/datagram.h"
 #include "tools/broker/listening.h"
+#include "tools/broker/predecessor.h"
 #include "tools/broker/welcome.h"
 #include "tools/common/address.h"
 #include "userspace/bridge/closing.h"
@@ -180,6 +181,11 @@ Task<void> close_tls(BrokerState& state, UniqueFd fd) {
   ::shutdown(fd.get(), SHUT_WR);
 }
 
+// A stream that we do not relay may be one that a broker before us still does.
+bool is_passed_on(const Request& request) {
+  return !request.state.is_ending() && pass_on(request.state.options.socket, request.message);
+}
+
 Task<void> serve_close(Request request) {
   BrokerState& state = request.state;
   UniqueFd fd = request.take_subject();
@@ -190,6 +196,8 @@ Task<void> serve_close(Request request) {
   }
   const auto has_keys = ktls::TlsSocket(fd.get()).has_keys(ktls::Direction::kTransmit);
   if (!has_keys || !*has_keys) {
+    request.message.descriptors.at(1) = std::move(fd);
+    if (is_passed_on(request)) co_return;
     co_await answer(request, refusal(EINVAL,
                                      "neither a TLS socket of the kernel nor a stream that "
                                      "is relayed"));
@@ -217,9 +225,9 @@ Task<void> serve_control(Request request) {
 }
 
 Task<void> serve_end(Request request) {
-  const UniqueFd fd = request.take_subject();
-  const auto cookie = cookie_of(fd.get());
+  const auto cookie = cookie_of(request.message.descriptors.at(1).get());
   const bool is_orderly = cookie && request.state.relays.was_orderly(*cookie);
+  if (!is_orderly && is_passed_on(request)) co_return;
   co_await answer(request, is_orderly ? answer_of(Kind::kDone)
                                       : refusal(ECONNRESET, "the connection was cut off"));
 }
@@ -241,6 +249,11 @@ std::optional<Task<void>> task_for(Request request) {
     default:
       return std::nullopt;
   }
+}
+
+bool is_about_end(const Request& request) {
+  const Kind kind = request.message.request.header.kind;
+  return kind == Kind::kClose || kind == Kind::kEnd;
 }
 
 Task<void> refuse_request(Request request, broker::Answer why) {
@@ -271,8 +284,12 @@ Task<void> channel_session(BrokerState& state, UniqueFd channel) {
     co_await refuse_stranger(state, *client, channel);
     co_return;
   }
+  // What we relay ends in order while we drain, too; but whoever wants anything else is to see that
+  // we are gone.
+  const bool is_last = state.is_ending();
+  Scope& scope = is_last ? state.running : state.open;
   for (;;) {
-    auto message = co_await receive_message(state.loop, state.open, channel.get());
+    auto message = co_await receive_message(state.loop, scope, channel.get());
     if (!message) {
       if (!state.is_ending()) {
         state.log.write(
@@ -295,6 +312,7 @@ Task<void> channel_session(BrokerState& state, UniqueFd channel) {
                                       refusal(EPROTONOSUPPORT, "this broker speaks version 1")));
       continue;
     }
+    if (is_last && !is_about_end(request)) co_return;
     auto task = task_for(std::move(request));
     if (task) state.loop.spawn(*std::move(task));
   }
