@@ -3,7 +3,7 @@
 
     echo              listens, and answers what it reads until close_notify
     send FILE         listens, sends FILE by sendfile(2) without a pause, and reads meanwhile
-    drip RECORDS      listens, and writes so many records of 100 bytes, some hundred a second
+    drip RECORDS PACE listens, and writes so many records of 100 bytes, PACE of them a second
     connect PORT SIZE connects to localhost and reads SIZE bytes
 
 It says one line of JSON when it listens, and one when it has ended."""
@@ -21,7 +21,7 @@ import broker_client as broker  # noqa: E402
 
 CHUNK = 65536
 DRIP = 100
-DRIPS_AT_ONCE = 20
+DRIPS_A_SECOND = 10
 
 
 class Reader:
@@ -95,12 +95,13 @@ def send(client, path):
     return connection, reader
 
 
-def drip(client, records):
+def drip(client, records, pace):
     connection = listen_for_one(client)
+    at_once = int(pace) // DRIPS_A_SECOND
     for number in range(int(records)):
-        connection.sock.sendall(b"%0*d" % (DRIP, number))
-        if number % DRIPS_AT_ONCE == DRIPS_AT_ONCE - 1:
-            time.sleep(0.05)
+        connection.sock.sendall(b"%0*d\n" % (DRIP - 1, number))
+        if number % at_once == at_once - 1:
+            time.sleep(1 / DRIPS_A_SECOND)
     return connection, Reader(client, connection)
 
 
