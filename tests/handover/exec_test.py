@@ -89,6 +89,17 @@ class Programs(ExecCase):
         self.assertIn("/no/such: No such file or directory", errors)
 
 
+class Draining(ExecCase):
+    def test_programs_get_sigterm_when_the_time_to_drain_is_over(self):
+        wrap = self.wrap("sh", "-c", "trap 'exit 5' TERM; echo ready; while :; do sleep 0.1; done",
+                         flags=("--drain-timeout", "0ms"))
+        with self.connect(wrap) as client:
+            self.assertEqual(client.recv(100), b"ready\n")
+            self.assertEqual(wrap.stop(), 0)
+        line = wrap.connection()
+        self.assertEqual((line["ended"], line["exit"]), ("cancelled", 5), line)
+
+
 class WhoIsServed(ExecCase):
     """By its certificate, and by how many connections it has."""
 
