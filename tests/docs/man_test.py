@@ -28,7 +28,8 @@ FORMS = {"--host": "NAME=DIR,CERT,KEY", "--cache": "PATTERN=VALUE", "--header": 
          "--type": "EXT=TYPE"}
 # The headings of the options, by command.
 COMMANDS = {
-    "wrap": (WRAP, ("Addresses and role", "TLS", "Program", "Data path", "Limits", "Keys", "Log", "Other")),
+    "wrap": (WRAP, ("Addresses and role", "TLS", "Program", "Data path", "Limits", "Keys", "Log",
+                    "Other")),
     "serve": (SERVE, ("Addresses and sites", "TLS", "Files", "Responses", "Data path", "Limits",
                       "Keys", "Log", "Other")),
 }

@@ -14,7 +14,7 @@ sys.dont_write_bytecode = True
 sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "support"))
 
 import report  # noqa: E402
-from exec_case import ExecCase, LOOPS, wait_until  # noqa: E402
+from exec_case import ExecCase, LOOPS, REQUIRES_KTLS, wait_until  # noqa: E402
 from shared_certificates import certificates  # noqa: E402
 from wrap_tls_stream import Truncated  # noqa: E402
 
@@ -87,6 +87,28 @@ class Programs(ExecCase):
         status, _, errors = self.run_wrap("--listen", "127.0.0.1:0", "--exec", "--", "/no/such")
         self.assertEqual(status, 66)
         self.assertIn("/no/such: No such file or directory", errors)
+
+
+DIRECT_READER = """\
+import os
+try:
+    while data := os.read(0, 65536): os.write(1, b'heard ' + data)
+    os.write(1, b'the end')
+except OSError as error:
+    os.write(1, os.strerror(error.errno).encode())
+"""
+
+
+@unittest.skipUnless(REQUIRES_KTLS, "only a kernel with TLS has a socket to read from")
+class Direct(ExecCase):
+    def test_a_program_that_reads_the_tls_socket_meets_close_notify_as_eio(self):
+        wrap = self.wrap(sys.executable, "-S", "-c", DIRECT_READER, flags=("--read", "direct"))
+        with self.connect(wrap) as client:
+            client.sendall(b"data")
+            self.assertEqual(client.recv(100), b"heard data")
+            client.send_close_notify()
+            self.assertEqual(self.all_of(client), b"Input/output error")
+        self.assertEqual(wrap.connection()["handed_out"], "direct")
 
 
 class Draining(ExecCase):
