@@ -85,6 +85,7 @@ class Usage(ErrorCase):
                 ((*listen, "--exec", "--read", "both", "--", "true"), "--read"),
                 ((*listen, "--exec", "--no-rekey", "no", "--", "true"), "--no-rekey"),
                 (("--fd", "2", "--", "true"), "--fd 2"), (("--fd", "-1", "--", "true"), "--fd"),
+                (("--fd", "3", "--check", "--", "true"), "--check and --fd"),
                 (("--fd", "3"), "--fd N needs a program")):
             with self.subTest(arguments=arguments):
                 self.assert_one_line("flags", said, USAGE, *arguments)

@@ -31,6 +31,11 @@ except BlockingIOError:
     open(sys.argv[1], 'w').write(str(size))
 """
 RECEIVE_BUFFER = 65536
+WAIT = """\
+def wait_for_a_word():
+    deadline = time.monotonic() + (1 if sys.argv[2] == 'direct' else 20)
+    while not os.path.exists(sys.argv[1]) and time.monotonic() < deadline: time.sleep(0.02)
+"""
 # By the tags of the manual page: what the program does after it has said "begin".
 PROGRAMS = {
     "exits": "sys.exit(3)",
@@ -40,7 +45,7 @@ PROGRAMS = {
         "os.fork() and os._exit(0); time.sleep(1); os.write(1, b' and later')",
     "exits before the peer has read all":
         FILL,
-    "closes its descriptors and goes on": "os.close(0); os.close(1); time.sleep(3)",
+    "closes its descriptors and goes on": "os.close(0); os.close(1); wait_for_a_word()",
     "shuts its sending down": "os.dup2(1, 5); socket.socket(fileno=5).shutdown(socket.SHUT_WR)",
 }
 MODES = ("guarded", "direct") if REQUIRES_KTLS else ("relay",)
@@ -59,18 +64,18 @@ def promised(tag, mode):
 
 def program(act):
     return (sys.executable, "-S", "-c",
-            f"import os, signal, socket, sys, time; os.write(1, b'begin')\n{act}")
+            f"import os, signal, socket, sys, time\n{WAIT}\nos.write(1, b'begin')\n{act}")
 
 
 class Close(ExecCase):
     def see(self, mode, tag):
         flags = () if mode == "relay" else ("--read", mode)
-        filled = self.folder / "filled"
-        wrap = self.wrap(*program(PROGRAMS[tag]), str(filled), flags=flags)
+        word = self.folder / "word"  # from the program to us, or from us to it
+        wrap = self.wrap(*program(PROGRAMS[tag]), str(word), mode, flags=flags)
         received = b""
         with self.connect(wrap, receive_buffer=RECEIVE_BUFFER) as client:
             if PROGRAMS[tag] == FILL:
-                wait_until(lambda: filled.exists() and filled.read_text(), "full buffers")
+                wait_until(lambda: word.exists() and word.read_text(), "full buffers")
             try:
                 while part := client.recv(1 << 20):
                     received += part
@@ -80,11 +85,14 @@ class Close(ExecCase):
                 end = "FIN alone"
             except ssl.SSLError as error:
                 end = error.reason.removeprefix("TLSV1_ALERT_").lower()
+        if "wait_for_a_word" in PROGRAMS[tag]:
+            self.assertEqual(mode == "direct", bool(wrap.connections()))
+            word.touch()
         line = wrap.connection()
         self.assertEqual(line["handed_out"], mode, line)
         expected = b"begin"
         if PROGRAMS[tag] == FILL:
-            expected += b"x" * int(filled.read_text())
+            expected += b"x" * int(word.read_text())
             self.assertGreater(len(expected), RECEIVE_BUFFER)
         elif "later" in PROGRAMS[tag]:
             expected += b" and later"

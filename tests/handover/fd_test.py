@@ -67,6 +67,13 @@ class Inherited(FdCase):
         self.assertEqual(process.wait(PATIENCE_S), 76)
         self.assertFalse(ran.exists())
 
+    def test_one_descriptor_cannot_be_guarded(self):
+        _client, server = self.accepted()
+        process = self.start(server, 7, "true", flags=("--read", "guarded"))
+        self.assertEqual(process.wait(PATIENCE_S), 64)
+        self.assertIn("--read guarded needs two descriptors",
+                      (self.folder / "log").read_text(encoding="utf-8"))
+
     def test_signals_reach_the_program(self):
         client, server = self.accepted()
         process = self.start(server, 7, "sh", "-c",

@@ -107,6 +107,9 @@ ktls::Result<void> validate_destination(const WrapOptions& options) {
   if (options.program.fd && !options.listen.empty()) {
     return refuse("--listen and --fd exclude each other");
   }
+  if (options.program.fd && options.check) {
+    return refuse("--check and --fd exclude each other: the connection is there, and waits");
+  }
   return {};
 }
 
