@@ -11,6 +11,10 @@ BUILD = REPOSITORY / "build-test"
 KERNELS = ("6.1", "6.12", "newest")
 # As scripts/fuzz --list names them.
 FUZZ_TARGETS = ("c_api", "http_request", "record_ssl2", "record_tls")
+# Under tests/handover. Those in a kernel share one boot, and the newest has all of them.
+BROKER_TESTS = ("broker_restart", "secrets")
+BROKER_TESTS_IN_GUESTS = {"newest": ("broker_latency", *BROKER_TESTS),
+                          "6.12": ("broker_restart",), "6.1": ("broker_restart",)}
 UNIT_TIMEOUT_S = 300
 # A guest runs on an emulated processor, some thirty times slower than the machine under it.
 VM_TIMEOUT_S = 1200
@@ -35,6 +39,7 @@ class Suite:
     timeout_s  after which the suite is killed and counts as failed
     kernel     run the command inside scripts/vm with this kernel
     modules    of that kernel, to be loaded besides those that kernel TLS asks for
+    cpus       virtual ones of that kernel
     alone      nothing else runs at the same time: for what measures time
     tells      what passed is named, too: of a suite that takes few of many
     """
@@ -46,6 +51,7 @@ class Suite:
     timeout_s: int = 300
     kernel: str = ""
     modules: tuple = ()
+    cpus: int = 1
     alone: bool = False
     tells: bool = False
     environment: dict = field(default_factory=dict)
@@ -81,9 +87,26 @@ SUITES = [
                    "redirects")),
     # chromium and ffmpeg are large, and no part of scripts/setup: where they are not, it skips.
     Suite("serve/browser", ("tests/proofs/browser_proof.py",), needs=("openssl",), timeout_s=400),
+    Suite("handover/broker-latency", ("tests/handover/broker_latency_test.py",),
+          needs=("openssl",), timeout_s=120, alone=True),
+    *(Suite(f"handover/{script.replace('_', '-')}", (f"tests/handover/{script}_test.py",),
+            needs=("openssl", "root"), timeout_s=120)
+      for script in BROKER_TESTS),
+    *(Suite(f"kernel/{kernel}/handover-broker", ("tests/handover/broker_tests.py", *scripts),
+            needs=("vm", "openssl"), timeout_s=VM_TIMEOUT_S, kernel=kernel,
+            environment=REQUIRE_KTLS) for kernel, scripts in BROKER_TESTS_IN_GUESTS.items()),
     *(Suite(f"soak/{loop}", ("tests/soak/soak.py", "--loop", loop, "--seconds", "20",
                              "--connections", "100"), needs=("openssl",), timeout_s=600)
       for loop in ("io_uring", "epoll")),
+    *(Suite(f"handover/{name}", (f"tests/handover/{name}_test.py",),
+            needs=("openssl", "curl", "busybox", "inetd", "systemd-socket-activate"),
+            timeout_s=180) for name in ("exec", "fd", "programs", "close")),
+    # On two processors the program writes while the guard stops it.
+    *(Suite(f"kernel/{kernel}/handover", ("tests/handover/in_kernel.py", kernel),
+            needs=("vm", "openssl", "curl", "strace", "busybox", "inetd",
+                   "systemd-socket-activate"),
+            timeout_s=VM_TIMEOUT_S, kernel=kernel, cpus=2 if kernel == "newest" else 1,
+            environment=REQUIRE_KTLS) for kernel in KERNELS),
     Suite("api/vectors", ("tests/api/vectors_test.py",), timeout_s=120),
     Suite("api/records", ("tests/api/records_test.py",), timeout_s=120),
     Suite("api/suites", ("tests/api/suites_test.py",), timeout_s=120),

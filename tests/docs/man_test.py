@@ -3,7 +3,6 @@
 
 import os
 import re
-import shlex
 import subprocess
 import sys
 import unittest
@@ -14,9 +13,11 @@ REPOSITORY = Path(__file__).resolve().parents[2]
 sys.path.insert(0, str(REPOSITORY / "tests" / "support"))
 
 import report  # noqa: E402
+from man_page import entries, plain, sections  # noqa: E402
 
 PAGES = sorted((REPOSITORY / "tools" / "man").glob("*.[13]"))
 WRAP = REPOSITORY / "tools" / "man" / "ktls-bridge-wrap.1"
+BROKER = REPOSITORY / "tools" / "man" / "ktls-bridge-broker.1"
 SERVE = REPOSITORY / "tools" / "man" / "ktls-bridge-serve.1"
 BUILD = Path(os.environ.get("KTLS_BRIDGE_BUILD", REPOSITORY / "build"))
 PROGRAM = BUILD / "tools" / "ktls-bridge" / "ktls-bridge"
@@ -29,51 +30,17 @@ FORMS = {"--host": "NAME=DIR,CERT,KEY", "--cache": "PATTERN=VALUE", "--header": 
 # The headings of the options, by command.
 COMMANDS = {
     "wrap": (WRAP, ("Addresses and role", "TLS", "Data path", "Limits", "Keys", "Log", "Other")),
+    "broker": (BROKER, ("Access", "TLS", "Data path", "Program", "Limits", "Keys", "Log", "Other")),
     "serve": (SERVE, ("Addresses and sites", "TLS", "Files", "Responses", "Data path", "Limits",
                       "Keys", "Log", "Other")),
 }
 
+# Whose page explains the connection line.
+LINES = {"wrap": WRAP, "serve": SERVE}
+
 
 def source(path):
     return (REPOSITORY / path).read_text()
-
-
-def plain(line):
-    """One line of roff without its macro, quotes and escapes."""
-    macro = re.match(r"\.(B|I|BR|BI|RB|IB|IR|RI) (.*)", line)
-    if macro:
-        macro_name, arguments = macro.groups()
-        # roff takes a backslash for itself and knows double quotes only.
-        words = shlex.shlex(arguments, posix=True)
-        words.whitespace_split, words.quotes, words.escape, words.commenters = True, '"', "", ""
-        line = (" " if macro_name in ("B", "I") else "").join(words)
-    return re.sub(r"\\f[BIRP]", "", line).replace("\\-", "-").replace("\\~", " ")
-
-
-def sections(page):
-    """The lines of a page by the heading that they stand under, .SS as well as .SH."""
-    found, lines = {}, []
-    for line in page.read_text().splitlines():
-        if line.startswith((".SH ", ".SS ")):
-            lines = found.setdefault(line[4:].strip('"'), [])
-        elif not line.startswith('.\\"'):
-            lines.append(line)
-    return found
-
-
-def entries(lines):
-    """The tagged paragraphs of a section: tag, then its text in one line."""
-    found = {}
-    tag = None
-    for previous, line in zip([""] + lines, lines):
-        if previous == ".TP":
-            tag = plain(line)
-            found[tag] = []
-        elif line in (".PP", ".TP"):
-            tag = None if line == ".PP" else tag
-        elif tag and line != ".br":
-            found[tag].append(plain(line))
-    return {tag: " ".join(text) for tag, text in found.items()}
 
 
 def man_flags(command):
@@ -167,7 +134,7 @@ class Manual(unittest.TestCase):
     maxDiff = None
 
     def test_pages_render_without_a_warning(self):
-        self.assertEqual(len(PAGES), 5)
+        self.assertEqual(len(PAGES), 6)
         for page in PAGES:
             for command in (["groff", "-ww", "-man", "-z", page],
                             ["mandoc", "-Tlint", "-Wwarning", page]):
@@ -202,12 +169,12 @@ class Manual(unittest.TestCase):
         self.assertEqual(man_reasons(), code_reasons())
 
     def test_endings_are_those_of_the_code(self):
-        for command, (page, _) in COMMANDS.items():
+        for command, page in LINES.items():
             self.assertEqual(set(entries(sections(page)["ENDINGS"])), code_endings(command),
                              command)
 
     def test_fields_of_the_connection_line_are_those_of_the_code(self):
-        for command, (page, _) in COMMANDS.items():
+        for command, page in LINES.items():
             told = words_of(entries(sections(page)["THE CONNECTION LINE"]))
             self.assertEqual(told, code_fields(command), command)
 

@@ -75,6 +75,7 @@ void ConnectionLog::end(const ktls::Error& error, std::string_view otherwise) {
   const bool says_more = ending != bridge::Ending::kError && !is_ours && !is_end;
   ended = says_more ? bridge::name_of(ending) : otherwise;
   detail = error.message();
+  failure = error.code;
 }
 
 LogFields ConnectionLog::fields() const {

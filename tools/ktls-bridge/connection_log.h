@@ -42,6 +42,7 @@ struct ConnectionLog {
   std::string ended;        // clean, truncated, reset, timeout, alert, …
   std::string reason;       // code of a Reason that ended it, if one did
   std::string detail;
+  std::optional<ktls::ErrorCode> failure;  // what end() was told
   std::chrono::steady_clock::time_point started = std::chrono::steady_clock::now();
 
   // What the connection came to besides its bytes: remarks and key changes. At its end, and before

@@ -10,6 +10,7 @@ namespace tools {
 namespace {
 
 constexpr int kDescriptorMax = 1 << 20;
+constexpr const char* kGroup = "Program";
 
 ktls::Result<void> refuse(const std::string& detail) {
   return ktls::fail(ktls::Error::of(ktls::ErrorCode::kInvalidArgument, detail));
@@ -20,9 +21,6 @@ ktls::Result<void> refuse(const std::string& detail) {
 void add_program_flags(CLI::App& app, ProgramOptions& options) {
   static const std::map<std::string, ReadMode> kReadModes = {{"guarded", ReadMode::kGuarded},
                                                              {"direct", ReadMode::kDirect}};
-  static const std::map<std::string, NoRekey> kNoRekeys = {
-      {"kernel", NoRekey::kKernel}, {"relay", NoRekey::kRelay}, {"tls12", NoRekey::kTls12}};
-  constexpr const char* kGroup = "Program";
   app.add_flag("--exec", options.exec,
                "Run PROGRAM for each connection, with the connection as its descriptors 0 and 1")
       ->group(kGroup);
@@ -41,19 +39,24 @@ void add_program_flags(CLI::App& app, ProgramOptions& options) {
       ->type_name("guarded|direct")
       ->default_str("guarded, or direct with --fd N of one descriptor")
       ->group(kGroup);
+  add_no_rekey_flag(app, options.no_rekey);
+  app.add_option("PROGRAM", options.words,
+                 "With --exec or --fd, after --: the program and its arguments")
+      ->expected(-1)
+      ->type_name("[ARG]");
+}
+
+void add_no_rekey_flag(CLI::App& app, NoRekey& no_rekey) {
+  static const std::map<std::string, NoRekey> kNoRekeys = {
+      {"kernel", NoRekey::kKernel}, {"relay", NoRekey::kRelay}, {"tls12", NoRekey::kTls12}};
   app.add_option_function<std::string>(
-         "--no-rekey",
-         [&options](const std::string& text) { options.no_rekey = kNoRekeys.at(text); },
+         "--no-rekey", [&no_rekey](const std::string& text) { no_rekey = kNoRekeys.at(text); },
          "Where the kernel cannot change keys: kernel (a KeyUpdate ends the connection), relay "
          "(the program gets a stream that is relayed), tls12 (agree on no newer version)")
       ->check(CLI::IsMember({"kernel", "relay", "tls12"}).description(""))
       ->type_name("kernel|relay|tls12")
       ->default_str("kernel")
       ->group(kGroup);
-  app.add_option("PROGRAM", options.words,
-                 "With --exec or --fd, after --: the program and its arguments")
-      ->expected(-1)
-      ->type_name("[ARG]");
 }
 
 ktls::Result<void> validate(const ProgramOptions& options) {

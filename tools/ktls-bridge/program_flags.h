@@ -40,6 +40,8 @@ struct ProgramOptions {
 // --exec --fd --read --no-rekey, and the program's words after "--". `options` is borrowed until
 // the command line is parsed. Values that do not parse raise CLI::ValidationError.
 void add_program_flags(CLI::App& app, ProgramOptions& options);
+// --no-rekey alone, for whoever hands out sockets otherwise.
+void add_no_rekey_flag(CLI::App& app, NoRekey& no_rekey);
 
 // What one flag alone cannot tell. Error: kInvalidArgument naming the flags.
 [[nodiscard]] ktls::Result<void> validate(const ProgramOptions& options);

@@ -15,7 +15,7 @@
 #include <sys/resource.h>
 #include <unistd.h>
 
-#include "ktls/core/reason.h"
+#include "tools/ktls-bridge/announcement.h"
 
 namespace tools {
 namespace {
@@ -33,13 +33,6 @@ constexpr std::size_t kDescriptorsBesides = 64;
 // besides, nobody who holds a buffer waits for one that another holds.
 constexpr std::size_t kBuffersPerConnection = 4;
 constexpr std::size_t kBuffersOnOffer = 16;
-
-void raise_descriptor_limit() {
-  rlimit limit{};
-  ::getrlimit(RLIMIT_NOFILE, &limit);
-  limit.rlim_cur = limit.rlim_max;
-  ::setrlimit(RLIMIT_NOFILE, &limit);
-}
 
 }  // namespace
 
@@ -113,19 +106,10 @@ void Service::announce_addresses() const {
 }
 
 void Service::announce_ready(const ktls::Capability& capability) const {
-  const bridge::Loop& loop = workers_.front()->loop();
-  LogFields fields = {{"loop", std::string(bridge::name_of(loop.kind()))}};
-  if (!loop.why().empty()) fields.emplace_back("loop_reason", loop.why());
+  LogFields fields;
+  add_loop_fields(fields, workers_.front()->loop());
   fields.emplace_back("threads", std::uint64_t{options_.threads});
-  const bool kernel = capability.attach_errno == 0;
-  fields.emplace_back("kernel_tls", kernel);
-  if (kernel) {
-    fields.emplace_back("kernel_rekey", capability.rekey);
-  } else {
-    const ktls::ReasonText& text = ktls::text_of(ktls::reason_of_attach(capability.attach_errno));
-    fields.emplace_back("reason", std::string(text.code));
-    fields.emplace_back("remedy", std::string(text.remedy));
-  }
+  add_kernel_fields(fields, capability);
   log_.write(LogLevel::kInfo, "ready", fields);
 }
 

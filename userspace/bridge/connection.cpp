@@ -166,6 +166,12 @@ void Connection::receive_in_kernel(ktls::Syscalls& syscalls) {
   receiver_ = std::make_unique<KernelReceiver>(*loop_, fd_, syscalls, state);
 }
 
+void Connection::change_descriptor(int fd) {
+  fd_ = fd;
+  receiver_->change_descriptor(fd);
+  sender_->change_descriptor(fd);
+}
+
 KeyBudget Connection::budget_from(std::uint64_t sequence) const {
   return {record_limit(key_policy_, facts_.version, *facts_.suite), sequence,
           key_policy_.update_interval};

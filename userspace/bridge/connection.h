@@ -57,6 +57,9 @@ class Connection {
       const KeyPolicy& keys = {}, ktls::Syscalls& syscalls = ktls::system_calls());
 
   [[nodiscard]] int fd() const { return fd_; }
+  // The same socket by another descriptor, for a connection whose socket is with others: this one
+  // may be closed then. Nothing is under way on it.
+  void change_descriptor(int fd);
   [[nodiscard]] const ConnectionFacts& facts() const { return facts_; }
   [[nodiscard]] const Plan& plan() const { return plan_; }  // as it came out
   [[nodiscard]] Receiver& receiver() { return *receiver_; }

@@ -46,6 +46,10 @@ class KernelReceiver final : public Receiver {
   }
   [[nodiscard]] bool awaits_state(const ControlRecord& record) const override;
   [[nodiscard]] ktls::Result<std::uint64_t> sequence() override;
+  void change_descriptor(int fd) override {
+    socket_.change_descriptor(fd);
+    no_padding_.change_descriptor(fd);
+  }
   [[nodiscard]] ktls::Reason remark() const override {
     return has_copied_ ? ktls::Reason::kPipeLimit : ktls::Reason::kNone;
   }

@@ -85,6 +85,7 @@ class Sender {
   // From now on others send application data on the socket, too: before each change of the key
   // they are held. `writers` is borrowed.
   void share_with(OutsideWriters& writers) { writers_ = &writers; }
+  void stop_sharing() { writers_ = nullptr; }
 
   // Records that the present key may still seal, whoever sealed those before. Error: kSystem.
   [[nodiscard]] ktls::Result<std::uint64_t> count_records_left();
@@ -95,6 +96,10 @@ class Sender {
   [[nodiscard]] Task<ktls::Result<void>> replace_key(Scope& scope);
   // The peer asked for a KeyUpdate that has not been sent.
   [[nodiscard]] bool owes_update() const { return update_is_owed_; }
+  // Sends it on a shared socket, whose writers would take all room as soon as there is some: they
+  // are held while it is waited for. That may not last, as the peer may be waiting for what they
+  // would read: it can return with the KeyUpdate still owed. Errors: those of update_key().
+  [[nodiscard]] Task<ktls::Result<void>> send_owed_update(Scope& scope);
 
   // Nothing may follow what was sent: the write side is being shut down. The kernel would go on
   // counting bytes as sent that it drops.
@@ -115,6 +120,8 @@ class Sender {
   [[nodiscard]] virtual bool can_update_key() const = 0;
 
   [[nodiscard]] int fd() const { return fd_; }
+  // The same socket by another descriptor: this one may be closed then. Nobody is sending.
+  virtual void change_descriptor(int fd) { fd_ = fd; }
 
   // Whether another task is sending just now.
   [[nodiscard]] bool busy() const { return writing_.locked(); }

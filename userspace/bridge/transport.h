@@ -67,6 +67,9 @@ class Receiver {
   // Number of the next record.
   [[nodiscard]] virtual ktls::Result<std::uint64_t> sequence() = 0;
 
+  // The same socket by another descriptor: this one may be closed then. Nobody is receiving.
+  virtual void change_descriptor(int fd) = 0;
+
   // Something worth telling about how the direction ran: kPipeLimit when it had to copy.
   [[nodiscard]] virtual ktls::Reason remark() const { return ktls::Reason::kNone; }
 };

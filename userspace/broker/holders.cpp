@@ -47,25 +47,33 @@ Folder open_folder(const std::string& path) {
 }
 
 // "socket:[12345]", as a link of /proc/PID/fd names a socket.
+std::string link_of_inode(std::uint64_t inode) {
+  return "socket:[" + std::to_string(inode) + "]";
+}
+
 std::string link_of(int fd) {
   struct stat status {};
   if (::fstat(fd, &status) != 0) return {};
-  return "socket:[" + std::to_string(status.st_ino) + "]";
+  return link_of_inode(status.st_ino);
 }
 
-// False for one that may not be looked at, and for one that has ended.
-bool has_link(pid_t pid, std::string_view wanted) {
+// The number of a descriptor with that link. None of one that may not be looked at, or has ended.
+std::optional<int> find_link(pid_t pid, std::string_view wanted) {
   const Folder folder = open_folder("/proc/" + std::to_string(pid) + "/fd");
-  if (!folder) return false;
+  if (!folder) return std::nullopt;
   while (const dirent* entry = ::readdir(folder.get())) {
     std::array<char, 64> link{};
     const ssize_t size = ::readlinkat(
         ::dirfd(folder.get()), static_cast<const char*>(entry->d_name), link.data(), link.size());
     if (size > 0 && std::string_view(link.data(), static_cast<std::size_t>(size)) == wanted) {
-      return true;
+      return number_of(*entry);
     }
   }
-  return false;
+  return std::nullopt;
+}
+
+bool has_link(pid_t pid, std::string_view wanted) {
+  return find_link(pid, wanted).has_value();
 }
 
 // Everybody but this process. Error: kSystem.
@@ -164,6 +172,21 @@ Result<bool> Holders::stop() {
     some_were_new = some_were_new || is_new;
   }
   return !some_were_new;
+}
+
+UniqueFd borrow_socket(std::uint64_t inode) {
+  const std::string link = link_of_inode(inode);
+  const auto found = holders_of(link);
+  if (!found) return {};
+  for (const pid_t pid : *found) {
+    const auto number = find_link(pid, link);
+    if (!number) continue;
+    const UniqueFd process(static_cast<int>(::syscall(SYS_pidfd_open, pid, 0)));
+    UniqueFd borrowed(static_cast<int>(::syscall(SYS_pidfd_getfd, process.get(), *number, 0)));
+    // The number may have gone to another file since.
+    if (borrowed && link_of(borrowed.get()) == link) return borrowed;
+  }
+  return {};
 }
 
 void Holders::resume() {

@@ -1,6 +1,7 @@
 // Holders: the processes that hold a socket besides this one, and how they are made to stand still.
 #pragma once
 
+#include <cstdint>
 #include <vector>
 
 #include <sys/types.h>
@@ -30,6 +31,8 @@ class Holders {
   // within a system call, either; to be asked again until then. Errors: kRekeyImpossible where a
   // holder is being traced, for whoever traces it may have it go on; kSystem of /proc.
   [[nodiscard]] ktls::Result<bool> stop();
+  // Whether there is anybody whom stop() found.
+  [[nodiscard]] bool any_stopped() const { return !stopped_.empty(); }
   // Has those go on (SIGCONT) that stop() stopped. Who stood still before stays so.
   void resume();
 
@@ -46,5 +49,9 @@ class Holders {
   pid_t group_;
   std::vector<Stopped> stopped_;
 };
+
+// A descriptor of the socket with that inode, from any process that has it (pidfd_getfd); none
+// where no process that has it may be looked at.
+[[nodiscard]] ktls::UniqueFd borrow_socket(std::uint64_t inode);
 
 }  // namespace broker

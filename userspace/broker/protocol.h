@@ -29,16 +29,18 @@ enum class Kind : std::uint16_t {
   kListen = 1,   // a listening socket: its connections are wanted, each after its handshake
   kServe = 2,    // a connected socket: be the server of a handshake
   kConnect = 3,  // a connected socket: be the client; the payload is the name to verify
-  kClose = 4,    // a TLS socket that was handed out: send close_notify when there is room, and FIN
+  kClose = 4,    // a TLS socket that was handed out: send close_notify when there is room, and FIN;
+                 // or a relayed stream: this is all
   kControl = 5,  // a TLS socket that was handed out: the payload is the content of a control record
   kEnd = 6,      // a relayed stream that has ended: was that an orderly end?
   // From the client on the socket that came with kListen, without a payload.
   kTaken = 16,  // connection `number` was taken: there is room for another one
   kStop = 17,   // no more: the broker answers kDone when its listening socket is closed
   // Answers.
-  kDone = 32,        // nothing more to say
-  kConnection = 33,  // a connection, whose descriptor comes with it where it is not the client's own
-  kError = 34,       // it did not work: `error`, `reason` and `text` say why
+  kDone = 32,  // nothing more to say
+  kConnection =
+      33,       // a connection, whose descriptor comes with it where it is not the client's own
+  kError = 34,  // it did not work: `error`, `reason` and `text` say why
 };
 
 struct Header {

@@ -1,0 +1,22 @@
+#!/usr/bin/env python3
+"""All tests of programs that have a connection, one after the other in one kernel: in_kernel.py
+KERNEL, inside that kernel."""
+
+import subprocess
+import sys
+from pathlib import Path
+
+HERE = Path(__file__).resolve().parent
+TESTS = ("exec", "fd", "programs", "close", "rekey")
+
+
+def main():
+    kernel, = sys.argv[1:]
+    failed = [name for name in TESTS
+              if subprocess.run([sys.executable, HERE / f"{name}_test.py",
+                                 *([kernel] if name == "rekey" else [])], check=False).returncode]
+    return 1 if failed else 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
