@@ -64,6 +64,7 @@ class ClientListener : public ::testing::Test {
     socket_ = tcp_listener();
     listener_ = ktlsb_listen(socket_.get(), 7);
     ASSERT_NE(listener_, nullptr) << ktlsb_error_text();
+    broker_->await_idle();
   }
 
   void close_listener() {
@@ -82,12 +83,6 @@ class ClientListener : public ::testing::Test {
     SocketPair pair = stream_pair();
     EXPECT_TRUE(send_answer(answers(), connection(number), {pair.ours.get()}));
     peers_.push_back(std::move(pair.peer));
-  }
-
-  // The broker's thread closes in its own time.
-  static void await_descriptors(std::size_t wanted) {
-    for (int i = 0; i < 5000 && open_descriptors() != wanted; ++i) ::usleep(1000);
-    EXPECT_EQ(open_descriptors(), wanted);
   }
 
   void make_nonblocking() const { ::fcntl(ktlsb_listener_fd(listener_), F_SETFL, O_NONBLOCK); }
@@ -393,7 +388,8 @@ TEST_F(ClientListener, EndsABrokerThatMakesNoSense) {
     EXPECT_EQ(ktlsb_accept(listener_, nullptr), -1);
     EXPECT_EQ(errno, EAGAIN);
     peers_.clear();
-    await_descriptors(before);
+    broker_->await_idle();
+    EXPECT_EQ(open_descriptors(), before);
   }
   EXPECT_EQ(registrations_, static_cast<int>(all.size()) + 1);
 }
@@ -452,7 +448,7 @@ TEST_F(ClientListener, StopsTheBrokerAndWaitsUntilItHas) {
   send_answer(answers(), answer_of(Kind::kDone));
   EXPECT_EQ(closed.get(), 0);
   peers_.clear();
-  await_descriptors(before - 2);
+  EXPECT_EQ(open_descriptors(), before - 2);
 }
 
 TEST_F(ClientListener, ClosesWithoutABroker) {

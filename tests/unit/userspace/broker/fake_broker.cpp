@@ -14,6 +14,7 @@
 #include <poll.h>
 #include <sys/socket.h>
 #include <sys/un.h>
+#include <unistd.h>
 
 #include "userspace/broker/ktls_bridge_client.h"
 
@@ -80,7 +81,13 @@ void FakeBroker::run() {
     if (wanted[1].revents != 0) {
       channels.emplace_back(::accept4(listening_.get(), nullptr, nullptr, SOCK_CLOEXEC));
     }
+    channels_ = channels.size();
   }
+}
+
+void FakeBroker::await_idle() const {
+  for (int i = 0; i < 20'000 && channels_ != 0; ++i) ::usleep(1000);
+  EXPECT_EQ(channels_, 0U);
 }
 
 bool FakeBroker::serve(int channel) {

@@ -1,6 +1,8 @@
 // FakeBroker: answers the client library as a test says, from a thread of its own.
 #pragma once
 
+#include <atomic>
+#include <cstddef>
 #include <cstdint>
 #include <functional>
 #include <initializer_list>
@@ -33,6 +35,9 @@ class FakeBroker {
   FakeBroker(const FakeBroker&) = delete;
   FakeBroker& operator=(const FakeBroker&) = delete;
 
+  // Waits until all who asked have hung up, and the broker has noticed.
+  void await_idle() const;
+
  private:
   void run();
   // False: the channel is closed.
@@ -43,6 +48,7 @@ class FakeBroker {
   ktls::UniqueFd listening_;
   ktls::UniqueFd stop_read_;
   ktls::UniqueFd stop_write_;
+  std::atomic<std::size_t> channels_ = 0;
   std::thread thread_;
 };
 
