@@ -162,7 +162,7 @@ class Manual(unittest.TestCase):
             told = {}
             for tag, text in man_flags(command).items():
                 flag, _, value = tag.partition(" ")
-                default = re.search(r"Default: ([\w.+]+)\.", text)
+                default = re.search(r"Default: ([\w.+/-]+)\.", text)
                 told[flag] = (value, default.group(1) if default else None)
             for flag, (value, default) in help_flags(command).items():
                 if flag != "--help":

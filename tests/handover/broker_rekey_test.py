@@ -1,8 +1,8 @@
 #!/usr/bin/env python3
 """Keys of sockets that a broker has handed out: broker_rekey_test.py KERNEL, inside that kernel.
 Where the kernel changes keys, KeyUpdates of the peer, tickets and the budget of a key pass without
-the program's noticing, whether it sits in read or in sendfile; where it cannot, --no-rekey says what
-becomes of the connection."""
+the program's noticing, whether it sits in read or in sendfile; where it cannot, --no-rekey says
+what becomes of the connection."""
 
 import hashlib
 import json

@@ -107,8 +107,7 @@ Result<void> HandedOutSockets::add(std::unique_ptr<Connection> connection,
   return {};
 }
 
-Task<broker::Answer> HandedOutSockets::act_on(Scope& scope, int fd,
-                                              bridge::ControlRecord record) {
+Task<broker::Answer> HandedOutSockets::act_on(Scope& scope, int fd, bridge::ControlRecord record) {
   const auto cookie = cookie_of(fd);
   if (!cookie) co_return refusal(EBADF, cookie.error().message());
   const auto found = entries_.find(*cookie);
