@@ -9,7 +9,7 @@ from pathlib import Path
 HERE = Path(__file__).resolve().parent
 TESTS = ("programs", "close", "rekey")
 # What is not about this kernel: on one of them is enough.
-MORE_TESTS = {"newest": ("exec", "fd")}
+MORE_TESTS = {"newest": ("exec",)}
 
 
 def main():
