@@ -47,7 +47,7 @@ class Latency(BrokerCase):
             self.listening = client.listen(self.socket)
         self.addCleanup(self.listening.close)
         self.context = certificates().client_context()
-        self.idle = self.served.descriptors()
+        self.quiet = self.idle(self.served)
 
     def sample(self):
         """From a client's connect to the moment at which the program has the connection."""
@@ -69,12 +69,12 @@ class Latency(BrokerCase):
             socks[-1].sendall((b"", hello[:len(hello) // 2], hello)[index % 3])
         for sock in socks[2::3]:
             sock.recv(1)  # the answer to it, which is no business of the samples
-        wait_until(lambda: self.served.descriptors() >= self.idle + SILENT, "all of them", WAIT_S)
+        wait_until(lambda: self.served.descriptors() >= self.quiet + SILENT, "all of them", WAIT_S)
         yield
-        self.assertGreaterEqual(self.served.descriptors(), self.idle + SILENT)  # none is dropped
+        self.assertGreaterEqual(self.served.descriptors(), self.quiet + SILENT)  # none is dropped
         for sock in socks:
             peers.reset(sock)
-        wait_until(lambda: self.served.descriptors() <= self.idle, "their end", WAIT_S)
+        wait_until(lambda: self.served.descriptors() <= self.quiet, "their end", WAIT_S)
 
     def test_silent_peers_do_not_double_the_slowest_hundredth_of_accepts(self):
         for _ in range(SAMPLES_OF_ROUND):

@@ -141,7 +141,7 @@ class Killed(RestartCase):
     def test_handshakes_under_way_end_without_a_byte(self):
         broker = self.broker()
         service = self.service(broker)
-        before = broker.descriptors()
+        before = self.idle(broker)
         raw = self.tcp(service.listener)
         wait_until(lambda: broker.descriptors() > before, "its accept", WAIT_S)
         broker.kill()
@@ -228,7 +228,7 @@ class Terminated(RestartCase):
         stream = self.tls(service.listener)
         self.assert_echo(stream, DATA)
         broker.send_signal(signal.SIGTERM)
-        broker.wait_for_event("draining", patience=WAIT_S)
+        wait_until(Path(f"{broker.path}.draining").exists, "its other name", WAIT_S)
         stream.send_close_notify()
         self.assertEqual(stream.recv(1), b"")
         wait_until(lambda: service.ends, "the program's end", WAIT_S)
@@ -242,7 +242,7 @@ class Terminated(RestartCase):
         stream = self.tls(service.listener)
         self.assert_echo(stream, DATA)
         broker.send_signal(signal.SIGTERM)
-        broker.wait_for_event("draining", patience=WAIT_S)
+        wait_until(Path(f"{broker.path}.draining").exists, "its other name", WAIT_S)
         late = BrokerClient(f"{broker.path}.draining")
         self.addCleanup(late.close)
         with self.assertRaises(Gone):

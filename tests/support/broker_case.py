@@ -24,6 +24,8 @@ REQUIRES_KTLS = os.environ.get("KTLS_BRIDGE_REQUIRE_KTLS") == "1"
 LOOPS = ("epoll",) if REQUIRES_KTLS else ("io_uring", "epoll")
 # A guest runs on an emulated processor.
 WAIT_S = PATIENCE_S * (6 if REQUIRES_KTLS else 1)
+# What ends by that deadline did not end for the reason that a test is about, which waits for less.
+HANDSHAKE_S = WAIT_S * 3
 PROGRAM = Path(__file__).with_name("broker_stream.py")
 
 
@@ -32,11 +34,12 @@ class BrokerCase(unittest.TestCase):
         self.folder = Path(tempfile.mkdtemp())
         self.addCleanup(shutil.rmtree, self.folder, ignore_errors=True)
 
-    def broker(self, *flags, loop="epoll", credentials=None, **options):
+    def broker(self, *flags, loop=LOOPS[0], credentials=None, **options):
         options.setdefault("path", self.folder / "broker.sock")
-        credentials = credentials or certificates().server_flags
-        started = Broker(*credentials, "--ca", certificates().ca, "--loop", loop,
-                         "--handshake-timeout", f"{WAIT_S}s", *flags, patience=WAIT_S, **options)
+        credentials = credentials or (*certificates().server_flags,
+                                      "--ca", certificates().ca)
+        started = Broker(*credentials, "--loop", loop, "--handshake-timeout",
+                         f"{HANDSHAKE_S}s", *flags, patience=WAIT_S, **options)
         self.addCleanup(started.kill)
         return started
 
@@ -97,6 +100,17 @@ class BrokerCase(unittest.TestCase):
     def assert_echo(self, stream, data):
         stream.sendall(data)
         self.assertEqual(peers.receive_exactly(stream, len(data)), data)
+
+    @staticmethod
+    def idle(broker):
+        """How many descriptors it has, when it has closed what it is about to close."""
+        seen = []
+
+        def settled():
+            seen.append(broker.descriptors())
+            return len(seen) > 5 and len(set(seen[-5:])) == 1
+        wait_until(settled, "it to be idle", WAIT_S)
+        return seen[-1]
 
     def assert_settles(self, broker, descriptors):
         """Nothing is left open that was not open before."""

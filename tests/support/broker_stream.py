@@ -3,9 +3,13 @@ echo on each of them. As a program of its own, with a socket that it inherits:
 
 broker_stream.py PATH serve FD          echoes on connections of a listening socket
 broker_stream.py PATH connect FD NAME   says hello to a TLS server, and what it answers
+broker_stream.py PATH fill FD           has as many descriptors in flight as one may have, until a
+                                        line comes
+With BROKER_STREAM_AS=UID:LIMIT it is that user, with so many open files.
 """
 
 import contextlib
+import errno
 import os
 import resource
 import socket
@@ -20,6 +24,7 @@ CHUNK = 65536
 ORDERLY = b"\1\0"  # close_notify
 # What Python, a channel and requests under way have open.
 DESCRIPTORS_BESIDES = 40
+FILL_AT_ONCE = 10
 
 
 class CutOff(Exception):
@@ -122,23 +127,33 @@ class Service:
         self.registered += 1
         with contextlib.closing(listening):
             while not self._stopped.is_set():
-                with self._room:
-                    pass  # whoever has no room leaves it with the broker
-                stream = Stream(self.path, listening.accept())
+                self._room.acquire()  # whoever has none leaves the next one with the broker
+                try:
+                    stream = Stream(self.path, listening.accept())
+                except BaseException:
+                    self._room.release()
+                    raise
                 self.streams.append(stream)
                 threading.Thread(target=self._echo, args=(stream,), daemon=True).start()
 
     def _echo(self, stream):
-        with self._room, contextlib.closing(stream):
-            try:
-                while data := stream.recv():
-                    stream.sendall(data)
-                stream.end()
-                self.ends.append("clean")
-            except broker.BrokerError as error:
-                self.ends.append(error.reason or str(error))
-            except (CutOff, broker.Gone, OSError) as error:
-                self.ends.append(f"cut off: {error}")
+        try:
+            with contextlib.closing(stream):
+                self.ends.append(self._echo_to_the_end(stream))
+        finally:
+            self._room.release()
+
+    @staticmethod
+    def _echo_to_the_end(stream):
+        try:
+            while data := stream.recv():
+                stream.sendall(data)
+            stream.end()
+            return "clean"
+        except broker.BrokerError as error:
+            return error.reason or str(error)
+        except (CutOff, broker.Gone, OSError) as error:
+            return f"cut off: {error}"
 
     def stop(self):
         self._stopped.set()
@@ -166,10 +181,33 @@ def connect(path, sock, name):
     return stream
 
 
+def fill(_path, sock):
+    """Sends a socket to itself, and takes nothing."""
+    near, far = socket.socketpair(socket.AF_UNIX, socket.SOCK_DGRAM)
+    near.setblocking(False)
+    try:
+        while True:
+            socket.send_fds(near, [b"x"], [sock.fileno()] * FILL_AT_ONCE)
+    except OSError as error:
+        print(errno.errorcode[error.errno], flush=True)
+    sys.stdin.readline()
+    return near, far.close()
+
+
+def become(user, open_files):
+    resource.setrlimit(resource.RLIMIT_NOFILE, (open_files, open_files))
+    os.setgroups([])
+    os.setresgid(user, user, user)
+    os.setresuid(user, user, user)
+
+
 def main():
     path, role, fd = sys.argv[1:4]
-    act = {"serve": serve, "connect": connect}[role]
-    kept = act(path, socket.socket(fileno=int(fd)), *sys.argv[4:])
+    sock = socket.socket(fileno=int(fd))
+    if who := os.environ.get("BROKER_STREAM_AS"):
+        become(*map(int, who.split(":")))
+    act = {"serve": serve, "connect": connect, "fill": fill}[role]
+    kept = act(path, sock, *sys.argv[4:])
     sys.stdin.read()  # until whoever started it is gone
     del kept
     os._exit(0)

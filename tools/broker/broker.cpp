@@ -8,6 +8,7 @@
 #include <cstring>
 #include <optional>
 #include <string>
+#include <thread>
 #include <utility>
 
 #include <sys/socket.h>
@@ -63,12 +64,25 @@ std::size_t connections_max(const BrokerOptions& options, const Log& log) {
   return room;
 }
 
+// The kernel takes the ring of a broker that was killed apart after its end, and its socket with
+// it: until then somebody seems to listen there.
+Result<UniqueFd> bind_patiently(const SocketAddress& address) {
+  constexpr int kAttempts = 40;
+  constexpr milliseconds kPause{50};
+  for (int attempt = 1;; ++attempt) {
+    auto bound = bind_to(address, false, SOCK_SEQPACKET);
+    const bool is_taken = !bound && bound.error().sys_errno == EADDRINUSE;
+    if (!is_taken || attempt == kAttempts) return bound;
+    std::this_thread::sleep_for(kPause);
+  }
+}
+
 // Whoever connects is judged by who they are; but the file keeps others from trying.
 Result<UniqueFd> listen_at(const BrokerOptions& options) {
   const Address address{
       .kind = Address::Kind::kUnix, .host = {}, .port = 0, .path = options.socket};
   KTLS_TRY(const auto found, resolve(address, true));
-  KTLS_TRY(UniqueFd fd, bind_to(found.front(), false, SOCK_SEQPACKET));
+  KTLS_TRY(UniqueFd fd, bind_patiently(found.front()));
   const bool is_shared = !options.users.empty() || !options.groups.empty();
   if (::chmod(options.socket.c_str(), is_shared ? 0666 : 0600) != 0 ||
       ::listen(fd.get(), kBacklog) != 0) {

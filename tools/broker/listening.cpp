@@ -90,6 +90,8 @@ Task<Result<void>> deliver(Listening& listening, Welcome& welcome) {
 
 Task<void> serve_one(Shared listening, Places::Place place, UniqueFd accepted) {
   BrokerState& state = listening->state;
+  // It was accepted when the listener was about to close, and nobody would end it any more.
+  if (listening->open.failure()) co_return;
   Welcome welcome(state, listening->client, std::move(place), std::move(accepted));
   {
     const AddressLimit::Place address = state.addresses.take(peer_address(welcome.fd()));

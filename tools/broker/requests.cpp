@@ -235,6 +235,16 @@ Task<void> serve_end(Request request) {
                                       : refusal(ECONNRESET, "the connection was cut off"));
 }
 
+// Of anything else nobody would learn that the client has lost its interest.
+bool takes_answers(int fd) {
+  const auto option = [fd](int name) {
+    int value = 0;
+    socklen_t size = sizeof value;
+    return ::getsockopt(fd, SOL_SOCKET, name, &value, &size) == 0 ? value : -1;
+  };
+  return option(SO_DOMAIN) == AF_UNIX && option(SO_TYPE) == SOCK_SEQPACKET;
+}
+
 // A task for it; none: it is none of the requests.
 std::optional<Task<void>> task_for(Request request) {
   switch (request.message.request.header.kind) {
@@ -303,11 +313,11 @@ Task<void> channel_session(BrokerState& state, UniqueFd channel) {
     }
     if (!*message) co_return;
     Request request{.state = state, .client = *client, .message = **std::move(message)};
-    if (request.message.descriptors.size() != 2) {
-      if (!request.message.descriptors.empty()) {
-        state.loop.spawn(refuse_request(std::move(request),
-                                        refusal(EINVAL, "a request brings two descriptors")));
-      }
+    const auto& descriptors = request.message.descriptors;
+    if (descriptors.empty() || !takes_answers(descriptors.front().get())) continue;
+    if (descriptors.size() != 2) {
+      state.loop.spawn(
+          refuse_request(std::move(request), refusal(EINVAL, "a request brings two descriptors")));
       continue;
     }
     if (request.message.request.header.version != broker::kProtocolVersion) {
