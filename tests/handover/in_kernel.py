@@ -7,7 +7,7 @@ import sys
 from pathlib import Path
 
 HERE = Path(__file__).resolve().parent
-TESTS = ("programs", "close", "rekey")
+TESTS = ("programs", "close", "rekey", "broker_rekey")
 # What is not about this kernel: on one of them is enough.
 MORE_TESTS = {"newest": ("exec",)}
 
@@ -16,7 +16,7 @@ def main():
     kernel, = sys.argv[1:]
     failed = [name for name in (*TESTS, *MORE_TESTS.get(kernel, ()))
               if subprocess.run([sys.executable, HERE / f"{name}_test.py",
-                                 *([kernel] if name == "rekey" else [])], check=False).returncode]
+                                 *([kernel] if name.endswith("rekey") else [])], check=False).returncode]
     return 1 if failed else 0
 
 
