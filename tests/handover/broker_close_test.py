@@ -1,6 +1,6 @@
 #!/usr/bin/env python3
-"""What the peer of a program sees when the program lets go of its connection, in each way that there
-is, and whether the table in userspace/broker/README.md says so."""
+"""What the peer of a program sees when the program lets go of its connection, in each way that
+there is, and whether the table in userspace/broker/README.md says so."""
 
 import re
 import ssl
