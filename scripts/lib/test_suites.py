@@ -39,6 +39,7 @@ class Suite:
     timeout_s  after which the suite is killed and counts as failed
     kernel     run the command inside scripts/vm with this kernel
     modules    of that kernel, to be loaded besides those that kernel TLS asks for
+    cpus       virtual ones of that kernel
     alone      nothing else runs at the same time: for what measures time
     tells      what passed is named, too: of a suite that takes few of many
     """
@@ -50,6 +51,7 @@ class Suite:
     timeout_s: int = 300
     kernel: str = ""
     modules: tuple = ()
+    cpus: int = 1
     alone: bool = False
     tells: bool = False
     environment: dict = field(default_factory=dict)
@@ -96,10 +98,26 @@ SUITES = [
     *(Suite(f"soak/{loop}", ("tests/soak/soak.py", "--loop", loop, "--seconds", "20",
                              "--connections", "100"), needs=("openssl",), timeout_s=600)
       for loop in ("io_uring", "epoll")),
+    *(Suite(f"handover/{name}", (f"tests/handover/{name}_test.py",),
+            needs=("openssl", "curl", "busybox", "inetd", "systemd-socket-activate"),
+            timeout_s=180) for name in ("exec", "fd", "programs", "close")),
+    # On two processors the program writes while the guard stops it.
+    *(Suite(f"kernel/{kernel}/handover", ("tests/handover/in_kernel.py", kernel),
+            needs=("vm", "openssl", "curl", "strace", "busybox", "inetd",
+                   "systemd-socket-activate"),
+            timeout_s=VM_TIMEOUT_S, kernel=kernel, cpus=2 if kernel == "newest" else 1,
+            environment=REQUIRE_KTLS) for kernel in KERNELS),
     Suite("api/vectors", ("tests/api/vectors_test.py",), timeout_s=120),
     Suite("api/records", ("tests/api/records_test.py",), timeout_s=120),
     Suite("api/suites", ("tests/api/suites_test.py",), timeout_s=120),
     Suite("api/adoption", ("tests/api/adoption_test.py",), needs=("openssl",), timeout_s=120),
+    Suite("api/client", ("tests/api/client_install_test.py",),
+          needs=("cc", "pkg-config", "readelf"), timeout_s=120),
+    Suite("handover/examples", ("tests/handover/examples_test.py",), needs=("openssl", "curl"),
+          timeout_s=180),
+    *(Suite(f"kernel/{kernel}/examples", ("tests/handover/examples_test.py",),
+            needs=("vm", "openssl", "curl"), timeout_s=VM_TIMEOUT_S, kernel=kernel,
+            environment=REQUIRE_KTLS) for kernel in KERNELS),
     Suite("api/install", ("tests/api/install_test.py",), needs=("cc", "pkg-config"),
           timeout_s=120),
     *(Suite(f"kernel/{kernel}/{name}", (f"tests/api/{script}",), needs=("vm", "openssl"),

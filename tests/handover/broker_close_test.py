@@ -1,6 +1,6 @@
 #!/usr/bin/env python3
-"""What the peer of a program sees when the program lets go of its connection, in each way there
-is, and whether the table in userspace/broker/README.md says so."""
+"""What the peer of a program sees when the program lets go of its connection, in each way that
+there is, and whether the table in userspace/broker/README.md says so."""
 
 import re
 import ssl
@@ -44,9 +44,8 @@ class Closing(BrokerCase):
     def seen(self, program, listener, way):
         """(what arrived, how it ended, what the program wrote at most)."""
         stream = self.tls(listener)
-        stream.sendall(f"{way}\n".encode())
-        if way == "unread":
-            stream.sendall(b"in a record of its own")
+        beside = b"and more" if way == "unread" else b""
+        stream.sendall(f"{way}\n".encode() + beside)
         written = len(SOME)
         if way.startswith("full"):
             written += int(program.stdout.readline())

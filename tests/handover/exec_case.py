@@ -38,19 +38,20 @@ class ExecCase(unittest.TestCase):
     def run_wrap(*arguments):
         return run("wrap", *arguments)
 
-    def connect(self, wrap, version=None, name="localhost", context=None):
+    def connect(self, wrap, version=None, name="localhost", context=None, receive_buffer=0):
         context = context or certificates().client_context(version)
         context.check_hostname = name == "localhost"
-        stream = TlsStream(peers.tcp(wrap.endpoint), context, name)
+        stream = TlsStream(peers.tcp(wrap.endpoint, receive_buffer=receive_buffer), context, name)
         self.addCleanup(stream.close)
         return stream
 
     @staticmethod
     def all_of(stream):
-        """To close_notify."""
+        """To close_notify, which is answered by ours: only then is a relay's end a clean one."""
         parts = []
         while data := stream.recv(65536):
             parts.append(data)
+        stream.send_close_notify()
         return b"".join(parts)
 
     @staticmethod

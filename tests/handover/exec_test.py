@@ -1,6 +1,7 @@
 #!/usr/bin/env python3
 """`wrap --exec`: a program for each connection, which speaks TLS and does not know it."""
 
+import hashlib
 import json
 import os
 import signal
@@ -13,11 +14,13 @@ sys.dont_write_bytecode = True
 sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "support"))
 
 import report  # noqa: E402
-from exec_case import ExecCase, LOOPS  # noqa: E402
+from exec_case import ExecCase, LOOPS, REQUIRES_KTLS, wait_until  # noqa: E402
+from shared_certificates import certificates  # noqa: E402
 from wrap_tls_stream import Truncated  # noqa: E402
 
 # More than the buffers of a socket hold.
-LARGE = 24 << 20
+LARGE = 8 << 20
+RECEIVE_BUFFER = 65536
 SOME = os.urandom(100_000)
 
 DESCRIPTORS = """\
@@ -86,6 +89,106 @@ class Programs(ExecCase):
         self.assertIn("/no/such: No such file or directory", errors)
 
 
+DIRECT_READER = """\
+import os
+try:
+    while data := os.read(0, 65536): os.write(1, b'heard ' + data)
+    os.write(1, b'the end')
+except OSError as error:
+    os.write(1, os.strerror(error.errno).encode())
+"""
+
+
+@unittest.skipUnless(REQUIRES_KTLS, "only a kernel with TLS has a socket to read from")
+class Direct(ExecCase):
+    def test_a_program_that_reads_the_tls_socket_meets_close_notify_as_eio(self):
+        wrap = self.wrap(sys.executable, "-S", "-c", DIRECT_READER, flags=("--read", "direct"))
+        with self.connect(wrap) as client:
+            client.sendall(b"data")
+            self.assertEqual(client.recv(100), b"heard data")
+            client.send_close_notify()
+            self.assertEqual(self.all_of(client), b"Input/output error")
+        self.assertEqual(wrap.connection()["handed_out"], "direct")
+
+
+class Draining(ExecCase):
+    def test_programs_get_sigterm_when_the_time_to_drain_is_over(self):
+        wrap = self.wrap("sh", "-c", "trap 'exit 5' TERM; echo ready; while :; do sleep 0.1; done",
+                         flags=("--drain-timeout", "0ms"))
+        with self.connect(wrap) as client:
+            self.assertEqual(client.recv(100), b"ready\n")
+            self.assertEqual(wrap.stop(), 0)
+        line = wrap.connection()
+        self.assertEqual((line["ended"], line["exit"]), ("cancelled", 5), line)
+
+
+class WhoIsServed(ExecCase):
+    """By its certificate, and by how many connections it has."""
+
+    def wrap_env(self, *flags):
+        return self.wrap("env", "-0", flags=("--client-ca", certificates().ca, *flags))
+
+    def told(self, wrap, certificate=None):
+        context = certificates().client_context()
+        if certificate:
+            context.load_cert_chain(*certificate)
+        with self.connect(wrap, context=context) as client:
+            text = self.all_of(client).decode()
+        return dict(each.split("=", 1) for each in text.split("\0") if each)
+
+    def test_a_client_certificate_is_shown_to_the_program(self):
+        ours = certificates()
+        der = ssl.PEM_cert_to_DER_cert(Path(ours.chain).read_text(encoding="ascii"))
+        for version in (ssl.TLSVersion.TLSv1_2, ssl.TLSVersion.TLSv1_3):
+            with self.subTest(version=version.name):
+                wrap = self.wrap_env("--max-version", version.name[-3:].replace("_", "."))
+                found = self.told(wrap, (ours.chain, ours.key))
+                expected = {"SSL_CLIENT_VERIFY": "SUCCESS", "SSL_CLIENT_S_DN": "CN=localhost",
+                            "SSL_CLIENT_S_DN_CN": "localhost",
+                            "SSL_CLIENT_I_DN": "CN=a CA for tests",
+                            "SSL_PEER_CERT_SUBJECT": "CN=localhost",
+                            "SSL_PEER_CERT_HASH": "SHA256:" + hashlib.sha256(der).hexdigest()}
+                self.assertEqual({name: found.get(name) for name in expected}, expected)
+
+    def test_an_optional_certificate_may_be_absent(self):
+        found = self.told(self.wrap_env("--client-auth", "optional"))
+        self.assertEqual(found["SSL_CLIENT_VERIFY"], "NONE")
+        self.assertFalse([name for name in found if name.startswith("SSL_CLIENT_S")])
+
+    def test_a_client_without_the_certificate_that_is_asked_for_starts_no_program(self):
+        ran = self.folder / "ran"
+        stranger = (str(self.folder / "stranger.pem"), str(self.folder / "stranger.key"))
+        certificates().make_self_signed(*stranger, "/CN=a stranger")
+        for certificate, auth in ((None, "required"), (stranger, "required"),
+                                  (stranger, "optional")):
+            with self.subTest(certificate=certificate, auth=auth):
+                wrap = self.wrap("touch", str(ran), flags=("--client-ca", certificates().ca,
+                                                           "--client-auth", auth))
+                with self.assertRaises((ssl.SSLError, Truncated, ConnectionError)):
+                    self.told(wrap, certificate)
+                self.assertEqual(wrap.connection()["ended"], "handshake")
+                self.assertFalse(ran.exists())
+
+    def test_an_address_has_no_more_connections_than_it_may(self):
+        wrap = self.wrap("cat", flags=("--max-per-address", "2"))
+        held = [self.connect(wrap) for _ in range(2)]
+        with self.assertRaises((ConnectionError, Truncated)):
+            self.connect(wrap)
+        refused, = wrap.wait_for_event("refused")
+        self.assertEqual(refused["reason"], "max_per_address")
+        held[0].end_sending()
+        self.all_of(held[0])
+        again = wait_until(lambda: self.connect_if_there_is_room(wrap), "room for one more")
+        again.sendall(b"again")
+        self.assertEqual(again.recv(100), b"again")
+
+    def connect_if_there_is_room(self, wrap):
+        try:
+            return self.connect(wrap)
+        except (ConnectionError, Truncated):
+            return None
+
+
 class Ends(ExecCase):
     """How a peer learns that it was all, or that it was not."""
 
@@ -124,7 +227,7 @@ class Ends(ExecCase):
         wrap = self.wrap(sys.executable, "-c",
                          f"import os; os.writev(1, [b'x' * 65536]); "
                          f"[os.write(1, b'x' * 65536) for _ in range({LARGE >> 16} - 1)]")
-        with self.connect(wrap) as client:
+        with self.connect(wrap, receive_buffer=RECEIVE_BUFFER) as client:
             self.wait_until_still(client)
             self.assertEqual(len(self.all_of(client)), LARGE)
         self.assert_clean(wrap.connection())
@@ -149,8 +252,8 @@ class Ends(ExecCase):
                          f"open({str(told)!r}, 'w').write(end)\n")
         with self.connect(wrap) as client:
             client.sendall(SOME)
-            client.close()
-        self.assertEqual(wrap.connection()["ended"], "truncated")
+            client.send_bare_fin()
+            self.assertEqual(wrap.connection()["ended"], "truncated")
         self.assertEqual(told.read_text(encoding="ascii"), "reset")
 
 

@@ -17,49 +17,13 @@ sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "support"))
 
 import report  # noqa: E402
 import wrap_peers as peers  # noqa: E402
-from exec_case import ExecCase, REQUIRES_KTLS  # noqa: E402
-from shared_certificates import certificates  # noqa: E402
-from watched import BINARY, PATIENCE_S, wait_until  # noqa: E402
-from wrap_tls_stream import TlsStream  # noqa: E402
+from exec_case import REQUIRES_KTLS  # noqa: E402
+from fd_case import FdCase  # noqa: E402
+from watched import PATIENCE_S  # noqa: E402
 
 
-class FdCase(ExecCase):
-    def accepted(self):
-        """(our end, the other end) of one TCP connection."""
-        with socket.create_server(("127.0.0.1", 0)) as listener:
-            client = peers.tcp(listener.getsockname())
-            server, _ = listener.accept()
-        self.addCleanup(client.close)
-        return client, server
-
-    def command(self, fd, *program, flags=()):
-        return [BINARY, "wrap", "--fd", str(fd), *certificates().server_flags, *flags, "--",
-                *program]
-
-    def start(self, server, fd, *program, flags=(), as_inetd=False, **options):
-        """With the connection as descriptor `fd`, or as 0, 1 and 2."""
-        log = open(self.folder / "log", "wb")
-        self.addCleanup(log.close)
-        if as_inetd:
-            streams = {"stdin": server, "stdout": server, "stderr": server}
-        else:
-            os.dup2(server.fileno(), fd, inheritable=True)
-            self.addCleanup(os.close, fd)
-            streams = {"stdin": subprocess.DEVNULL, "stdout": subprocess.DEVNULL, "stderr": log,
-                       "pass_fds": (fd,)}
-        process = subprocess.Popen(self.command(fd, *program, flags=flags), **streams, **options)
-        server.close()
-        self.addCleanup(self.end, process)
-        return process
-
-    @staticmethod
-    def end(process):
-        if process.poll() is None:
-            process.kill()
-            process.wait()
-
-    def stream(self, client):
-        return TlsStream(client, certificates().client_context(), "localhost")
+def needs(program):
+    return unittest.skipUnless(shutil.which(program), f"there is no {program}")
 
 
 class Inherited(FdCase):
@@ -103,6 +67,13 @@ class Inherited(FdCase):
         self.assertEqual(process.wait(PATIENCE_S), 76)
         self.assertFalse(ran.exists())
 
+    def test_one_descriptor_cannot_be_guarded(self):
+        _client, server = self.accepted()
+        process = self.start(server, 7, "true", flags=("--read", "guarded"))
+        self.assertEqual(process.wait(PATIENCE_S), 64)
+        self.assertIn("--read guarded needs two descriptors",
+                      (self.folder / "log").read_text(encoding="utf-8"))
+
     def test_signals_reach_the_program(self):
         client, server = self.accepted()
         process = self.start(server, 7, "sh", "-c",
@@ -131,56 +102,28 @@ class Inherited(FdCase):
                 self.assertIn(words, ended.stderr.decode())
 
 
-@unittest.skipUnless(shutil.which("inetd"), "there is no inetd")
-class Inetd(FdCase):
-    def test_openbsd_inetd_serves_tls(self):
-        with socket.create_server(("127.0.0.1", 0)) as probe:
-            port = probe.getsockname()[1]
-        configuration = self.folder / "inetd.conf"
-        words = " ".join(self.command(0, "cat")[1:])
-        configuration.write_text(f"127.0.0.1:{port} stream tcp nowait root {BINARY} "
-                                 f"ktls-bridge {words}\n", encoding="ascii")
-        inetd = subprocess.Popen(["inetd", "-i", str(configuration)])
-        self.addCleanup(self.end, inetd)
-        client = wait_until(lambda: self.try_connect(port), "inetd")
-        with self.stream(client) as stream:
+class Activators(FdCase):
+    """Who accepts connections and starts a program for each."""
+
+    def assert_echoes(self, port):
+        with self.stream(peers.tcp(("127.0.0.1", port))) as stream:
             stream.sendall(b"hello")
             stream.end_sending()
             self.assertEqual(self.all_of(stream), b"hello")
 
-    @staticmethod
-    def try_connect(port):
-        try:
-            return peers.tcp(("127.0.0.1", port))
-        except ConnectionRefusedError:
-            return None
-
-
-@unittest.skipUnless(shutil.which("systemd-socket-activate"), "there is no systemd")
-class SocketActivation(Inetd):
+    @needs("inetd")
     def test_openbsd_inetd_serves_tls(self):
-        self.skipTest("as above")
+        self.assert_echoes(self.start_inetd("cat"))
 
-    def activate(self, *flags, fd, program):
-        with socket.create_server(("127.0.0.1", 0)) as probe:
-            port = probe.getsockname()[1]
-        activator = subprocess.Popen(
-            ["systemd-socket-activate", "--accept", *flags, "--listen", f"127.0.0.1:{port}",
-             *self.command(fd, *program)], stderr=subprocess.DEVNULL)
-        self.addCleanup(self.end, activator)
-        return wait_until(lambda: self.try_connect(port), "systemd-socket-activate")
-
+    @needs("systemd-socket-activate")
     def test_an_inetd_service_of_systemd_speaks_tls(self):
-        client = self.activate("--inetd", fd=0, program=("cat",))
-        with self.stream(client) as stream:
-            stream.sendall(b"hello")
-            stream.end_sending()
-            self.assertEqual(self.all_of(stream), b"hello")
+        self.assert_echoes(self.start_activator("--inetd", fd=0, program=("cat",)))
 
+    @needs("systemd-socket-activate")
     def test_a_service_that_is_passed_descriptor_3_believes_that_it_is_meant(self):
-        client = self.activate(fd=3, program=(
+        port = self.start_activator(fd=3, program=(
             "sh", "-c", "[ $LISTEN_PID = $$ ] && [ $LISTEN_FDS = 1 ] && echo mine >&3"))
-        with self.stream(client) as stream:
+        with self.stream(peers.tcp(("127.0.0.1", port))) as stream:
             self.assertEqual(self.all_of(stream), b"mine\n")
 
 

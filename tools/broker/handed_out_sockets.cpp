@@ -107,23 +107,22 @@ Result<void> HandedOutSockets::add(std::unique_ptr<Connection> connection,
   return {};
 }
 
-Task<broker::Answer> HandedOutSockets::act_on(Scope& scope, UniqueFd fd,
-                                              bridge::ControlRecord record) {
-  const auto cookie = cookie_of(fd.get());
+Task<broker::Answer> HandedOutSockets::act_on(Scope& scope, int fd, bridge::ControlRecord record) {
+  const auto cookie = cookie_of(fd);
   if (!cookie) co_return refusal(EBADF, cookie.error().message());
   const auto found = entries_.find(*cookie);
-  if (found == entries_.end()) co_return co_await end_unknown(fd.get());
+  if (found == entries_.end()) co_return co_await end_unknown(fd);
   const std::shared_ptr<Entry> entry = found->second;
   auto turn = co_await entry->turn.lock(scope);
   if (!turn) co_return refusal(EAGAIN, turn.error().message());
   if (!entries_.contains(*cookie)) {
     co_return refusal(ECONNRESET, "the connection has been ended");
   }
-  auto followed = co_await follow(scope, *entry, fd.get(), record);
+  auto followed = co_await follow(scope, *entry, fd, record);
   if (followed) co_return answer_of(broker::Kind::kDone);
   const broker::Answer answer =
       refusal(ECONNRESET, followed.error().message(), code_of(followed.error()));
-  co_await end(*entry, fd.get(), followed.error());
+  co_await end(*entry, fd, followed.error());
   co_return answer;
 }
 
@@ -131,18 +130,10 @@ Task<Result<void>> HandedOutSockets::follow(Scope& scope, Entry& entry, int fd,
                                             const bridge::ControlRecord& record) {
   Connection& connection = *entry.connection;
   const Borrowed borrowed(loop_, connection, fd);
+  const std::uint64_t updates_before = connection.sender().key_updates().updates;
   auto acted = co_await connection.act_on(scope, record);
   if (!acted) co_return ktls::fail(std::move(acted).error());
   connection.data_received();  // whatever comes between two control records is not seen here
-  // Nobody else will send what had no room.
-  Scope in_time(scope, kChangeTimeout);
-  const std::uint64_t updates_before = connection.sender().key_updates().updates;
-  while (connection.sender().owes_update()) {
-    auto room = co_await loop_.writable(in_time, fd);
-    if (!room) co_return room;
-    auto sent = co_await connection.sender().answer_update_request(in_time);
-    if (!sent) co_return sent;
-  }
   if (connection.sender().key_updates().updates != updates_before) {
     entry.records_left = connection.key_limit();
   }
@@ -151,6 +142,25 @@ Task<Result<void>> HandedOutSockets::follow(Scope& scope, Entry& entry, int fd,
               {"rx_key_updates", connection.key_updates_received()},
               {"tx_key_updates", connection.sender().key_updates().updates}});
   co_return Result<void>();
+}
+
+Task<void> HandedOutSockets::settle(UniqueFd fd) {
+  const auto cookie = cookie_of(fd.get());
+  const auto found = cookie ? entries_.find(*cookie) : entries_.end();
+  if (found == entries_.end()) co_return;
+  const std::shared_ptr<Entry> entry = found->second;
+  Connection& connection = *entry->connection;
+  Scope in_time(loop_, kChangeTimeout);
+  const auto turn = co_await entry->turn.lock(in_time);
+  if (!turn) co_return;
+  Result<void> done;
+  while (done && connection.sender().owes_update() && entries_.contains(*cookie)) {
+    const Borrowed borrowed(loop_, connection, fd.get());
+    done = co_await loop_.writable(in_time, fd.get());
+    if (done) done = co_await connection.sender().send_owed_update(in_time);
+    if (done) entry->records_left = connection.key_limit();
+  }
+  if (!done) co_await end(*entry, fd.get(), done.error());
 }
 
 Task<void> HandedOutSockets::end(Entry& entry, int fd, const Error& error) {

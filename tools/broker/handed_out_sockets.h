@@ -37,8 +37,11 @@ class HandedOutSockets {
   // A program that has the socket `fd` took a control record from it. Acts on it, and answers what
   // the program is to hear. A connection for which that is not possible is ended with an alert:
   // `secrets_lost` where it is none of ours, `rekey_impossible`, or as Connection::act_on().
-  [[nodiscard]] bridge::Task<broker::Answer> act_on(bridge::Scope& scope, ktls::UniqueFd fd,
+  [[nodiscard]] bridge::Task<broker::Answer> act_on(bridge::Scope& scope, int fd,
                                                     bridge::ControlRecord record);
+  // After act_on(), when the program has its answer: sends the KeyUpdate that had no room. A peer
+  // that has none for too long has its connection ended.
+  [[nodiscard]] bridge::Task<void> settle(ktls::UniqueFd fd);
 
   // For ever: forgets those whose sockets are gone, and changes keys before their limit.
   [[nodiscard]] bridge::Task<void> watch(bridge::Scope& scope);

@@ -219,9 +219,12 @@ Task<void> serve_control(Request request) {
       .type = static_cast<tls::ContentType>(request.message.request.record_type),
       .content = std::move(request.message.payload)};
   Scope scope(request.state.loop, kControlTimeout);
+  UniqueFd fd = request.take_subject();
   const broker::Answer done =
-      co_await request.state.handed_out.act_on(scope, request.take_subject(), std::move(record));
+      co_await request.state.handed_out.act_on(scope, fd.get(), std::move(record));
   co_await answer(request, done);
+  request.message.descriptors.clear();
+  if (done.header.kind == Kind::kDone) co_await request.state.handed_out.settle(std::move(fd));
 }
 
 Task<void> serve_end(Request request) {

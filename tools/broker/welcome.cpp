@@ -84,13 +84,14 @@ Welcome::~Welcome() {
 TlsSession Welcome::tls_session(const std::string* name) {
   const TlsSetting& setting = name != nullptr ? state_.as_client : state_.as_server;
   const bridge::OffloadPolicy asked = setting.options().offload;
-  const bool relays = state_.options.no_rekey == NoRekey::kRelay && !setting.capability().rekey;
-  const bool is_open = asked == bridge::OffloadPolicy::kAuto && !relays;
+  const bridge::OffloadPolicy handed_out = state_.options.no_rekey == NoRekey::kRelay
+                                               ? bridge::OffloadPolicy::kRekeyable
+                                               : bridge::OffloadPolicy::kRequireKernel;
   return {.loop = state_.loop,
           .cancellation = session_.cancellation(),
           .setting = setting,
           .line = line_,
-          .intended = is_open ? bridge::OffloadPolicy::kRequireKernel : asked,
+          .intended = asked == bridge::OffloadPolicy::kAuto ? handed_out : asked,
           .server_name = name};
 }
 

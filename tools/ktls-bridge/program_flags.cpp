@@ -34,10 +34,10 @@ void add_program_flags(CLI::App& app, ProgramOptions& options) {
   app.add_option_function<std::string>(
          "--read", [&options](const std::string& text) { options.read = kReadModes.at(text); },
          "What the program reads from: guarded (a stream without control records) or direct (the "
-         "TLS socket)")
+         "TLS socket, as always where it has one descriptor)")
       ->check(CLI::IsMember({"guarded", "direct"}).description(""))
       ->type_name("guarded|direct")
-      ->default_str("guarded, or direct with --fd N of one descriptor")
+      ->default_str("guarded")
       ->group(kGroup);
   add_no_rekey_flag(app, options.no_rekey);
   app.add_option("PROGRAM", options.words,

@@ -33,7 +33,8 @@ using ktls::Result;
 using ktls::UniqueFd;
 using std::chrono::milliseconds;
 
-// Between SIGTERM and SIGKILL for a program whose connection was ended while it ran.
+// For a program whose connection was ended while it ran: to end by itself, as it can read and write
+// no more, and once more between SIGTERM and SIGKILL.
 constexpr milliseconds kTerminationTimeout = std::chrono::seconds(5);
 
 // Reaps a program once, for whoever asks first.
@@ -61,7 +62,7 @@ class ProgramDeparture final : public bridge::Departure {
     if (!ready) co_return ready;
     if (end_->signal == 0) co_return Result<void>();
     co_return ktls::fail(Error::alerting(
-        ErrorCode::kCancelled, tls::code_of(tls::AlertDescription::kInternalError),
+        ErrorCode::kEndOfStream, tls::code_of(tls::AlertDescription::kInternalError),
         std::string("the program was killed by SIG") + ::sigabbrev_np(end_->signal)));
   }
 
@@ -94,8 +95,8 @@ struct Session {
   [[nodiscard]] bridge::OffloadPolicy intended() const {
     const bridge::OffloadPolicy asked = setting.tls.options().offload;
     if (asked != bridge::OffloadPolicy::kAuto) return asked;
-    const bool relays = setting.no_rekey == NoRekey::kRelay && !setting.tls.capability().rekey;
-    return relays ? bridge::OffloadPolicy::kAuto : bridge::OffloadPolicy::kRequireKernel;
+    return setting.no_rekey == NoRekey::kRelay ? bridge::OffloadPolicy::kRekeyable
+                                               : bridge::OffloadPolicy::kRequireKernel;
   }
 };
 
@@ -156,14 +157,20 @@ Result<Program> start_program(Session& session, const Connection& connection, bo
                          .descriptors = std::move(descriptors)});
 }
 
-// A program whose connection has ended before it did has nobody to serve any more.
-Task<void> end_program(Session& session, ProgramDeparture& departure) {
+Task<void> await_end(Session& session, ProgramDeparture& departure) {
+  Scope scope(session.loop, kTerminationTimeout);
+  auto ended = co_await departure.ended(scope);
+  static_cast<void>(ended);
+}
+
+// A program whose connection has ended before it did has nobody to serve any more. `at_once`: and
+// there is no time for it to notice.
+Task<void> end_program(Session& session, ProgramDeparture& departure, bool at_once) {
+  if (!at_once) co_await await_end(session, departure);
   for (const int number : {SIGTERM, SIGKILL}) {
     if (departure.end()) co_return;
     departure.program().signal(number);
-    Scope scope(session.loop, kTerminationTimeout);
-    auto ended = co_await departure.ended(scope);
-    static_cast<void>(ended);
+    co_await await_end(session, departure);
   }
 }
 
@@ -209,14 +216,13 @@ Task<void> serve(Session& session, Outcome& outcome, const Watch& watch) {
   session.line.program = departure.program().group();
   if (watch) watch(&departure.program());
   co_await run_program(session, *connection, departure, hands_out);
-  const bool is_clean = session.line.ended == bridge::name_of(bridge::Ending::kClean);
-  if (is_clean) {
+  if (session.line.ended == bridge::name_of(bridge::Ending::kClean)) {
     // It closed the connection, and may have more to do.
     Phase phase(session.loop, session.cancellation, std::chrono::hours(24 * 365));
     auto ended = co_await departure.ended(phase.scope());
     static_cast<void>(ended);
   }
-  co_await end_program(session, departure);
+  co_await end_program(session, departure, session.cancellation.cancelled());
   if (watch) watch(nullptr);
   outcome = departure.end();
   if (outcome) session.line.exit = outcome->exit_code();

@@ -73,6 +73,19 @@ void add_max_connections(CLI::App& app, ServiceOptions& options) {
       ->group("Limits");
 }
 
+CLI::Validator not_negative() {
+  return CLI::Validator(CLI::NonNegativeNumber).description("");
+}
+
+void add_max_per_address(CLI::App& app, std::size_t& limit) {
+  app.add_option("--max-per-address", limit,
+                 "Connections of one address (of one /64 in IPv6); 0: no limit")
+      ->check(not_negative())
+      ->type_name("N")
+      ->capture_default_str()
+      ->group("Limits");
+}
+
 void add_drain_timeout(CLI::App& app, ServiceOptions& options) {
   add_duration(app,
                {.name = "--drain-timeout",

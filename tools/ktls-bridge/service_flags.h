@@ -13,6 +13,7 @@
 
 namespace CLI {
 class App;
+class Validator;
 class Option;
 }  // namespace CLI
 
@@ -36,8 +37,13 @@ CLI::Option* add_listen_flag(CLI::App& app, const std::string& name, const std::
 void add_loop_flag(CLI::App& app, ServiceOptions& options);        // --loop
 void add_loop_flags(CLI::App& app, ServiceOptions& options);       // --loop --threads
 void add_max_connections(CLI::App& app, ServiceOptions& options);  // --max-connections
-void add_drain_timeout(CLI::App& app, ServiceOptions& options);    // --drain-timeout
-void add_log_flags(CLI::App& app, ServiceOptions& options);        // --log-format --quiet --verbose
+// `limit` holds the default.
+void add_max_per_address(CLI::App& app, std::size_t& limit);     // --max-per-address
+void add_drain_timeout(CLI::App& app, ServiceOptions& options);  // --drain-timeout
+void add_log_flags(CLI::App& app, ServiceOptions& options);      // --log-format --quiet --verbose
+
+// CLI11 takes -1 for the largest number that there is.
+[[nodiscard]] CLI::Validator not_negative();
 
 // For the value of any flag: CLI::ValidationError says what is wrong with it.
 [[nodiscard]] Address checked_address(const std::string& text);

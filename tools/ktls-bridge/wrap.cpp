@@ -13,6 +13,7 @@
 #include "tools/common/exit_code.h"
 #include "tools/common/log.h"
 #include "tools/ktls-bridge/address_limit.h"
+#include "tools/ktls-bridge/admission.h"
 #include "tools/ktls-bridge/complaint.h"
 #include "tools/ktls-bridge/program.h"
 #include "tools/ktls-bridge/program_session.h"
@@ -44,11 +45,24 @@ int check_destination(const WrapSetting& setting) {
   return kExitOk;
 }
 
+// As long as its address has a place.
+bridge::Task<void> serve_admitted(bridge::Loop& loop, Cancellation& cancellation,
+                                  AddressLimit& addresses, const Log& log, const Serve& serve,
+                                  ktls::UniqueFd accepted) {
+  const AddressLimit::Place place = admit(addresses, log, accepted, peer_address(accepted.get()));
+  if (place) co_await serve(loop, cancellation, std::move(accepted));
+}
+
 // What all connections of --listen go through, until a signal. `checked` is what --check adds.
 int serve_until_signal(const WrapOptions& options, TlsSetting& tls, Signals signals,
                        const Serve& serve, const std::function<int()>& checked) {
+  AddressLimit addresses(options.connections_per_address);
+  const auto admitted = [&](bridge::Loop& loop, Cancellation& cancellation,
+                            ktls::UniqueFd accepted) {
+    return serve_admitted(loop, cancellation, addresses, tls.log(), serve, std::move(accepted));
+  };
   Service service(options.service, tls.log(), std::move(signals));
-  if (const auto failed = service.open({{.addresses = options.listen, .serve = serve}})) {
+  if (const auto failed = service.open({{.addresses = options.listen, .serve = admitted}})) {
     return complain(*failed);
   }
   if (options.check) return checked();
@@ -74,15 +88,7 @@ int serve_to(const WrapOptions& options, TlsSetting& tls, Signals signals) {
 
 // UCSPI: descriptor 0 is for reading and 1 for writing.
 bridge::Task<void> serve_program(bridge::Loop& loop, Cancellation& cancellation,
-                                 const ProgramSetting& setting, AddressLimit& addresses,
-                                 ktls::UniqueFd accepted) {
-  const AddressLimit::Place place = addresses.take(peer_address(accepted.get()));
-  if (!place) {
-    setting.tls.log().write(LogLevel::kWarning, "refused",
-                            {{"peer", peer_text(accepted.get())},
-                             {"detail", std::string("--max-per-address: as many as it may have")}});
-    co_return;
-  }
+                                 const ProgramSetting& setting, ktls::UniqueFd accepted) {
   static_cast<void>(co_await program_session(loop, cancellation, setting, std::move(accepted)));
 }
 
@@ -103,10 +109,9 @@ int serve_programs(const WrapOptions& options, TlsSetting& tls, Signals signals)
   } else {
     setting.write_fds.push_back(STDIN_FILENO);
   }
-  AddressLimit addresses(options.connections_per_address);
-  const auto serve = [&setting, &addresses](bridge::Loop& loop, Cancellation& cancellation,
-                                            ktls::UniqueFd accepted) {
-    return serve_program(loop, cancellation, setting, addresses, std::move(accepted));
+  const auto serve = [&setting](bridge::Loop& loop, Cancellation& cancellation,
+                                ktls::UniqueFd accepted) {
+    return serve_program(loop, cancellation, setting, std::move(accepted));
   };
   return serve_until_signal(options, tls, std::move(signals), serve, [] {
     std::fprintf(stderr, "ktls-bridge wrap: the configuration is good\n");

@@ -142,6 +142,10 @@ int run_wrap_fd(const WrapOptions& options) {
   const bool has_two = taken.size() > 1;
   const ReadMode read = options.program.read.value_or(
       has_two && fd == STDIN_FILENO ? ReadMode::kGuarded : ReadMode::kDirect);
+  if (read == ReadMode::kGuarded && !has_two) {
+    return complain({kExitUsage, "--read guarded needs two descriptors, and there is --fd " +
+                                     std::to_string(fd) + " alone"});
+  }
   ProgramSetting setting{.tls = tls,
                          .path = *std::move(path),
                          .arguments = options.program.words,

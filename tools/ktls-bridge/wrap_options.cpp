@@ -63,6 +63,7 @@ void add_verification(CLI::App& app, WrapOptions& options) {
 
 void add_limits(CLI::App& app, WrapOptions& options) {
   add_max_connections(app, options.service);
+  add_max_per_address(app, options.connections_per_address);
   add_handshake_timeout(app, options.tls);
   add_duration(app,
                {.name = "--connect-timeout",
@@ -90,6 +91,9 @@ bool has_destination(const WrapOptions& options) {
 
 // --to, --exec or --fd; and --listen, unless the connection is there.
 ktls::Result<void> validate_destination(const WrapOptions& options) {
+  if (options.listen.empty() && !options.program.fd) {
+    return refuse("--listen is missing: where to accept connections");
+  }
   const bool has_to = has_destination(options);
   if (has_to && options.program.wanted()) {
     return refuse("--to, --exec and --fd exclude each other");
@@ -100,11 +104,12 @@ ktls::Result<void> validate_destination(const WrapOptions& options) {
   if (options.client && options.program.wanted()) {
     return refuse("--client needs --to: with --exec and --fd the peer is a TLS client");
   }
-  if (options.program.fd) {
-    if (!options.listen.empty()) return refuse("--listen and --fd exclude each other");
-    return {};
+  if (options.program.fd && !options.listen.empty()) {
+    return refuse("--listen and --fd exclude each other");
   }
-  if (options.listen.empty()) return refuse("--listen is missing: where to accept connections");
+  if (options.program.fd && options.check) {
+    return refuse("--check and --fd exclude each other: the connection is there, and waits");
+  }
   return {};
 }
 
@@ -156,8 +161,8 @@ void add_wrap_command(CLI::App& app, WrapOptions& options) {
 }
 
 ktls::Result<void> validate(const WrapOptions& options) {
-  if (auto valid = validate_role(options); !valid) return valid;
   if (auto valid = validate_destination(options); !valid) return valid;
+  if (auto valid = validate_role(options); !valid) return valid;
   if (auto valid = validate(options.program); !valid) return valid;
   if (options.program.wanted()) return validate(options.tls);
   if (options.to.kind == Address::Kind::kTcp && options.to.port == 0) {

@@ -3,6 +3,7 @@
 #include "userspace/bridge/guard.h"
 
 #include <algorithm>
+#include <array>
 #include <cerrno>
 #include <cstdint>
 #include <optional>
@@ -10,6 +11,7 @@
 #include <variant>
 
 #include <fcntl.h>
+#include <linux/bpf.h>
 #include <linux/tcp.h>
 #include <netinet/in.h>
 #include <sys/socket.h>
@@ -33,16 +35,35 @@ using std::chrono::milliseconds;
 constexpr milliseconds kHolderPoll{20};
 constexpr milliseconds kHolderPollMax{500};
 
+std::optional<tcp_info> info_of(int fd) {
+  tcp_info info{};
+  socklen_t size = sizeof info;
+  if (::getsockopt(fd, IPPROTO_TCP, TCP_INFO, &info, &size) != 0) return std::nullopt;
+  return info;
+}
+
+// Whether FIN went out, by somebody else's shutdown(2). A socket that both sides have ended is as
+// closed as one that was reset: there the peer has acknowledged one byte more than was sent.
+bool has_sent_fin(int fd) {
+  const std::optional<tcp_info> info = info_of(fd);
+  if (!info) return false;
+  if (info->tcpi_state == BPF_TCP_CLOSE) {
+    return info->tcpi_bytes_acked > info->tcpi_bytes_sent - info->tcpi_bytes_retrans;
+  }
+  constexpr std::array<int, 4> kStates = {BPF_TCP_FIN_WAIT1, BPF_TCP_FIN_WAIT2, BPF_TCP_CLOSING,
+                                          BPF_TCP_LAST_ACK};
+  return std::ranges::find(kStates, int{info->tcpi_state}) != kStates.end();
+}
+
 // Whether TCP has moved anything since the last deadline.
 class Traffic final : public Patience {
  public:
   Traffic(int fd, milliseconds idle_timeout) : fd_(fd), idle_timeout_(idle_timeout) {}
 
   std::optional<milliseconds> more() override {
-    tcp_info info{};
-    socklen_t size = sizeof info;
-    if (::getsockopt(fd_, IPPROTO_TCP, TCP_INFO, &info, &size) != 0) return std::nullopt;
-    const std::uint64_t moved = info.tcpi_bytes_acked + info.tcpi_bytes_received;
+    const std::optional<tcp_info> info = info_of(fd_);
+    if (!info) return std::nullopt;
+    const std::uint64_t moved = info->tcpi_bytes_acked + info->tcpi_bytes_received;
     if (std::exchange(moved_, moved) == moved) return std::nullopt;
     return idle_timeout_;
   }
@@ -52,6 +73,11 @@ class Traffic final : public Patience {
   milliseconds idle_timeout_;
   std::uint64_t moved_ = 0;
 };
+
+bool is_of_peer(const Error& error) {
+  return error.code == ErrorCode::kPeerAlert || error.code == ErrorCode::kEndOfStream ||
+         (error.code == ErrorCode::kSystem && error.sys_errno == ECONNRESET);
+}
 
 // What the tasks of one guard share.
 struct Guard {
@@ -64,12 +90,14 @@ struct Guard {
   std::uint64_t received = 0;
   std::optional<Error> failure = std::nullopt;  // the first one
   bool has_ended = false;                       // everybody has let go of the socket
+  bool was_shut_down = false;                   // and somebody had sent FIN before
 
   [[nodiscard]] int fd() const { return connection.fd(); }
   [[nodiscard]] int feed() const { return handed_out.feed_fd; }
 
   void fail(Error error) {
     if (failure || has_ended) return;
+    if (is_of_peer(error) && has_sent_fin(fd())) return end();  // it was cut off before
     failure = std::move(error);
     scope.cancel();
   }
@@ -189,10 +217,15 @@ Task<Result<void>> close(Guard& guard, milliseconds idle_timeout) {
   Traffic traffic(guard.fd(), idle_timeout);
   Scope scope(guard.loop, idle_timeout);
   scope.ask_at_deadline(traffic);
-  auto closed = co_await send_close_notify(guard.loop, scope, guard.connection);
-  if (!closed) co_return closed;
-  co_await await_delivery(guard.loop, scope, guard.fd(), Delivery::kAll);
-  if (auto failure = scope.failure()) co_return ktls::fail(*std::move(failure));
+  guard.was_shut_down = has_sent_fin(guard.fd());
+  if (guard.was_shut_down) {
+    guard.connection.sender().end();  // the kernel would count as sent what can only be dropped
+  } else {
+    auto closed = co_await send_close_notify(guard.loop, scope, guard.connection);
+    if (!closed) co_return closed;
+  }
+  auto delivered = co_await await_delivery(guard.loop, scope, guard.fd(), Delivery::kAll);
+  if (!delivered) co_return delivered;
   Scope last_words(guard.loop, kLastWordsTimeout);
   co_await close_gently(guard.loop, last_words, guard.fd());
   co_return Result<void>();
@@ -236,6 +269,10 @@ Task<RelayReport> guard(Loop& loop, Scope& scope, Connection& connection,
   report.key_updates_received = connection.key_updates_received();
   report.key_updates_sent = connection.sender().key_updates().updates;
   report.key_update_waits = connection.sender().key_updates().waits;
+  if (state.was_shut_down) {
+    report.ending = Ending::kTruncated;
+    report.detail = "the program shut its sending down: there is no close_notify";
+  }
   if (state.failure) {
     co_await abort(state);
     report.ending = ending_of(*state.failure);

@@ -19,6 +19,8 @@ namespace {
 
 constexpr milliseconds kPauseMin{10};
 constexpr milliseconds kPauseMax = std::chrono::seconds(1);
+// More records than a writer seals: who was idle may write as many at once, unseen.
+constexpr std::uint64_t kRecordsPerMsMax = 1000;
 constexpr milliseconds kUntilWoken = std::chrono::hours(24);
 
 }  // namespace
@@ -35,7 +37,7 @@ Task<Result<void>> KeyWatch::send_owed_update(Scope& scope) {
   while (sender_.owes_update()) {
     auto room = co_await loop_.writable(scope, sender_.fd());
     if (!room) co_return room;
-    auto sent = co_await sender_.answer_update_request(scope);
+    auto sent = co_await sender_.send_owed_update(scope);
     if (!sent) co_return sent;
     left_before_.reset();
   }
@@ -44,14 +46,16 @@ Task<Result<void>> KeyWatch::send_owed_update(Scope& scope) {
 
 milliseconds KeyWatch::next_pause(std::uint64_t left) {
   const std::optional<std::uint64_t> before = std::exchange(left_before_, left);
+  const auto pause_max = std::clamp(
+      milliseconds(static_cast<std::int64_t>(limit_ / 8 / kRecordsPerMsMax)), kPauseMin, kPauseMax);
   if (!before || *before <= left) {
-    pause_ = std::clamp(2 * pause_, kPauseMin, kPauseMax);
+    pause_ = std::clamp(2 * pause_, kPauseMin, pause_max);
     return pause_;
   }
   const std::uint64_t used = *before - left;
   const double pauses = static_cast<double>(limit_) / 8 / static_cast<double>(used);
   const double wanted = static_cast<double>(pause_.count()) * std::min(pauses, 2.0);
-  pause_ = std::clamp(milliseconds(static_cast<std::int64_t>(wanted)), kPauseMin, kPauseMax);
+  pause_ = std::clamp(milliseconds(static_cast<std::int64_t>(wanted)), kPauseMin, pause_max);
   return pause_;
 }
 

@@ -3,6 +3,7 @@
 #include "userspace/bridge/sender.h"
 
 #include <array>
+#include <chrono>
 #include <utility>
 
 #include <poll.h>
@@ -23,6 +24,9 @@ namespace {
 constexpr std::array<std::uint8_t, 5> key_update(KeyUpdateRequest request) {
   return {24, 0, 0, 1, static_cast<std::uint8_t>(request)};
 }
+
+// For a peer to take something while nobody writes to it.
+constexpr std::chrono::milliseconds kRoomTimeout = std::chrono::seconds(1);
 
 bool takes_bytes(int fd) {
   pollfd poll{.fd = fd, .events = POLLOUT, .revents = 0};
@@ -98,6 +102,25 @@ Task<Result<void>> Sender::replace_key(Scope& scope) {
   if (!turn) co_return ktls::fail(std::move(turn).error());
   auto done = co_await writers_->hold(scope);
   if (done) done = co_await await_interval(scope);
+  if (done) done = co_await change_key_alone(scope, KeyUpdateRequest::kNotRequested);
+  writers_->release();
+  co_return done;
+}
+
+Task<Result<void>> Sender::send_owed_update(Scope& scope) {
+  auto turn = co_await begin(scope);
+  if (!turn) co_return ktls::fail(std::move(turn).error());
+  if (!update_is_owed_) co_return Result<void>();
+  auto done = co_await writers_->hold(scope);
+  if (done) {
+    Scope moment(scope, kRoomTimeout);
+    done = co_await loop_->writable(moment, fd_);
+    const bool is_full = !done && moment.expired() && !moment.ended_with_outer();
+    if (is_full) {
+      writers_->release();
+      co_return Result<void>();
+    }
+  }
   if (done) done = co_await change_key_alone(scope, KeyUpdateRequest::kNotRequested);
   writers_->release();
   co_return done;

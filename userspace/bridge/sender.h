@@ -96,6 +96,10 @@ class Sender {
   [[nodiscard]] Task<ktls::Result<void>> replace_key(Scope& scope);
   // The peer asked for a KeyUpdate that has not been sent.
   [[nodiscard]] bool owes_update() const { return update_is_owed_; }
+  // Sends it on a shared socket, whose writers would take all room as soon as there is some: they
+  // are held while it is waited for. That may not last, as the peer may be waiting for what they
+  // would read: it can return with the KeyUpdate still owed. Errors: those of update_key().
+  [[nodiscard]] Task<ktls::Result<void>> send_owed_update(Scope& scope);
 
   // Nothing may follow what was sent: the write side is being shut down. The kernel would go on
   // counting bytes as sent that it drops.

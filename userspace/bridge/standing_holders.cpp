@@ -14,8 +14,9 @@ using ktls::ErrorCode;
 using ktls::Result;
 using std::chrono::milliseconds;
 
-// For holders to stand still in: the peer waits as long, and so does the program.
-constexpr milliseconds kStandstillTimeout = std::chrono::seconds(1);
+// For holders to stand still in: the peer waits as long, and so does the program. One sendfile(2)
+// of 2 GiB to a peer that takes it as fast as it comes looks at no signal before its end.
+constexpr milliseconds kStandstillTimeout = std::chrono::seconds(10);
 constexpr milliseconds kStandstillPoll{1};
 
 Error rekey_impossible(std::string_view why) {

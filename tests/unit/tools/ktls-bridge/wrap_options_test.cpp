@@ -119,15 +119,29 @@ TEST(WrapOptions, SayWhatIsWrongWithAnAddress) {
             std::string::npos);
 }
 
-TEST(WrapOptions, NeedListenAndTo) {
-  for (const Words& words : {Words{"--listen", ":1"}, Words{"--to", "localhost:1"}, Words{}}) {
+TEST(WrapOptions, NeedListenAndToOrAProgram) {
+  struct Lack {
+    Words words;
+    std::string_view objection;
+  };
+  const Lack lacks[] = {{{"--listen", ":1"}, "one of --to, --exec and --fd"},
+                        {{"--to", "localhost:1"}, "--listen is missing"},
+                        {{"--exec", "--", "cat"}, "--listen is missing"},
+                        {{"--listen", ":1", "--fd", "3", "--", "cat"}, "--listen and --fd"},
+                        {{"--listen", ":1", "--to", ":2", "--exec", "--", "cat"}, "exclude"},
+                        {{}, "--listen is missing"}};
+  for (const auto& [words, objection] : lacks) {
+    SCOPED_TRACE(objection);
     WrapOptions options;
     CLI::App app;
     add_wrap_command(app, options);
     Words all = {"wrap"};
     all.insert(all.end(), words.begin(), words.end());
     std::reverse(all.begin(), all.end());
-    EXPECT_THROW(app.parse(all), CLI::RequiredError);
+    app.parse(all);
+    const auto valid = validate(options);
+    ASSERT_FALSE(valid);
+    EXPECT_NE(valid.error().detail.find(objection), std::string::npos) << valid.error().detail;
   }
 }
 
