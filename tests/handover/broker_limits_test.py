@@ -24,7 +24,7 @@ from watched import NOBODY, as_nobody  # noqa: E402
 from wrap_tls_stream import TlsStream  # noqa: E402
 
 OPEN_FILES = 100
-AT_ONCE = 80 if REQUIRES_KTLS else 400
+AT_ONCE = 50 if REQUIRES_KTLS else 400
 SIZE = 20_000
 GROUP = 54321
 RELAYED = ("--offload", "never")
