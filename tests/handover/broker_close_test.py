@@ -83,7 +83,7 @@ class Closing(BrokerCase):
                 with self.subTest(mode=mode, way=way):
                     received, end, written = self.seen(program, listener, way)
                     print(f"{mode}: {way}: {end} after {len(received)} of {written} bytes")
-                    self.assertEqual(end, told[way][column])
+                    self.assertIn(end, told[way][column].split(" or "))
                     self.assert_data(way, end, received, written)
             self.assert_settles(broker, idle)
 
