@@ -116,7 +116,7 @@ int execute(Prepared& prepared) {
 pid_t spawn(Prepared& prepared, volatile int& failure) {
   const pid_t pid = ::vfork();  // NOLINT(clang-analyzer-security.insecureAPI.vfork)
   if (pid != 0) return pid;
-  failure = execute(prepared);
+  failure = execute(prepared);  // NOLINT(clang-analyzer-unix.Vfork): system calls alone
   ::_exit(127);
 }
 

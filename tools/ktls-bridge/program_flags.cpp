@@ -19,7 +19,7 @@ ktls::Result<void> refuse(const std::string& detail) {
 }  // namespace
 
 void add_program_flags(CLI::App& app, ProgramOptions& options) {
-  static const std::map<std::string, ReadMode> kReadModes = {{"guarded", ReadMode::kGuarded},
+  static const std::map<std::string, ReadMode> read_modes = {{"guarded", ReadMode::kGuarded},
                                                              {"direct", ReadMode::kDirect}};
   app.add_flag("--exec", options.exec,
                "Run PROGRAM for each connection, with the connection as its descriptors 0 and 1")
@@ -32,7 +32,7 @@ void add_program_flags(CLI::App& app, ProgramOptions& options) {
       ->type_name("N")
       ->group(kGroup);
   app.add_option_function<std::string>(
-         "--read", [&options](const std::string& text) { options.read = kReadModes.at(text); },
+         "--read", [&options](const std::string& text) { options.read = read_modes.at(text); },
          "What the program reads from: guarded (a stream without control records) or direct (the "
          "TLS socket, as always where it has one descriptor)")
       ->check(CLI::IsMember({"guarded", "direct"}).description(""))
@@ -47,10 +47,10 @@ void add_program_flags(CLI::App& app, ProgramOptions& options) {
 }
 
 void add_no_rekey_flag(CLI::App& app, NoRekey& no_rekey) {
-  static const std::map<std::string, NoRekey> kNoRekeys = {
+  static const std::map<std::string, NoRekey> no_rekeys = {
       {"kernel", NoRekey::kKernel}, {"relay", NoRekey::kRelay}, {"tls12", NoRekey::kTls12}};
   app.add_option_function<std::string>(
-         "--no-rekey", [&no_rekey](const std::string& text) { no_rekey = kNoRekeys.at(text); },
+         "--no-rekey", [&no_rekey](const std::string& text) { no_rekey = no_rekeys.at(text); },
          "Where the kernel cannot change keys: kernel (a KeyUpdate ends the connection), relay "
          "(the program gets a stream that is relayed), tls12 (agree on no newer version)")
       ->check(CLI::IsMember({"kernel", "relay", "tls12"}).description(""))

@@ -14,7 +14,6 @@
 namespace tools {
 namespace {
 
-using ktls::ErrorCode;
 using ktls::UniqueFd;
 
 constexpr int kPatienceMs = 20'000;
