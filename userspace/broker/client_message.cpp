@@ -19,6 +19,8 @@
 namespace broker {
 namespace {
 
+// What a broker that drains calls its socket.
+constexpr std::string_view kDrainingSuffix = ".draining";
 // Between two attempts to reach a broker that is being started.
 constexpr int kRetryPauseMs = 20;
 // A few words: what a broker that is alive takes at once.
@@ -39,6 +41,16 @@ std::int64_t now_ms() {
 bool is_worth_another_try(int error) {
   return error == ENOENT || error == ECONNREFUSED || error == EAGAIN || error == EPIPE ||
          error == ECONNRESET;
+}
+
+// False: it is too long.
+bool find_address(std::array<std::string_view, 2> parts, sockaddr_un& address) {
+  address.sun_family = AF_UNIX;
+  const auto [path, suffix] = parts;
+  if (path.size() + suffix.size() >= sizeof address.sun_path) return false;
+  const std::size_t size = path.copy(address.sun_path, path.size());
+  suffix.copy(address.sun_path + size, suffix.size());
+  return true;
 }
 
 int make_sockets(Call& call) {
@@ -154,16 +166,23 @@ int place_call(Request request, std::span<const std::uint8_t> payload, int subje
                const Deadline& deadline, Call& call) {
   const char* path = broker_path();
   sockaddr_un address{};
-  address.sun_family = AF_UNIX;
-  if (std::strlen(path) >= sizeof address.sun_path) {
+  if (!find_address({path, ""}, address)) {
     fail(ENAMETOOLONG, "", {"the path of the broker is too long for a socket"});
     return ENAMETOOLONG;
   }
-  std::memcpy(address.sun_path, path, std::strlen(path) + 1);
+  sockaddr_un draining{};
+  const bool is_about_end =
+      request.header.kind == Kind::kClose || request.header.kind == Kind::kEnd;
+  const bool may_drain = is_about_end && find_address({path, kDrainingSuffix}, draining);
   request.payload_size = static_cast<std::uint16_t>(payload.size());
   int error = 0;
   do {
     error = try_call(address, request, payload, subject, call);
+    // The broker that relays a stream may be about to end, and have no successor yet.
+    const bool is_nobody_there = error == ECONNREFUSED || error == ENOENT;
+    if (is_nobody_there && may_drain && try_call(draining, request, payload, subject, call) == 0) {
+      return 0;
+    }
     if (error == 0) return 0;
     call = {};
   } while (is_worth_another_try(error) && deadline.pause(kRetryPauseMs));
