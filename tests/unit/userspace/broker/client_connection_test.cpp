@@ -14,7 +14,9 @@
 #include <fcntl.h>
 #include <gtest/gtest.h>
 #include <poll.h>
+#include <sys/socket.h>
 #include <sys/stat.h>
+#include <sys/un.h>
 #include <unistd.h>
 
 #include "tests/unit/userspace/broker/fake_broker.h"
@@ -356,6 +358,29 @@ TEST_F(ClientConnection, ClosesWithoutABrokerAndSaysThatThePeerWasNotTold) {
   EXPECT_EQ(ktlsb_close(fd), -1);
   EXPECT_EQ(errno, ECONNREFUSED);
   EXPECT_EQ(::fcntl(fd, F_GETFD), -1);
+}
+
+TEST_F(ClientConnection, WaitsAMomentForABrokerWhomTooManyAsk) {
+  const ktls::UniqueFd queue(::socket(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0));
+  sockaddr_un address{};
+  address.sun_family = AF_UNIX;
+  path_.path().copy(address.sun_path, sizeof address.sun_path - 1);
+  const auto* any = reinterpret_cast<const sockaddr*>(&address);
+  ASSERT_EQ(::bind(queue.get(), any, sizeof address), 0);
+  ASSERT_EQ(::listen(queue.get(), 0), 0);
+  const ktls::UniqueFd first(::socket(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0));
+  ASSERT_EQ(::connect(first.get(), any, sizeof address), 0);
+
+  SocketPair pair = stream_pair();
+  EXPECT_EQ(ktlsb_close(pair.ours.release()), -1);
+  EXPECT_EQ(errno, ECONNREFUSED);
+  EXPECT_STREQ(ktlsb_error_reason(), "broker_busy");
+
+  pair = stream_pair();
+  auto closed =
+      std::async(std::launch::async, [fd = pair.ours.release()] { return ktlsb_close(fd); });
+  const ktls::UniqueFd taken(::accept4(queue.get(), nullptr, nullptr, SOCK_CLOEXEC));
+  EXPECT_EQ(closed.get(), 0);
 }
 
 TEST_F(ClientConnection, AsksABrokerThatDrainsAboutEndsAlone) {
