@@ -14,7 +14,8 @@ FUZZ_TARGETS = ("c_api", "http_request", "record_ssl2", "record_tls")
 # Under tests/handover. Those in a kernel share one boot, and the newest has all of them.
 BROKER_TESTS = ("broker_close", "broker_limits", "broker_restart", "broker_robustness", "secrets")
 BROKER_TESTS_IN_GUESTS = {"newest": ("broker_latency", *BROKER_TESTS),
-                          "6.12": ("broker_restart",), "6.1": ("broker_restart",)}
+                          "6.12": ("broker_close", "broker_restart"),
+                          "6.1": ("broker_close", "broker_restart")}
 UNIT_TIMEOUT_S = 300
 # A guest runs on an emulated processor, some thirty times slower than the machine under it.
 VM_TIMEOUT_S = 1200

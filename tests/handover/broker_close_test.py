@@ -1,6 +1,6 @@
 #!/usr/bin/env python3
-"""What the peer of a program sees when the program lets go of its connection, in each way that there
-is, and whether the table in userspace/broker/README.md says so."""
+"""What the peer of a program sees when the program lets go of its connection, in each way that
+there is, and whether the table in userspace/broker/README.md says so."""
 
 import re
 import ssl
@@ -83,7 +83,7 @@ class Closing(BrokerCase):
                 with self.subTest(mode=mode, way=way):
                     received, end, written = self.seen(program, listener, way)
                     print(f"{mode}: {way}: {end} after {len(received)} of {written} bytes")
-                    self.assertEqual(end, told[way][column])
+                    self.assertIn(end, told[way][column].split(" or "))
                     self.assert_data(way, end, received, written)
             self.assert_settles(broker, idle)
 

@@ -24,7 +24,7 @@ from watched import NOBODY, as_nobody  # noqa: E402
 from wrap_tls_stream import TlsStream  # noqa: E402
 
 OPEN_FILES = 100
-AT_ONCE = 120 if REQUIRES_KTLS else 400
+AT_ONCE = 50 if REQUIRES_KTLS else 400
 SIZE = 20_000
 GROUP = 54321
 RELAYED = ("--offload", "never")
@@ -88,21 +88,17 @@ class DescriptorLimits(BrokerCase):
             self.assertEqual(stream.recv(1), b"")
 
     def test_hundreds_at_once_are_all_served_and_nothing_leaks(self):
-        for flags in ((), RELAYED) if REQUIRES_KTLS else ((),):
-            with self.subTest(flags=flags):
-                broker, _, listener = self.served(*flags)
-                idle = self.idle(broker)
-                started = time.monotonic()
-                connected = [peers.tcp(listener.getsockname(), timeout=WAIT_S * 3)
-                             for _ in range(AT_ONCE)]
-                errors = at_once([lambda each=each: self.exchange(*each)
-                                  for each in zip(connected, range(AT_ONCE))])
-                self.assertEqual(errors, [])
-                self.assert_settles(broker, idle)
-                print(f"{AT_ONCE} at once in {time.monotonic() - started:.1f} s, "
-                      f"{idle} descriptors before and after")
-                self.assertEqual(broker.records("accept"), [])
-                broker.kill()
+        broker, _, listener = self.served()
+        idle = self.idle(broker)
+        started = time.monotonic()
+        connected = [peers.tcp(listener.getsockname(), timeout=WAIT_S) for _ in range(AT_ONCE)]
+        errors = at_once([lambda each=each: self.exchange(*each)
+                          for each in zip(connected, range(AT_ONCE))])
+        self.assertEqual(errors, [])
+        self.assert_settles(broker, idle)
+        print(f"{AT_ONCE} at once in {time.monotonic() - started:.1f} s, "
+              f"{idle} descriptors before and after")
+        self.assertEqual(broker.records("accept"), [])
 
     def test_connections_wait_while_the_user_has_too_many_descriptors_in_flight(self):
         broker, program, listener = self.served()

@@ -22,6 +22,7 @@ from wrap_tls_stream import TlsStream, Truncated  # noqa: E402
 
 PAYLOAD_MAX = 16384
 CHANNELS = 200 if REQUIRES_KTLS else 1000
+UNREAD = 200
 
 # (what, the datagram, how many descriptors): these end the channel, and the log says why.
 NO_MESSAGES = (
@@ -380,6 +381,24 @@ class Channels(RobustnessCase):
                             client.ask(wire.END, near).close()
                 self.settles(broker, idle)
                 self.assertEqual(broker.records("channel"), [])
+
+
+    def test_answers_for_which_the_client_leaves_no_room_are_dropped_at_once(self):
+        broker, idle = self.start(LOOPS[0])
+        client = self.client(broker)
+        near, _ = self.tcp_pair()
+        ours, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
+        self.addCleanup(ours.close)
+        self.addCleanup(theirs.close)
+        theirs.setblocking(False)
+        with contextlib.suppress(BlockingIOError):
+            while True:
+                theirs.send(bytes(1024))
+        for _ in range(UNREAD):
+            socket.send_fds(client.channel, [request(wire.END)], [theirs.fileno(), near.fileno()])
+        self.assert_answers(client)  # after all of them, which were asked before
+        self.assertLess(broker.descriptors(), idle + UNREAD // 2)
+        self.settles(broker, idle, client)
 
 
 if __name__ == "__main__":

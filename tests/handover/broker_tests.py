@@ -17,7 +17,7 @@ def main():
         print(__doc__)
         sys.exit(0 if names else 64)
     failed = [name for name in names
-              if subprocess.run([sys.executable, str(HERE / f"{name}_test.py")],
+              if subprocess.run([sys.executable, "-u", str(HERE / f"{name}_test.py")],
                                 check=False).returncode != 0]
     sys.exit(f"failed: {', '.join(failed)}" if failed else 0)
 

@@ -14,9 +14,12 @@ MORE_TESTS = {"newest": ("exec",)}
 
 def main():
     kernel, = sys.argv[1:]
-    failed = [name for name in (*TESTS, *MORE_TESTS.get(kernel, ()))
-              if subprocess.run([sys.executable, HERE / f"{name}_test.py",
-                                 *([kernel] if name.endswith("rekey") else [])], check=False).returncode]
+    failed = []
+    for name in (*TESTS, *MORE_TESTS.get(kernel, ())):
+        arguments = [kernel] if name.endswith("rekey") else []
+        command = [sys.executable, HERE / f"{name}_test.py", *arguments]
+        if subprocess.run(command, check=False).returncode:
+            failed.append(name)
     return 1 if failed else 0
 
 

@@ -10,6 +10,7 @@ import subprocess
 import sys
 import tempfile
 import threading
+import time
 import unittest
 from pathlib import Path
 
@@ -138,8 +139,9 @@ def at_once(jobs):
     threads = [threading.Thread(target=guarded, args=(job,), daemon=True) for job in jobs]
     for thread in threads:
         thread.start()
+    deadline = time.monotonic() + WAIT_S
     for thread in threads:
-        thread.join(WAIT_S * 3)
+        thread.join(max(deadline - time.monotonic(), 0))
         if thread.is_alive():
             errors.append(AssertionError("a thread that does not end"))
     return errors

@@ -111,6 +111,10 @@ Task<Result<std::optional<Message>>> receive_message(bridge::Loop& loop, Scope& 
   }
 }
 
+Result<void> send_answer_now(int fd, const broker::Answer& answer) {
+  return send_now(fd, std::as_bytes(std::span(&answer, 1)), {});
+}
+
 Task<Result<void>> send_answer(bridge::Loop& loop, Scope& scope, int fd,
                                const broker::Answer& answer, int passed) {
   const std::span<const int> rights(&passed, passed >= 0 ? 1 : 0);

@@ -35,6 +35,9 @@ struct Message {
                                                            int fd, const broker::Answer& answer,
                                                            int passed = -1);
 
+// An answer that brings no descriptor, without waiting. Errors: those of the socket.
+[[nodiscard]] ktls::Result<void> send_answer_now(int fd, const broker::Answer& answer);
+
 // Sends a request without a payload as it came, without waiting. False: it did not go.
 [[nodiscard]] bool send_request(int fd, const Message& message);
 

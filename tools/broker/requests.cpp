@@ -53,10 +53,9 @@ struct Request {
   [[nodiscard]] UniqueFd take_subject() { return std::move(message.descriptors.at(1)); }
 };
 
-Task<void> answer(Request& request, const broker::Answer& answer, int passed = -1) {
-  Scope scope(request.state.loop, kAnswerTimeout);
-  const auto sent =
-      co_await send_answer(request.state.loop, scope, request.replies(), answer, passed);
+// Without waiting: the socket for one answer has no room only if the client has filled it itself.
+void answer(const Request& request, const broker::Answer& answer) {
+  const auto sent = send_answer_now(request.replies(), answer);
   static_cast<void>(sent);
 }
 
@@ -101,19 +100,19 @@ Task<void> serve_connection(Request request) {
   const std::string name(request.message.payload.begin(), request.message.payload.end());
   if (is_client &&
       (name.empty() || name.size() > kNameMax || name.find('\0') != std::string::npos)) {
-    co_await answer(request, refusal(EINVAL, "no name to verify"));
+    answer(request, refusal(EINVAL, "no name to verify"));
     co_return;
   }
   UniqueFd fd = request.take_subject();
   if (const auto fault = fault_of(fd.get(), false)) {
-    co_await answer(request, *fault);
+    answer(request, *fault);
     co_return;
   }
   auto place = state.connections.take(request.client.user);
   if (!place) {
-    co_await answer(request, refusal(EAGAIN,
-                                     "as many connections as one may have: "
-                                     "--max-per-client, --max-connections"));
+    answer(request, refusal(EAGAIN,
+                            "as many connections as one may have: "
+                            "--max-per-client, --max-connections"));
     co_return;
   }
   Welcome welcome(state, request.client, *std::move(place), std::move(fd));
@@ -123,13 +122,13 @@ Task<void> serve_connection(Request request) {
       co_await when_both(establish(welcome, is_client ? &name : nullptr, is_established, minding),
                          mind_client(request, welcome, minding)));
   if (!is_established) {
-    co_await answer(request, welcome.complaint());
+    answer(request, welcome.complaint());
     co_return;
   }
   auto introduced = welcome.introduce();
   if (!introduced) {
     const Error error = introduced.error();
-    co_await answer(request, refusal(error.sys_errno, error.message()));
+    answer(request, refusal(error.sys_errno, error.message()));
     co_await welcome.give_up(error);
     co_return;
   }
@@ -148,12 +147,12 @@ Task<void> serve_connection(Request request) {
 Task<void> serve_listener(Request request) {
   UniqueFd socket = request.take_subject();
   if (const auto fault = fault_of(socket.get(), true)) {
-    co_await answer(request, *fault);
+    answer(request, *fault);
     co_return;
   }
   auto place = request.state.channels.take(request.client.user);
   if (!place) {
-    co_await answer(request, refusal(EAGAIN, "as many listening sockets as one user may have"));
+    answer(request, refusal(EAGAIN, "as many listening sockets as one user may have"));
     co_return;
   }
   co_await listening(request.state, std::move(request.client), std::move(socket),
@@ -191,25 +190,25 @@ Task<void> serve_close(Request request) {
   UniqueFd fd = request.take_subject();
   if (const auto cookie = cookie_of(fd.get()); cookie && state.relays.close_in_order(*cookie)) {
     ::shutdown(fd.get(), SHUT_WR);
-    co_await answer(request, answer_of(Kind::kDone));
+    answer(request, answer_of(Kind::kDone));
     co_return;
   }
   const auto has_keys = ktls::TlsSocket(fd.get()).has_keys(ktls::Direction::kTransmit);
   if (!has_keys || !*has_keys) {
     request.message.descriptors.at(1) = std::move(fd);
     if (is_passed_on(request)) co_return;
-    co_await answer(request, refusal(EINVAL,
-                                     "neither a TLS socket of the kernel nor a stream that "
-                                     "is relayed"));
+    answer(request, refusal(EINVAL,
+                            "neither a TLS socket of the kernel nor a stream that "
+                            "is relayed"));
     co_return;
   }
   auto place = state.connections.take(request.client.user);
   if (!place) {
-    co_await answer(request, refusal(EAGAIN, "as many connections as one may have"));
+    answer(request, refusal(EAGAIN, "as many connections as one may have"));
     co_return;
   }
   BrokerSession session(state);
-  co_await answer(request, answer_of(Kind::kDone));
+  answer(request, answer_of(Kind::kDone));
   request.message.descriptors.clear();
   co_await close_tls(state, std::move(fd));
 }
@@ -222,7 +221,7 @@ Task<void> serve_control(Request request) {
   UniqueFd fd = request.take_subject();
   const broker::Answer done =
       co_await request.state.handed_out.act_on(scope, fd.get(), std::move(record));
-  co_await answer(request, done);
+  answer(request, done);
   request.message.descriptors.clear();
   if (done.header.kind == Kind::kDone) co_await request.state.handed_out.settle(std::move(fd));
 }
@@ -231,8 +230,9 @@ Task<void> serve_end(Request request) {
   const auto cookie = cookie_of(request.message.descriptors.at(1).get());
   const bool is_orderly = cookie && request.state.relays.was_orderly(*cookie);
   if (!is_orderly && is_passed_on(request)) co_return;
-  co_await answer(request, is_orderly ? answer_of(Kind::kDone)
-                                      : refusal(ECONNRESET, "the connection was cut off"));
+  answer(request,
+         is_orderly ? answer_of(Kind::kDone) : refusal(ECONNRESET, "the connection was cut off"));
+  co_return;
 }
 
 // Of anything else nobody would learn that the client has lost its interest.
@@ -269,10 +269,6 @@ bool is_about_end(const Request& request) {
   return kind == Kind::kClose || kind == Kind::kEnd;
 }
 
-Task<void> refuse_request(Request request, broker::Answer why) {
-  co_await answer(request, why);
-}
-
 // Of who may not connect: the first request is answered, so that it is known why.
 Task<void> refuse_stranger(BrokerState& state, const Client& client, const UniqueFd& channel) {
   state.log.write(LogLevel::kWarning, "refused",
@@ -283,7 +279,7 @@ Task<void> refuse_stranger(BrokerState& state, const Client& client, const Uniqu
   auto message = co_await receive_message(state.loop, scope, channel.get());
   if (!message || !*message || (*message)->descriptors.empty()) co_return;
   Request request{.state = state, .client = client, .message = **std::move(message)};
-  co_await answer(request, refusal(EACCES, "this broker does not serve the user"));
+  answer(request, refusal(EACCES, "this broker does not serve the user"));
 }
 
 }  // namespace
@@ -316,13 +312,11 @@ Task<void> channel_session(BrokerState& state, UniqueFd channel) {
     const auto& descriptors = request.message.descriptors;
     if (descriptors.empty() || !takes_answers(descriptors.front().get())) continue;
     if (descriptors.size() != 2) {
-      state.loop.spawn(
-          refuse_request(std::move(request), refusal(EINVAL, "a request brings two descriptors")));
+      answer(request, refusal(EINVAL, "a request brings two descriptors"));
       continue;
     }
     if (request.message.request.header.version != broker::kProtocolVersion) {
-      state.loop.spawn(refuse_request(std::move(request),
-                                      refusal(EPROTONOSUPPORT, "this broker speaks version 1")));
+      answer(request, refusal(EPROTONOSUPPORT, "this broker speaks version 1"));
       continue;
     }
     if (is_last && !is_about_end(request)) co_return;

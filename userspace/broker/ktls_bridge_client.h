@@ -59,11 +59,12 @@ KTLSB_API int ktlsb_use_broker(const char* path);
  * the handshake, at most `timeout_ms` milliseconds (negative: a minute). If the broker never had
  * the socket, nothing has happened to it; after any other failure it is shut down in both
  * directions, so that nothing goes out in the clear. `info` may be NULL. 0, or -1 and errno:
- * ECONNREFUSED  nobody listens at the broker's path, or too many ask at once; the broker had
- * nothing EACCES        this user may not ask it ETIMEDOUT, ECONNABORTED  the handshake took too
- * long; the broker ended meanwhile EPROTO        whoever answered speaks another version of the
- * protocol, or makes no sense other         what the handshake failed with, or what the broker
- * refuses: see the last section */
+ * ECONNREFUSED  nobody listens at the broker's path, or too many ask: the broker had nothing
+ * EACCES        this user may not ask it
+ * ETIMEDOUT     the handshake took too long
+ * ECONNABORTED  the broker ended meanwhile
+ * EPROTO        whoever answered speaks another version of the protocol, or makes no sense
+ * other         what the handshake failed with, or what the broker refuses: see the last section */
 
 /* As the server of the handshake. */
 KTLSB_API int ktlsb_serve(int fd, int timeout_ms, struct ktlsb_connection* info);
