@@ -21,6 +21,8 @@ namespace {
 constexpr int kHandshakeTimeoutMs = 60'000;
 // What a peer that reads slowly may take to make room for two bytes.
 constexpr int kRoomTimeoutMs = 30'000;
+// How long the broker may take to note the end of a stream.
+constexpr int kAnswerTimeoutMs = 10'000;
 
 template <std::size_t kSize>
 void copy_text(const char (&from)[kSize], char (&to)[kSize]) {
@@ -103,6 +105,42 @@ int establish(int fd, Kind kind, std::string_view name, int timeout_ms, ktlsb_co
   return 0;
 }
 
+int send_close_notify(int fd) {
+  const bool may_wait = (::fcntl(fd, F_GETFL) & O_NONBLOCK) == 0;
+  const Deadline deadline = Deadline::in_ms(may_wait ? kRoomTimeoutMs : 0);
+  int error = send_alert(fd, kCloseNotify);
+  while (error == EAGAIN && wait_for(fd, POLLOUT, deadline) && deadline.left_ms() > 0) {
+    error = send_alert(fd, kCloseNotify);
+  }
+  if (error == 0) return 0;
+  if (error != EAGAIN) return fail(error, "", {"close_notify cannot be sent"});
+  if (may_wait) return fail(ETIMEDOUT, "", {"the peer makes no room"});
+  errno = EAGAIN;
+  return -1;
+}
+
+int place_close(int fd, Call& call) {
+  Request request;
+  request.header.kind = Kind::kClose;
+  return place_call(request, {}, fd, Deadline::in_ms(0), call);
+}
+
+// The broker takes the end of a relayed stream for an orderly one only if it is told.
+int end_relayed(int fd) {
+  Call call;
+  if (place_close(fd, call) != 0) return -1;
+  const Arrived arrived = await_answer(call.answers.get(), Deadline::in_ms(kAnswerTimeoutMs));
+  if (arrived.arrival == Arrival::kMessage) {
+    if (arrived.answer.header.kind == Kind::kDone) return 0;
+    if (arrived.answer.header.kind == Kind::kError) return fail(arrived.answer);
+  }
+  if (arrived.arrival == Arrival::kGone) {
+    return fail(ECONNABORTED, "broker_gone", {"the broker that relays the stream has ended"});
+  }
+  return fail(arrived.arrival == Arrival::kNone ? ETIMEDOUT : EPROTO, "",
+              {"the broker did not say that it has noted the end of the stream"});
+}
+
 }  // namespace
 
 bool has_room(const ktlsb_connection* info) {
@@ -145,38 +183,32 @@ int ktlsb_connect(int fd, const char* name, int timeout_ms, ktlsb_connection* in
 }
 
 int ktlsb_shutdown_write(int fd) {
-  const StreamKind kind = broker::kind_of(fd);
-  if (kind == StreamKind::kOther) return broker::fail(EPROTO, "", {"this is no TLS connection"});
-  if (kind == StreamKind::kKernelTls && broker::may_write(fd)) {
-    const bool may_wait = (::fcntl(fd, F_GETFL) & O_NONBLOCK) == 0;
-    const auto deadline = broker::Deadline::in_ms(may_wait ? broker::kRoomTimeoutMs : 0);
-    int error = broker::send_alert(fd, broker::kCloseNotify);
-    while (error == EAGAIN && broker::wait_for(fd, POLLOUT, deadline) && deadline.left_ms() > 0) {
-      error = broker::send_alert(fd, broker::kCloseNotify);
-    }
-    if (error == EAGAIN && !may_wait) {
-      errno = EAGAIN;
-      return -1;
-    }
-    if (error == EAGAIN) return broker::fail(ETIMEDOUT, "", {"the peer makes no room"});
-    if (error != 0) return broker::fail(error, "", {"close_notify cannot be sent"});
+  switch (broker::kind_of(fd)) {
+    case StreamKind::kOther:
+      return broker::fail(EPROTO, "", {"this is no TLS connection"});
+    case StreamKind::kRelayed:
+      return broker::end_relayed(fd);
+    case StreamKind::kKernelTls:
+      break;
   }
+  if (broker::may_write(fd) && broker::send_close_notify(fd) != 0) return -1;
   if (::shutdown(fd, SHUT_WR) == 0) return 0;
   return broker::fail(errno, "", {"the connection cannot be shut down"});
 }
 
 int ktlsb_close(int fd) {
+  const StreamKind kind = broker::kind_of(fd);
   int error = 0;
-  if (broker::kind_of(fd) == StreamKind::kKernelTls && broker::may_write(fd)) {
+  bool is_for_broker = kind == StreamKind::kRelayed;
+  if (kind == StreamKind::kKernelTls && broker::may_write(fd)) {
     error = broker::send_alert(fd, broker::kCloseNotify);
+    is_for_broker = error == EAGAIN;
     if (error != 0 && error != EAGAIN) broker::fail(error, "", {"close_notify cannot be sent"});
   }
-  if (error == EAGAIN) {
-    broker::Request request;
-    request.header.kind = broker::Kind::kClose;
+  if (is_for_broker) {
     broker::Call call;
     // The datagram holds the socket from now on; nobody waits for the answer.
-    error = broker::place_call(request, {}, fd, broker::Deadline::in_ms(0), call);
+    error = broker::place_close(fd, call);
   } else {
     // For the copies that other processes may have, too: it is the end of the stream.
     ::shutdown(fd, SHUT_WR);

@@ -19,8 +19,15 @@
 namespace broker {
 namespace {
 
+// What a broker that drains calls its socket.
+constexpr std::string_view kDrainingSuffix = ".draining";
 // Between two attempts to reach a broker that is being started.
 constexpr int kRetryPauseMs = 20;
+// How long a queue that is full is waited for. Who closes is promised not to wait for a peer, and
+// hardly for the broker.
+constexpr int kBusyTimeoutMs = 1000;
+constexpr int kBusyCloseTimeoutMs = 100;
+constexpr int kBusyPauseMs = 2;
 // A few words: what a broker that is alive takes at once.
 constexpr int kTellTimeoutMs = 1000;
 // An answer brings one descriptor; room for more shows that there were more.
@@ -35,10 +42,24 @@ std::int64_t now_ms() {
   return std::int64_t{now.tv_sec} * 1000 + now.tv_nsec / 1'000'000;
 }
 
-// What a broker that is about to listen, or is busy, answers.
-bool is_worth_another_try(int error) {
-  return error == ENOENT || error == ECONNREFUSED || error == EAGAIN || error == EPIPE ||
-         error == ECONNRESET;
+// What a broker that is about to listen, or has just ended, answers.
+bool is_gone(int error) {
+  return error == ENOENT || error == ECONNREFUSED || error == EPIPE || error == ECONNRESET;
+}
+
+// Its queue is full, or more descriptors of this user are on the way than may be.
+bool is_busy(int error) {
+  return error == EAGAIN || error == ETOOMANYREFS;
+}
+
+// False: it is too long.
+bool find_address(std::array<std::string_view, 2> parts, sockaddr_un& address) {
+  address.sun_family = AF_UNIX;
+  const auto [path, suffix] = parts;
+  if (path.size() + suffix.size() >= sizeof address.sun_path) return false;
+  const std::size_t size = path.copy(address.sun_path, path.size());
+  suffix.copy(address.sun_path + size, suffix.size());
+  return true;
 }
 
 int make_sockets(Call& call) {
@@ -154,26 +175,37 @@ int place_call(Request request, std::span<const std::uint8_t> payload, int subje
                const Deadline& deadline, Call& call) {
   const char* path = broker_path();
   sockaddr_un address{};
-  address.sun_family = AF_UNIX;
-  if (std::strlen(path) >= sizeof address.sun_path) {
+  if (!find_address({path, ""}, address)) {
     fail(ENAMETOOLONG, "", {"the path of the broker is too long for a socket"});
     return ENAMETOOLONG;
   }
-  std::memcpy(address.sun_path, path, std::strlen(path) + 1);
+  sockaddr_un draining{};
+  const bool is_about_end =
+      request.header.kind == Kind::kClose || request.header.kind == Kind::kEnd;
+  const bool may_drain = is_about_end && find_address({path, kDrainingSuffix}, draining);
   request.payload_size = static_cast<std::uint16_t>(payload.size());
+  const Deadline busy =
+      Deadline::in_ms(request.header.kind == Kind::kClose ? kBusyCloseTimeoutMs : kBusyTimeoutMs);
   int error = 0;
   do {
     error = try_call(address, request, payload, subject, call);
+    // The broker that relays a stream may be about to end, and have no successor yet.
+    const bool is_nobody_there = error == ECONNREFUSED || error == ENOENT;
+    if (is_nobody_there && may_drain && try_call(draining, request, payload, subject, call) == 0) {
+      return 0;
+    }
     if (error == 0) return 0;
     call = {};
-  } while (is_worth_another_try(error) && deadline.pause(kRetryPauseMs));
-  if (is_worth_another_try(error)) {
-    error = ECONNREFUSED;
-    fail(error, "broker_gone", {"no broker answers at ", path});
+  } while ((is_gone(error) && deadline.pause(kRetryPauseMs)) ||
+           (is_busy(error) && busy.pause(kBusyPauseMs)));
+  if (is_gone(error)) {
+    fail(ECONNREFUSED, "broker_gone", {"no broker answers at ", path});
+  } else if (is_busy(error)) {
+    fail(ECONNREFUSED, "broker_busy", {"too many ask the broker at ", path, " at once"});
   } else {
     fail(error, "", {"the broker at ", path, " cannot be asked"});
   }
-  return error;
+  return errno;
 }
 
 Arrived receive(int answers, Take take) {

@@ -34,9 +34,9 @@ struct Call {
   ktls::UniqueFd answers;
 };
 
-// Sends a request about the descriptor `subject`. While nobody listens, or the broker's queue is
-// full, tries again until the deadline, at least once. 0, or an errno, of which fail() has been
-// told: then the broker has nothing.
+// Sends a request about the descriptor `subject`. While nobody listens tries again until the
+// deadline, at least once; a queue that is full is waited for a moment, whatever that is. 0, or an
+// errno, of which fail() has been told: then the broker has nothing.
 [[nodiscard]] int place_call(Request request, std::span<const std::uint8_t> payload, int subject,
                              const Deadline& deadline, Call& call);
 

@@ -137,15 +137,18 @@ KTLSB_API int ktlsb_control(int fd);
 
 /* No more is written: sends close_notify and shuts the write side down, as shutdown(fd, SHUT_WR).
  * Waits for room for the alert, at most 30 seconds; on a non-blocking descriptor EAGAIN, and the
- * caller tries again when it is writable. Reading goes on. EPIPE, ECONNRESET: the peer is gone.
- * EPROTO: this is no TLS connection. */
+ * caller tries again when it is writable. The end of a stream that is relayed is told to the
+ * broker, whose answer is waited for, at most 10 seconds. Reading goes on. EPIPE, ECONNRESET: the
+ * peer is gone. ECONNREFUSED, ECONNABORTED: the broker is, and the stream with it. EPROTO: this is
+ * no TLS connection. */
 KTLSB_API int ktlsb_shutdown_write(int fd);
 
-/* Sends close_notify, shuts the write side down, and closes. Never blocks: where the send buffer
- * is full the broker gets the socket and finishes. 0; or -1 where the peer could not be told, so
- * that it sees a truncated stream; `fd` is closed either way. As with close(), received bytes that
- * nobody read make the kernel reset the connection, which may destroy what was just sent: read to
- * the end first. */
+/* Sends close_notify, shuts the write side down, and closes. Never waits for the peer, and at most
+ * a tenth of a second for a broker whom too many ask at once: where the send buffer is full, or the
+ * stream is relayed, the broker gets the socket and finishes. 0; or -1 where the peer could not be
+ * told, so that it sees a truncated stream; `fd` is closed either way. As with close(), received
+ * bytes that nobody read make the kernel reset the connection, which may destroy what was just
+ * sent: read to the end first. */
 KTLSB_API int ktlsb_close(int fd);
 
 /* ---- failures ----------------------------------------------------------------------------- */

@@ -14,7 +14,9 @@
 #include <fcntl.h>
 #include <gtest/gtest.h>
 #include <poll.h>
+#include <sys/socket.h>
 #include <sys/stat.h>
+#include <sys/un.h>
 #include <unistd.h>
 
 #include "tests/unit/userspace/broker/fake_broker.h"
@@ -302,16 +304,45 @@ TEST_F(ClientConnection, SendsNoAlertWhereItWouldGoOutInTheClear) {
   EXPECT_EQ(::read(pair.peer.get(), &byte, 1), 0);
 }
 
-TEST_F(ClientConnection, ShutsTheWriteSideOfARelayedStreamDownAndReadsOn) {
+// As the broker ends the stream of a program that has said that this was all.
+void note_end(const Asked& asked) {
+  EXPECT_EQ(asked.request.header.kind, Kind::kClose);
+  ::shutdown(asked.subject.get(), SHUT_WR);
+  send_answer(asked.answers.get(), answer_of(Kind::kDone));
+}
+
+TEST_F(ClientConnection, TellsTheBrokerTheEndOfARelayedStreamAndReadsOn) {
+  answer_once(note_end);
   const SocketPair pair = stream_pair();
-  EXPECT_EQ(ktlsb_shutdown_write(pair.ours.get()), 0);
+  EXPECT_EQ(ktlsb_shutdown_write(pair.ours.get()), 0) << ktlsb_error_text();
   char byte = 0;
   EXPECT_EQ(::read(pair.peer.get(), &byte, 1), 0);
   EXPECT_EQ(::write(pair.peer.get(), "x", 1), 1);
   EXPECT_EQ(ktlsb_read(pair.ours.get(), &byte, 1), 1);
 }
 
+TEST_F(ClientConnection, SaysWhereTheBrokerDidNotNoteTheEnd) {
+  const SocketPair pair = stream_pair();
+  EXPECT_EQ(ktlsb_shutdown_write(pair.ours.get()), -1);
+  EXPECT_EQ(errno, ECONNREFUSED);
+  answer_once([](const Asked&) {});
+  EXPECT_EQ(ktlsb_shutdown_write(pair.ours.get()), -1);
+  EXPECT_EQ(errno, ECONNABORTED);
+  broker_.reset();
+  answer_once([](const Asked& asked) {
+    send_answer(asked.answers.get(), error_of(EINVAL, "", "It is not relayed."));
+  });
+  EXPECT_EQ(ktlsb_shutdown_write(pair.ours.get()), -1);
+  EXPECT_EQ(errno, EINVAL);
+  broker_.reset();
+  answer_once(
+      [](const Asked& asked) { send_answer(asked.answers.get(), answer_of(Kind::kConnection)); });
+  EXPECT_EQ(ktlsb_shutdown_write(pair.ours.get()), -1);
+  EXPECT_EQ(errno, EPROTO);
+}
+
 TEST_F(ClientConnection, ClosingEndsTheStreamOfThoseTooWhoHaveACopy) {
+  answer_once(note_end);
   SocketPair pair = stream_pair();
   const int fd = pair.ours.release();
   const ktls::UniqueFd copy(::fcntl(fd, F_DUPFD_CLOEXEC, 0));
@@ -321,7 +352,55 @@ TEST_F(ClientConnection, ClosingEndsTheStreamOfThoseTooWhoHaveACopy) {
   EXPECT_EQ(::read(pair.peer.get(), &byte, 1), 0);
 }
 
+TEST_F(ClientConnection, ClosesWithoutABrokerAndSaysThatThePeerWasNotTold) {
+  SocketPair pair = stream_pair();
+  const int fd = pair.ours.release();
+  EXPECT_EQ(ktlsb_close(fd), -1);
+  EXPECT_EQ(errno, ECONNREFUSED);
+  EXPECT_EQ(::fcntl(fd, F_GETFD), -1);
+}
+
+TEST_F(ClientConnection, WaitsAMomentForABrokerWhomTooManyAsk) {
+  const ktls::UniqueFd queue(::socket(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0));
+  sockaddr_un address{};
+  address.sun_family = AF_UNIX;
+  path_.path().copy(address.sun_path, sizeof address.sun_path - 1);
+  const auto* any = reinterpret_cast<const sockaddr*>(&address);
+  ASSERT_EQ(::bind(queue.get(), any, sizeof address), 0);
+  ASSERT_EQ(::listen(queue.get(), 0), 0);
+  const ktls::UniqueFd first(::socket(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0));
+  ASSERT_EQ(::connect(first.get(), any, sizeof address), 0);
+
+  SocketPair pair = stream_pair();
+  EXPECT_EQ(ktlsb_close(pair.ours.release()), -1);
+  EXPECT_EQ(errno, ECONNREFUSED);
+  EXPECT_STREQ(ktlsb_error_reason(), "broker_busy");
+
+  pair = stream_pair();
+  auto closed =
+      std::async(std::launch::async, [fd = pair.ours.release()] { return ktlsb_close(fd); });
+  const ktls::UniqueFd taken(::accept4(queue.get(), nullptr, nullptr, SOCK_CLOEXEC));
+  EXPECT_EQ(closed.get(), 0);
+}
+
+TEST_F(ClientConnection, AsksABrokerThatDrainsAboutEndsAlone) {
+  const FakeBroker draining(path_.path() + ".draining", [](const Asked& asked) {
+    if (asked.request.header.kind == Kind::kClose) return note_end(asked);
+    EXPECT_EQ(asked.request.header.kind, Kind::kEnd);
+    send_answer(asked.answers.get(), answer_of(Kind::kDone));
+  });
+  SocketPair pair = stream_pair();
+  EXPECT_EQ(ktlsb_shutdown_write(pair.ours.get()), 0) << ktlsb_error_text();
+  pair.peer.reset();
+  EXPECT_EQ(read_all(pair.ours.get()), "");
+  EXPECT_EQ(ktlsb_close(pair.ours.release()), 0);
+  const SocketPair other = tcp_pair();
+  EXPECT_EQ(ktlsb_serve(other.ours.get(), -1, nullptr), -1);
+  EXPECT_EQ(errno, ECONNREFUSED);
+}
+
 TEST_F(ClientConnection, RaisesNoSignalWhereThePeerIsGone) {
+  answer_once(note_end);
   SocketPair pair = stream_pair();
   pair.peer.reset();
   EXPECT_EQ(ktlsb_shutdown_write(pair.ours.get()), 0);
