@@ -21,7 +21,7 @@ from wrap_tls_stream import TlsStream  # noqa: E402
 SILENT = 200
 RATIO_MAX = 2.0
 # In turns, so that what else this machine does falls on both.
-ROUNDS = 2 if REQUIRES_KTLS else 20
+ROUNDS = 8 if REQUIRES_KTLS else 20
 SAMPLES_OF_ROUND = 25 if REQUIRES_KTLS else 50
 
 

@@ -31,7 +31,8 @@ DATA = SECRET * 200
 CLIENTS = 2 if REQUIRES_KTLS else 6
 # Connections between two events.
 SOME = 5 if REQUIRES_KTLS else 60
-NEW_ONES_S = 1.0
+# An emulated processor beside other guests may be slower than the promise.
+NEW_ONES_S = 3.0 if REQUIRES_KTLS else 1.0
 
 
 class Load:
