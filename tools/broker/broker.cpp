@@ -23,6 +23,7 @@
 #include "tools/ktls-bridge/complaint.h"
 #include "tools/ktls-bridge/listeners.h"
 #include "tools/ktls-bridge/signals.h"
+#include "userspace/broker/holders.h"
 
 namespace tools {
 namespace {
@@ -38,10 +39,6 @@ constexpr int kBacklog = 4096;
 constexpr milliseconds kAcceptPause{50};
 // For programs to read the ends of their streams, and to ask what kind of ends they are.
 constexpr milliseconds kLastQuestions{500};
-// A connection in the broker's care has its socket, a stream, and an answer's socket.
-constexpr std::size_t kDescriptorsPerConnection = 4;
-// Of the loop and the log, and for channels, requests and looks at what was handed out.
-constexpr std::size_t kDescriptorsBesides = 40;
 // What receives and what is sealed of each relay; and what a ring has on offer.
 constexpr std::size_t kBuffersPerConnection = 8;
 constexpr std::size_t kBuffersOnOffer = 256;
@@ -50,18 +47,17 @@ int complain(const Complaint& complaint) {
   return complain("broker", complaint);
 }
 
-// So many that there is a descriptor for all that they need: what has none is lost on its way in.
-std::size_t connections_max(const BrokerOptions& options, const Log& log) {
+BrokerLimits limits_for(const BrokerOptions& options, const Log& log) {
   const std::size_t open_files = raise_descriptor_limit();
-  const std::size_t spare = open_files - std::min(open_files, kDescriptorsBesides);
-  const std::size_t room = std::max<std::size_t>(spare / kDescriptorsPerConnection, 1);
-  if (room >= options.service.max_connections) return options.service.max_connections;
-  log.write(LogLevel::kWarning, "limits",
-            {{"open_files", std::uint64_t{open_files}},
-             {"max_connections", std::uint64_t{room}},
-             {"hint", std::string("more wait in the listen queues; raise ulimit -n, or lower "
-                                  "--max-connections")}});
-  return room;
+  const BrokerLimits limits = limits_of(open_files, options.service.max_connections);
+  if (limits.connections < options.service.max_connections) {
+    log.write(LogLevel::kWarning, "limits",
+              {{"open_files", std::uint64_t{open_files}},
+               {"max_connections", std::uint64_t{limits.connections}},
+               {"hint", std::string("more wait in the listen queues; raise ulimit -n, or lower "
+                                    "--max-connections")}});
+  }
+  return limits;
 }
 
 // The kernel takes the ring of a broker that was killed apart after its end, and its socket with
@@ -82,10 +78,13 @@ Result<UniqueFd> listen_at(const BrokerOptions& options) {
   const Address address{
       .kind = Address::Kind::kUnix, .host = {}, .port = 0, .path = options.socket};
   KTLS_TRY(const auto found, resolve(address, true));
-  KTLS_TRY(UniqueFd fd, bind_patiently(found.front()));
+  // By the mask, not by chmod(2), which goes by the name: another file may have it by then.
   const bool is_shared = !options.users.empty() || !options.groups.empty();
-  if (::chmod(options.socket.c_str(), is_shared ? 0666 : 0600) != 0 ||
-      ::listen(fd.get(), kBacklog) != 0) {
+  const mode_t mask = ::umask(is_shared ? 0111 : 0177);
+  auto bound = bind_patiently(found.front());
+  ::umask(mask);
+  KTLS_TRY(UniqueFd fd, std::move(bound));
+  if (::listen(fd.get(), kBacklog) != 0) {
     return ktls::fail(Error::system(errno, "cannot listen on " + address.text()));
   }
   return fd;
@@ -128,6 +127,7 @@ class BrokerRun {
     const std::string name = std::string("SIG") + ::sigabbrev_np(signal);
     if (state_.is_ending()) {
       state_.log.write(LogLevel::kWarning, "exit", {{"signal", name}});
+      broker::Holders::resume_all();
       std::_Exit(128 + signal);
     }
     state_.log.write(LogLevel::kInfo, "draining", {{"signal", name}});
@@ -162,8 +162,15 @@ class BrokerRun {
     for (;;) {
       auto accepted = co_await state_.loop.accept(state_.running, listener_.get());
       if (accepted) {
+        is_warned_ = false;
         state_.loop.spawn(channel_session(state_, *std::move(accepted)));
         continue;
+      }
+      if (state_.running.failure()) co_return;
+      if (!std::exchange(is_warned_, true)) {
+        state_.log.write(
+            LogLevel::kWarning, "accept",
+            {{"address", state_.options.socket}, {"error", accepted.error().message()}});
       }
       const auto paused = co_await state_.loop.sleep(state_.running, kAcceptPause);
       if (!paused) co_return;
@@ -177,6 +184,7 @@ class BrokerRun {
   UniqueFd listener_;
   SocketFiles& files_;
   std::size_t cut_off_ = 0;
+  bool is_warned_ = false;  // once for each time that accepting does not work
 };
 
 void announce(const BrokerOptions& options, const bridge::Loop& loop, const TlsSetting& tls) {
@@ -205,20 +213,21 @@ int run_broker(const BrokerOptions& options) {
   TlsSetting as_client(client_options, role, log);
   if (const auto failed = as_client.prepare()) return complain(*failed);
 
-  const std::size_t room = connections_max(options, log);
+  const BrokerLimits limits = limits_for(options, log);
   auto loop = bridge::Loop::create(
       options.service.loop,
-      {.buffers_max = room * kBuffersPerConnection + kBuffersOnOffer, .pipes_max = room * 2});
+      {.buffers_max = limits.connections * kBuffersPerConnection + kBuffersOnOffer,
+       .pipes_max = limits.connections * 2});
   if (!loop) return complain({kExitUnavailable, "--loop: " + loop.error().message()});
   auto listener = listen_at(options);
-  if (!listener) return complain({kExitOsError, listener.error().message()});
+  if (!listener) return complain({kExitOsError, "--socket: " + listener.error().message()});
   SocketFiles files;
   files.add(options.socket);
   as_server.announce_warnings();
   announce(options, **loop, as_server);
   as_server.announce_self_signed();
 
-  BrokerState state(**loop, options, as_server, as_client, room);
+  BrokerState state(**loop, options, as_server, as_client, limits);
   BrokerRun run(state, *signals, as_server, as_client, *std::move(listener), files);
   run.begin();
   const auto ran = (*loop)->run();

@@ -21,17 +21,27 @@
 
 namespace tools {
 
-// What one user may have of the broker besides connections.
-inline constexpr std::size_t kChannelsOfUserMax = 1024;
-inline constexpr std::size_t kChannelsMax = 4096;
 // Descriptors in flight: more than that the kernel refuses to a user whose limit of open files is
 // the least that is usual, and a program that takes none must not use up what others need.
 inline constexpr std::size_t kUndeliveredMax = 256;
+inline constexpr std::size_t kUndeliveredOfUserMax = 128;
+inline constexpr std::size_t kUndeliveredOfListenerMax = 64;
+
+// How much there may be of everything, so that there is a descriptor for all that it needs: what
+// has none is lost on its way in.
+struct BrokerLimits {
+  std::size_t connections;
+  std::size_t channels;
+  std::size_t listeners;
+  std::size_t requests;
+};
+// Of so many open files; `wanted`: connections.
+[[nodiscard]] BrokerLimits limits_of(std::size_t open_files, std::size_t wanted);
 
 // On one loop's thread.
 struct BrokerState {
   BrokerState(bridge::Loop& the_loop, const BrokerOptions& the_options, const TlsSetting& server,
-              const TlsSetting& client, std::size_t connections_max);
+              const TlsSetting& client, const BrokerLimits& limits);
 
   bridge::Loop& loop;
   const BrokerOptions& options;
@@ -42,13 +52,15 @@ struct BrokerState {
   bridge::Scope open;     // until the broker is to end: channels and listening sockets
   bridge::Scope running;  // until it has ended: the channel of those whose streams it relays
   Places channels;
+  Places strangers;  // who may not connect, and is told so
+  Places listeners;
+  Places requests;     // under way, but for those that are in another of these
   Places connections;  // under way, waiting to be taken, or relayed
   AddressLimit addresses;
   Handshakes handshakes;
   Relays relays;
   HandedOutSockets handed_out;
-  std::size_t undelivered = 0;  // descriptors that no client has said to have taken
-  Doorbell taken;               // there are fewer of them
+  Places undelivered;  // descriptors that no client has said to have taken
   std::set<Cancellation*> sessions;
   Doorbell session_ended;
 

@@ -29,8 +29,8 @@ constexpr std::size_t kDescriptorsMax = 2;
 constexpr milliseconds kFlightPoll{10};
 
 // Takes over all descriptors of a message, wanted or not.
-std::vector<UniqueFd> take_descriptors(const msghdr& header) {
-  std::vector<UniqueFd> taken;
+std::vector<ForeignFd> take_descriptors(const msghdr& header) {
+  std::vector<ForeignFd> taken;
   auto* const mutable_header = const_cast<msghdr*>(&header);
   for (cmsghdr* each = CMSG_FIRSTHDR(&header); each != nullptr;
        each = CMSG_NXTHDR(mutable_header, each)) {
@@ -39,7 +39,7 @@ std::vector<UniqueFd> take_descriptors(const msghdr& header) {
     for (std::size_t i = 0; i < count; ++i) {
       int fd = -1;
       std::memcpy(&fd, CMSG_DATA(each) + i * sizeof fd, sizeof fd);
-      taken.emplace_back(fd);
+      taken.emplace_back(UniqueFd(fd));
     }
   }
   return taken;
@@ -132,7 +132,7 @@ Task<Result<void>> send_answer(bridge::Loop& loop, Scope& scope, int fd,
 bool send_request(int fd, const Message& message) {
   std::array<int, kDescriptorsMax> passed{};
   if (!message.payload.empty() || message.descriptors.size() != passed.size()) return false;
-  std::ranges::transform(message.descriptors, passed.begin(), &UniqueFd::get);
+  std::ranges::transform(message.descriptors, passed.begin(), &ForeignFd::get);
   return send_now(fd, std::as_bytes(std::span(&message.request, 1)), passed).has_value();
 }
 

@@ -7,7 +7,7 @@
 #include <vector>
 
 #include "ktls/base/result.h"
-#include "ktls/base/unique_fd.h"
+#include "tools/broker/foreign_fd.h"
 #include "userspace/broker/protocol.h"
 #include "userspace/io/loop.h"
 #include "userspace/io/scope.h"
@@ -19,7 +19,7 @@ namespace tools {
 struct Message {
   broker::Request request;
   std::vector<std::uint8_t> payload;
-  std::vector<ktls::UniqueFd> descriptors;
+  std::vector<ForeignFd> descriptors;
 };
 
 // The next message on `fd`, a SOCK_SEQPACKET socket; nothing at its end. Errors: kDecodeError for

@@ -46,9 +46,6 @@ constexpr milliseconds kWatchPause = std::chrono::seconds(1);
 constexpr std::size_t kLooksInARow = 64;
 // How long the client role keeps what it needs to take tickets.
 constexpr milliseconds kTicketTimeout = std::chrono::seconds(10);
-// Of a socket that sock_diag cannot find, in another network namespace: nobody says when it is
-// gone.
-constexpr milliseconds kUnseenTimeout = std::chrono::hours(1);
 // For the change of a key whose announcement has no room, as the peer does not read.
 constexpr milliseconds kChangeTimeout = std::chrono::seconds(60);
 // RFC 8446 section 5.2 and RFC 5246 section 6.2: no record is shorter than its header and its tag.
@@ -67,8 +64,8 @@ bool has_room(int fd) {
 // to stand still.
 class Borrowed {
  public:
-  Borrowed(bridge::Loop& loop, Connection& connection, int fd)
-      : connection_(connection), holders_(loop, fd, 0, bridge::Expected::kSomebody) {
+  Borrowed(bridge::Loop& loop, Connection& connection, int fd, uid_t user)
+      : connection_(connection), holders_(loop, fd, user) {
     connection_.change_descriptor(fd);
     connection_.sender().share_with(holders_);
   }
@@ -85,25 +82,35 @@ class Borrowed {
 };
 
 // The peer hears of it, and nobody can go on with the socket, whoever else has it.
+// Where there is no room for the alert somebody else may be waiting for some, in the kernel and
+// with its lock (net/tls/tls_sw.c, tls_sw_sendmsg), and sending would wait for that, too.
 Task<void> abort(bridge::Loop& loop, Connection& connection, const Error& error) {
-  co_await bridge::abort_peer(loop, connection, error, false);
+  if (has_room(connection.fd())) {
+    co_await bridge::abort_peer(loop, connection, error, false);
+  } else {
+    bridge::reset_on_close(connection.fd());
+  }
   ::shutdown(connection.fd(), SHUT_RDWR);
 }
 
 }  // namespace
 
-Result<void> HandedOutSockets::add(std::unique_ptr<Connection> connection,
+Result<void> HandedOutSockets::add(std::unique_ptr<Connection> connection, const Client& client,
                                    const std::string& peer) {
   KTLS_TRY(const ktls::SocketIdentity identity, ktls::identity_of(connection->fd()));
-  auto entry = std::make_shared<Entry>();
-  entry->records_left = connection->key_limit();
-  entry->connection = std::move(connection);
-  entry->peer = peer;
-  entry->identity = identity;
-  entry->since = loop_.now();
-  const auto seen = ktls::look_at(identity, false);
-  entry->was_found = seen.has_value();
-  entries_[identity.cookie] = std::move(entry);
+  auto place = places_.take(client.user);
+  if (!place) {
+    return ktls::fail(
+        Error::of(ErrorCode::kLimitReached, "the user has as many connections as are kept"));
+  }
+  const std::uint64_t limit = connection->key_limit();
+  entries_[identity.cookie] = std::shared_ptr<Entry>(new Entry{.connection = std::move(connection),
+                                                               .place = *std::move(place),
+                                                               .user = client.user,
+                                                               .peer = peer,
+                                                               .identity = identity,
+                                                               .since = loop_.now(),
+                                                               .records_left = limit});
   return {};
 }
 
@@ -129,7 +136,7 @@ Task<broker::Answer> HandedOutSockets::act_on(Scope& scope, int fd, bridge::Cont
 Task<Result<void>> HandedOutSockets::follow(Scope& scope, Entry& entry, int fd,
                                             const bridge::ControlRecord& record) {
   Connection& connection = *entry.connection;
-  const Borrowed borrowed(loop_, connection, fd);
+  const Borrowed borrowed(loop_, connection, fd, entry.user);
   const std::uint64_t updates_before = connection.sender().key_updates().updates;
   auto acted = co_await connection.act_on(scope, record);
   if (!acted) co_return ktls::fail(std::move(acted).error());
@@ -144,23 +151,29 @@ Task<Result<void>> HandedOutSockets::follow(Scope& scope, Entry& entry, int fd,
   co_return Result<void>();
 }
 
-Task<void> HandedOutSockets::settle(UniqueFd fd) {
+Task<void> HandedOutSockets::settle(ForeignFd fd) {
   const auto cookie = cookie_of(fd.get());
   const auto found = cookie ? entries_.find(*cookie) : entries_.end();
   if (found == entries_.end()) co_return;
   const std::shared_ptr<Entry> entry = found->second;
   Connection& connection = *entry->connection;
   Scope in_time(loop_, kChangeTimeout);
-  const auto turn = co_await entry->turn.lock(in_time);
-  if (!turn) co_return;
-  Result<void> done;
-  while (done && connection.sender().owes_update() && entries_.contains(*cookie)) {
-    const Borrowed borrowed(loop_, connection, fd.get());
-    done = co_await loop_.writable(in_time, fd.get());
-    if (done) done = co_await connection.sender().send_owed_update(in_time);
-    if (done) entry->records_left = connection.key_limit();
+  while (connection.sender().owes_update() && entries_.contains(*cookie)) {
+    // Without its turn, which other control records have meanwhile.
+    auto done = co_await loop_.writable(in_time, fd.get());
+    const auto turn = co_await entry->turn.lock(in_time);
+    const bool is_over = !turn || !entries_.contains(*cookie);
+    if (is_over) co_return;
+    if (done) {
+      const Borrowed borrowed(loop_, connection, fd.get(), entry->user);
+      done = co_await connection.sender().send_owed_update(in_time);
+    }
+    if (!done) {
+      co_await end(*entry, fd.get(), done.error());
+      co_return;
+    }
+    entry->records_left = connection.key_limit();
   }
-  if (!done) co_await end(*entry, fd.get(), done.error());
 }
 
 Task<void> HandedOutSockets::end(Entry& entry, int fd, const Error& error) {
@@ -183,8 +196,10 @@ Task<broker::Answer> HandedOutSockets::end_unknown(int fd) {
   if (!has_keys || !*has_keys) co_return refusal(EINVAL, "no socket on which the kernel does TLS");
   const std::array<std::uint8_t, 2> alert = {static_cast<std::uint8_t>(tls::AlertLevel::kFatal),
                                              tls::code_of(tls::AlertDescription::kInternalError)};
-  const auto sent = socket.send(static_cast<std::uint8_t>(tls::ContentType::kAlert), alert);
-  if (!sent) bridge::reset_on_close(fd);
+  const bool is_told =
+      has_room(fd) &&
+      socket.send(static_cast<std::uint8_t>(tls::ContentType::kAlert), alert).has_value();
+  if (!is_told) bridge::reset_on_close(fd);
   ::shutdown(fd, SHUT_RDWR);
   log_.write(LogLevel::kWarning, "ended",
              {{"peer", peer_text(fd)}, {"reason", std::string(text.code)}});
@@ -204,7 +219,7 @@ Task<Result<void>> HandedOutSockets::keep_to_limit(Scope& scope, Entry& entry,
     }
     co_return Result<void>();
   }
-  const Borrowed borrowed(loop_, connection, fd.get());
+  const Borrowed borrowed(loop_, connection, fd.get(), entry.user);
   const auto left = connection.sender().count_records_left();
   if (!left) co_return ktls::fail(left.error());
   entry.records_left = *left;
@@ -223,28 +238,30 @@ Task<Result<void>> HandedOutSockets::keep_to_limit(Scope& scope, Entry& entry,
   co_return Result<void>();
 }
 
-Task<bool> HandedOutSockets::look_after(Scope& scope, std::shared_ptr<Entry> entry) {
-  const auto age = loop_.now() - entry->since;
-  if (age > kTicketTimeout) entry->connection->release_handshake();
-  const auto seen = ktls::look_at(entry->identity, entry->was_found);
-  if (!seen) co_return age < kUnseenTimeout;
-  if (!*seen) co_return false;
-  entry->was_found = true;
-  if (entry->connection->key_limit() == tls::kNoRecordLimit) co_return true;
+bool HandedOutSockets::look_after(Scope& scope, const std::shared_ptr<Entry>& entry) {
+  if (loop_.now() - entry->since > kTicketTimeout) entry->connection->release_handshake();
+  const auto seen = ktls::look_at(entry->identity, true);
+  if (!seen) return true;  // sock_diag says nothing: another time
+  if (!*seen) return false;
+  if (entry->connection->key_limit() == tls::kNoRecordLimit || entry->turn.locked()) return true;
   // So many records there cannot be more than since the last count.
   const std::uint64_t sent = (*seen)->bytes_sent;
   const std::uint64_t records_max = (sent - std::min(sent, entry->counted_at)) / kRecordSizeMin;
-  if (records_max < entry->records_left / 2) co_return true;
+  if (records_max >= entry->records_left / 2) loop_.spawn(look_closer(scope, entry, **seen));
+  return true;
+}
+
+Task<void> HandedOutSockets::look_closer(Scope& scope, std::shared_ptr<Entry> entry,
+                                         ktls::HeldSocket seen) {
   Scope in_time(scope, kChangeTimeout);
-  auto turn = co_await entry->turn.lock(in_time);
-  if (!turn || !entries_.contains(entry->identity.cookie)) co_return true;
-  entry->counted_at = sent;
-  auto kept = co_await keep_to_limit(in_time, *entry, (*seen)->inode);
-  if (!kept) {
-    const UniqueFd fd = broker::borrow_socket((*seen)->inode);
-    if (fd) co_await end(*entry, fd.get(), kept.error());
-  }
-  co_return true;
+  const auto turn = co_await entry->turn.lock(in_time);
+  const bool is_over = !turn || !entries_.contains(entry->identity.cookie);
+  if (is_over) co_return;
+  entry->counted_at = seen.bytes_sent;
+  const auto kept = co_await keep_to_limit(in_time, *entry, seen.inode);
+  if (kept) co_return;
+  const UniqueFd fd = broker::borrow_socket(seen.inode);
+  if (fd.valid()) co_await end(*entry, fd.get(), kept.error());
 }
 
 Task<void> HandedOutSockets::watch(Scope& scope) {
@@ -255,8 +272,7 @@ Task<void> HandedOutSockets::watch(Scope& scope) {
     for (const std::uint64_t cookie : cookies) {
       const auto found = entries_.find(cookie);
       if (found == entries_.end()) continue;
-      const bool is_held = co_await look_after(scope, found->second);
-      if (!is_held) entries_.erase(cookie);
+      if (!look_after(scope, found->second)) entries_.erase(cookie);
       if (++looks % kLooksInARow == 0) co_await loop_.yield();
     }
     auto slept = co_await loop_.sleep(scope, kWatchPause);

@@ -12,10 +12,11 @@ namespace {
 // So many are asked, from the oldest on: a flood of silent peers has one among the first.
 constexpr std::size_t kAskedMax = 64;
 
+// What is no TCP connection comes from a program of this machine, which has no right before peers.
 bool is_silent(int fd) {
   tcp_info info{};
   socklen_t size = sizeof info;
-  return ::getsockopt(fd, IPPROTO_TCP, TCP_INFO, &info, &size) == 0 &&
+  return ::getsockopt(fd, IPPROTO_TCP, TCP_INFO, &info, &size) != 0 ||
          info.tcpi_bytes_received == 0;
 }
 
@@ -44,7 +45,6 @@ void Handshakes::drop_one() {
   UnderWay& dropped = **chosen;
   under_way_.erase(chosen);
   dropped.place_ = under_way_.end();
-  ++dropped_;
   dropped.cancellation_.cancel();
 }
 

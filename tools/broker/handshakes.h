@@ -35,15 +35,12 @@ class Handshakes {
   };
 
   [[nodiscard]] std::size_t size() const { return under_way_.size(); }
-  // Those that had to go.
-  [[nodiscard]] std::size_t dropped() const { return dropped_; }
 
  private:
   void drop_one();
 
   std::size_t max_;
   std::list<UnderWay*> under_way_;  // the oldest first; those that were ended have left it
-  std::size_t dropped_ = 0;
 };
 
 }  // namespace tools

@@ -9,6 +9,7 @@
 #include <optional>
 #include <set>
 #include <utility>
+#include <vector>
 
 #include "tools/broker/datagram.h"
 #include "tools/broker/welcome.h"
@@ -23,15 +24,15 @@ using bridge::Task;
 using ktls::Error;
 using ktls::ErrorCode;
 using ktls::Result;
-using ktls::UniqueFd;
 using std::chrono::milliseconds;
 
 // When descriptors or memory run out, accepting again at once would spin: connections end first.
 constexpr milliseconds kAcceptPause{50};
+constexpr milliseconds kAcceptTimeout{100};
 
 // Shared by the tasks of one listening socket, the last of which frees it.
 struct Listening {
-  Listening(BrokerState& the_state, Client the_client, UniqueFd the_socket, UniqueFd the_replies,
+  Listening(BrokerState& the_state, Client the_client, ForeignFd the_socket, ForeignFd the_replies,
             std::size_t the_backlog)
       : state(the_state),
         client(std::move(the_client)),
@@ -39,12 +40,10 @@ struct Listening {
         replies(std::move(the_replies)),
         backlog(the_backlog),
         open(the_state.open, std::chrono::hours(24 * 365)) {}
-  ~Listening() { forget(undelivered); }
-
-  void forget(std::size_t count) {
-    undelivered -= count;
-    state.undelivered -= count;
-    state.taken.ring();
+  // One that was sent is no more on its way.
+  void forget_one() {
+    undelivered.pop_back();
+    taken.ring();
   }
   void close() {
     open.cancel();
@@ -53,12 +52,13 @@ struct Listening {
 
   BrokerState& state;
   Client client;
-  UniqueFd socket;
-  UniqueFd replies;
+  ForeignFd socket;
+  ForeignFd replies;
   std::size_t backlog;
   Scope open;
-  std::set<Cancellation*> pending;  // connections that nobody has yet
-  std::size_t undelivered = 0;
+  std::set<Cancellation*> pending;         // connections that nobody has yet
+  std::vector<Places::Place> undelivered;  // one for each
+  Doorbell taken;                          // there are fewer of them
   std::uint64_t last_number = 0;
   bool is_warned = false;  // once for each time that accepting does not work
 };
@@ -67,28 +67,34 @@ using Shared = std::shared_ptr<Listening>;
 // Waits until one more may be in flight. Errors: those of the scope.
 Task<Result<void>> wait_for_room(Listening& listening, Scope& scope) {
   BrokerState& state = listening.state;
-  while (listening.undelivered >= listening.backlog || state.undelivered >= kUndeliveredMax) {
-    auto rung = co_await state.taken.wait(state.loop, scope);
-    if (!rung) co_return rung;
+  for (;;) {
+    while (listening.undelivered.size() >= listening.backlog) {
+      auto rung = co_await listening.taken.wait(state.loop, scope);
+      if (!rung) co_return rung;
+    }
+    auto place = co_await state.undelivered.wait(state.loop, scope, listening.client.user);
+    if (!place) co_return ktls::fail(std::move(place).error());
+    if (listening.undelivered.size() >= listening.backlog) continue;
+    listening.undelivered.push_back(*std::move(place));
+    co_return Result<void>();
   }
-  co_return Result<void>();
 }
 
 Task<Result<void>> deliver(Listening& listening, Welcome& welcome) {
   auto answer = welcome.introduce();
   if (!answer) co_return ktls::fail(std::move(answer).error());
-  auto room = co_await wait_for_room(listening, listening.open);
+  // A program that takes nothing for so long has no use for its peers.
+  Scope in_time(listening.open, listening.state.options.idle_timeout);
+  auto room = co_await wait_for_room(listening, in_time);
   if (!room) co_return room;
   answer->number = ++listening.last_number;
-  ++listening.undelivered;
-  ++listening.state.undelivered;
-  auto sent = co_await send_answer(listening.state.loop, listening.open, listening.replies.get(),
-                                   *answer, welcome.descriptor());
-  if (!sent) listening.forget(1);
+  auto sent = co_await send_answer(listening.state.loop, in_time, listening.replies.get(), *answer,
+                                   welcome.descriptor());
+  if (!sent) listening.forget_one();
   co_return sent;
 }
 
-Task<void> serve_one(Shared listening, Places::Place place, UniqueFd accepted) {
+Task<void> serve_one(Shared listening, Places::Place place, ForeignFd accepted) {
   BrokerState& state = listening->state;
   // It was accepted when the listener was about to close, and nobody would end it any more.
   if (listening->open.failure()) co_return;
@@ -126,17 +132,23 @@ void warn(Listening& listening, const Error& error) {
 Task<Result<void>> accept_all(Shared listening) {
   BrokerState& state = listening->state;
   for (;;) {
+    // A place is for a connection that there is.
+    const auto ready = co_await state.loop.readable(listening->open, listening->socket.get());
+    if (!ready) break;
     auto place =
         co_await state.connections.wait(state.loop, listening->open, listening->client.user);
     if (!place) break;
-    auto accepted = co_await state.loop.accept(listening->open, listening->socket.get());
+    // Another process may accept from the same socket, and have been first.
+    Scope soon(listening->open, kAcceptTimeout);
+    auto accepted = co_await state.loop.accept(soon, listening->socket.get());
     if (accepted) {
       listening->is_warned = false;
-      state.loop.spawn(serve_one(listening, *std::move(place), *std::move(accepted)));
+      state.loop.spawn(serve_one(listening, *std::move(place), ForeignFd(*std::move(accepted))));
       continue;
     }
     if (listening->open.failure()) break;
-    if (accepted.error().sys_errno == ECONNABORTED) continue;
+    const bool is_gone = soon.expired() || accepted.error().sys_errno == ECONNABORTED;
+    if (is_gone) continue;
     warn(*listening, accepted.error());
     auto paused = co_await state.loop.sleep(listening->open, kAcceptPause);
     static_cast<void>(paused);
@@ -153,8 +165,8 @@ Task<Result<void>> heed(Shared listening, bool& is_stopped) {
     const broker::Kind kind = (*message)->request.header.kind;
     is_stopped = kind == broker::Kind::kStop;
     if (kind != broker::Kind::kTaken) break;
-    if (listening->undelivered == 0) break;  // it took more than there was
-    listening->forget(1);
+    if (listening->undelivered.empty()) break;  // it took more than there was
+    listening->forget_one();
   }
   listening->close();
   co_return Result<void>();
@@ -162,11 +174,11 @@ Task<Result<void>> heed(Shared listening, bool& is_stopped) {
 
 }  // namespace
 
-Task<void> listening(BrokerState& state, Client client, UniqueFd socket, UniqueFd replies,
+Task<void> listening(BrokerState& state, Client client, ForeignFd socket, ForeignFd replies,
                      std::size_t backlog) {
   auto shared =
       std::make_shared<Listening>(state, std::move(client), std::move(socket), std::move(replies),
-                                  std::clamp<std::size_t>(backlog, 1, kUndeliveredMax));
+                                  std::clamp<std::size_t>(backlog, 1, kUndeliveredOfListenerMax));
   const std::string address = local_text(shared->socket.get());
   const auto told = co_await send_answer(state.loop, shared->open, shared->replies.get(),
                                          answer_of(broker::Kind::kDone));

@@ -2,6 +2,7 @@
 
 #include "tools/broker/requests.h"
 
+#include <array>
 #include <cerrno>
 #include <chrono>
 #include <optional>
@@ -48,9 +49,10 @@ struct Request {
   BrokerState& state;
   Client client;
   Message message;
+  std::optional<Places::Place> place = std::nullopt;  // among requests under way
 
   [[nodiscard]] int replies() const { return message.descriptors.at(0).get(); }
-  [[nodiscard]] UniqueFd take_subject() { return std::move(message.descriptors.at(1)); }
+  [[nodiscard]] ForeignFd take_subject() { return std::move(message.descriptors.at(1)); }
 };
 
 // Without waiting: the socket for one answer has no room only if the client has filled it itself.
@@ -100,10 +102,10 @@ Task<void> serve_connection(Request request) {
   const std::string name(request.message.payload.begin(), request.message.payload.end());
   if (is_client &&
       (name.empty() || name.size() > kNameMax || name.find('\0') != std::string::npos)) {
-    answer(request, refusal(EINVAL, "no name to verify"));
+    answer(request, refusal(EINVAL, "the name to verify has 1 to 253 bytes"));
     co_return;
   }
-  UniqueFd fd = request.take_subject();
+  ForeignFd fd = request.take_subject();
   if (const auto fault = fault_of(fd.get(), false)) {
     answer(request, *fault);
     co_return;
@@ -140,39 +142,44 @@ Task<void> serve_connection(Request request) {
     co_return;
   }
   request.message.descriptors.clear();
+  request.place.reset();
   co_await welcome.let_go();
 }
 
 // kListen.
 Task<void> serve_listener(Request request) {
-  UniqueFd socket = request.take_subject();
+  ForeignFd socket = request.take_subject();
   if (const auto fault = fault_of(socket.get(), true)) {
     answer(request, *fault);
     co_return;
   }
-  auto place = request.state.channels.take(request.client.user);
+  auto place = request.state.listeners.take(request.client.user);
   if (!place) {
-    answer(request, refusal(EAGAIN, "as many listening sockets as one user may have"));
+    answer(request, refusal(EAGAIN,
+                            "as many listening sockets as one user may have, by the broker's limit "
+                            "of open files (ulimit -n)"));
     co_return;
   }
+  request.place.reset();
   co_await listening(request.state, std::move(request.client), std::move(socket),
                      std::move(request.message.descriptors.at(0)), request.message.request.backlog);
 }
 
 // The end of a socket whose send buffer is full: the kernel has all the keys that it takes.
-Task<void> close_tls(BrokerState& state, UniqueFd fd) {
+Task<void> close_tls(BrokerState& state, ForeignFd fd) {
   constexpr std::array<std::uint8_t, 2> kCloseNotify = {
       static_cast<std::uint8_t>(tls::AlertLevel::kWarning),
       static_cast<std::uint8_t>(tls::AlertDescription::kCloseNotify)};
   Scope scope(state.loop, kCloseTimeout);
   ktls::TlsSocket socket(fd.get());
   for (;;) {
+    // First of all: somebody else may be waiting for room, in the kernel and with its lock.
+    const auto room = co_await state.loop.writable(scope, fd.get());
+    if (!room) co_return;
     const auto sent =
         socket.send(static_cast<std::uint8_t>(tls::ContentType::kAlert), kCloseNotify);
     if (sent) break;
-    auto room = co_await state.loop.writable(scope, fd.get());
-    const bool is_over = !room || sent.error().sys_errno != EAGAIN;
-    if (is_over) co_return;
+    if (sent.error().sys_errno != EAGAIN) co_return;
   }
   const auto delivered =
       co_await bridge::await_delivery(state.loop, scope, fd.get(), bridge::Delivery::kRoomForMore);
@@ -187,7 +194,7 @@ bool is_passed_on(const Request& request) {
 
 Task<void> serve_close(Request request) {
   BrokerState& state = request.state;
-  UniqueFd fd = request.take_subject();
+  ForeignFd fd = request.take_subject();
   if (const auto cookie = cookie_of(fd.get()); cookie && state.relays.close_in_order(*cookie)) {
     ::shutdown(fd.get(), SHUT_WR);
     answer(request, answer_of(Kind::kDone));
@@ -204,12 +211,15 @@ Task<void> serve_close(Request request) {
   }
   auto place = state.connections.take(request.client.user);
   if (!place) {
-    answer(request, refusal(EAGAIN, "as many connections as one may have"));
+    answer(request, refusal(EAGAIN,
+                            "as many connections as one may have: "
+                            "--max-per-client, --max-connections"));
     co_return;
   }
   BrokerSession session(state);
   answer(request, answer_of(Kind::kDone));
   request.message.descriptors.clear();
+  request.place.reset();
   co_await close_tls(state, std::move(fd));
 }
 
@@ -218,7 +228,7 @@ Task<void> serve_control(Request request) {
       .type = static_cast<tls::ContentType>(request.message.request.record_type),
       .content = std::move(request.message.payload)};
   Scope scope(request.state.loop, kControlTimeout);
-  UniqueFd fd = request.take_subject();
+  ForeignFd fd = request.take_subject();
   const broker::Answer done =
       co_await request.state.handed_out.act_on(scope, fd.get(), std::move(record));
   answer(request, done);
@@ -245,8 +255,12 @@ bool takes_answers(int fd) {
   return option(SO_DOMAIN) == AF_UNIX && option(SO_TYPE) == SOCK_SEQPACKET;
 }
 
-// A task for it; none: it is none of the requests.
-std::optional<Task<void>> task_for(Request request) {
+Task<void> refuse_kind(Request request) {
+  answer(request, refusal(EINVAL, "no request of version 1"));
+  co_return;
+}
+
+Task<void> task_for(Request request) {
   switch (request.message.request.header.kind) {
     case Kind::kListen:
       return serve_listener(std::move(request));
@@ -260,7 +274,7 @@ std::optional<Task<void>> task_for(Request request) {
     case Kind::kEnd:
       return serve_end(std::move(request));
     default:
-      return std::nullopt;
+      return refuse_kind(std::move(request));
   }
 }
 
@@ -287,10 +301,17 @@ Task<void> refuse_stranger(BrokerState& state, const Client& client, const Uniqu
 Task<void> channel_session(BrokerState& state, UniqueFd channel) {
   const auto client = client_of(channel.get());
   if (!client) co_return;
-  const auto place = state.channels.take(client->user);
-  if (!place) co_return;
   if (!may_connect(*client, state.options)) {
-    co_await refuse_stranger(state, *client, channel);
+    const auto place = state.strangers.take(client->user);
+    if (place) co_await refuse_stranger(state, *client, channel);
+    co_return;
+  }
+  const auto place = state.channels.take(client->user);
+  if (!place) {
+    state.log.write(LogLevel::kWarning, "channel",
+                    {{"uid", std::uint64_t{client->user}},
+                     {"error", std::string("as many channels as one user may have")},
+                     {"hint", std::string("raise the broker's limit of open files (ulimit -n)")}});
     co_return;
   }
   // What we relay ends in order while we drain, too; but whoever wants anything else is to see that
@@ -320,8 +341,10 @@ Task<void> channel_session(BrokerState& state, UniqueFd channel) {
       continue;
     }
     if (is_last && !is_about_end(request)) co_return;
-    auto task = task_for(std::move(request));
-    if (task) state.loop.spawn(*std::move(task));
+    auto room = co_await state.requests.wait(state.loop, scope, client->user);
+    if (!room) co_return;
+    request.place.emplace(*std::move(room));
+    state.loop.spawn(task_for(std::move(request)));
   }
 }
 

@@ -9,8 +9,10 @@
 
 #include <fcntl.h>
 #include <sys/socket.h>
+#include <unistd.h>
 
 #include "ktls/core/reason.h"
+#include "ktls/observe/socket_diag.h"
 #include "tools/broker/datagram.h"
 #include "tools/common/address.h"
 #include "tools/ktls-bridge/tls_session.h"
@@ -33,10 +35,6 @@ namespace {
 void make_blocking(int fd) {
   const int flags = ::fcntl(fd, F_GETFL);
   if (flags >= 0) ::fcntl(fd, F_SETFL, flags & ~O_NONBLOCK);
-}
-
-bool is_in_kernel(const bridge::Plan& plan) {
-  return plan.transmit.in_kernel() && plan.receive.in_kernel();
 }
 
 // What of the address has a place in an answer: none of other families.
@@ -65,15 +63,15 @@ int errno_of(const ConnectionLog& line) {
 
 }  // namespace
 
-Welcome::Welcome(BrokerState& state, const Client& client, Places::Place place, UniqueFd fd)
+Welcome::Welcome(BrokerState& state, const Client& client, Places::Place place, ForeignFd fd)
     : state_(state),
       client_(client),
       place_(std::move(place)),
       session_(state),
       fd_(std::move(fd)) {
   line_.peer = peer_text(fd_.get());
-  line_.to = "uid:" + std::to_string(client_.user);
-  line_.program = static_cast<std::uint64_t>(client_.process);
+  line_.to = "uid:" + std::to_string(client.user);
+  line_.program = static_cast<std::uint64_t>(client.process);
   send_at_once(fd_.get());
 }
 
@@ -106,15 +104,28 @@ broker::Answer Welcome::complaint() const {
   return refusal(errno_of(line_), line_.detail.empty() ? line_.ended : line_.detail, line_.reason);
 }
 
+bool Welcome::can_be_looked_after() const {
+  const bool has_no_limit = connection_->facts().version < tls::ProtocolVersion::kTls13 &&
+                            connection_->key_limit() == tls::kNoRecordLimit;
+  if (has_no_limit) return true;
+  const bool is_visible = client_.process != 0 && (::geteuid() == 0 || client_.user == ::geteuid());
+  if (!is_visible) return false;
+  const auto identity = ktls::identity_of(fd_.get());
+  return identity && ktls::look_at(*identity, false);
+}
+
 ktls::Reason Welcome::why_relayed() const {
   const bridge::Plan& plan = connection_->plan();
-  return plan.transmit.in_kernel() ? plan.receive.reason : plan.transmit.reason;
+  if (!plan.transmit.in_kernel()) return plan.transmit.reason;
+  if (!plan.receive.in_kernel()) return plan.receive.reason;
+  return can_be_looked_after() ? ktls::Reason::kNone : ktls::Reason::kHoldersHidden;
 }
 
 Result<broker::Answer> Welcome::introduce() {
   const bridge::ConnectionFacts& facts = connection_->facts();
   broker::Answer answer = answer_of(broker::Kind::kConnection);
-  if (!is_in_kernel(connection_->plan())) {
+  const ktls::Reason reason = why_relayed();
+  if (reason != ktls::Reason::kNone) {
     int ends[2];
     if (::socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, ends) != 0) {
       return ktls::fail(Error::system(errno, "socketpair"));
@@ -123,7 +134,7 @@ Result<broker::Answer> Welcome::introduce() {
     theirs_ = UniqueFd(ends[1]);
     KTLS_TRY(cookie_, cookie_of(theirs_.get()));
     answer.flags |= broker::kIsRelayed;
-    copy_text(answer.reason, ktls::text_of(why_relayed()).code);
+    copy_text(answer.reason, ktls::text_of(reason).code);
   } else {
     make_blocking(fd_.get());
   }
@@ -151,8 +162,10 @@ Task<void> Welcome::let_go() {
 void Welcome::hand_out() {
   line_.handed_out = HandedOut::kDirect;
   line_.ended = "handed_out";
-  const auto kept = state_.handed_out.add(std::move(connection_), line_.peer);
-  if (!kept) line_.detail = kept.error().message();
+  const auto kept = state_.handed_out.add(std::move(connection_), client_, line_.peer);
+  if (kept) return;
+  line_.detail = "its secrets are not kept: " + kept.error().message();
+  line_.reason = ktls::text_of(ktls::Reason::kSecretsLost).code;
 }
 
 Task<void> Welcome::relay() {

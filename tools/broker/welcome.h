@@ -3,12 +3,12 @@
 #pragma once
 
 #include <memory>
-#include <optional>
 #include <string>
 #include <string_view>
 
 #include "ktls/base/unique_fd.h"
 #include "tools/broker/broker_state.h"
+#include "tools/broker/foreign_fd.h"
 #include "tools/ktls-bridge/tls_session.h"
 #include "userspace/bridge/connection.h"
 #include "userspace/io/task.h"
@@ -19,10 +19,10 @@ namespace tools {
 class Welcome {
  public:
   // `fd`: a connected stream socket. `place`: among the connections of `client`.
-  Welcome(BrokerState& state, const Client& client, Places::Place place, ktls::UniqueFd fd);
+  Welcome(BrokerState& state, const Client& client, Places::Place place, ForeignFd fd);
   Welcome(const Welcome&) = delete;
   Welcome& operator=(const Welcome&) = delete;
-  // Writes the line of the connection, unless it was handed out, which has one already.
+  // Writes the line of the connection.
   ~Welcome();
 
   // Handshake and adoption; false if it came to nothing, and complaint() says why. `name`: client
@@ -50,15 +50,18 @@ class Welcome {
 
  private:
   [[nodiscard]] TlsSession tls_session(const std::string* name);
+  // kNone: it can be handed out.
   [[nodiscard]] ktls::Reason why_relayed() const;
+  // Whether whoever will have the socket can be held while its key is changed.
+  [[nodiscard]] bool can_be_looked_after() const;
   void hand_out();
   [[nodiscard]] bridge::Task<void> relay();
 
   BrokerState& state_;
-  const Client& client_;
+  Client client_;
   Places::Place place_;
   BrokerSession session_;
-  ktls::UniqueFd fd_;
+  ForeignFd fd_;
   ktls::UniqueFd ours_;    // of a stream that is relayed
   ktls::UniqueFd theirs_;  // its other end, until the program has it
   std::uint64_t cookie_ = 0;

@@ -16,6 +16,7 @@
 #include <unistd.h>
 
 #include "tools/ktls-bridge/announcement.h"
+#include "userspace/broker/holders.h"
 
 namespace tools {
 namespace {
@@ -145,6 +146,7 @@ void Service::act_on(int signal, const std::function<void()>& reload) {
   const std::string name = std::string("SIG") + ::sigabbrev_np(signal);
   if (std::exchange(is_draining_, true)) {
     log_.write(LogLevel::kWarning, "exit", {{"signal", name}});
+    broker::Holders::resume_all();
     std::_Exit(128 + signal);
   }
   log_.write(LogLevel::kInfo, "draining", {{"signal", name}});

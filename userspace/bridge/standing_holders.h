@@ -12,14 +12,14 @@
 
 namespace bridge {
 
-// Whether there has to be somebody: where there is, and none is found, they could not be looked at.
-enum class Expected : bool { kPerhapsNobody, kSomebody };
-
 class StandingHolders final : public OutsideWriters {
  public:
-  // Borrows the loop and `fd`. `group`: see broker::Holders.
-  StandingHolders(Loop& loop, int fd, pid_t group, Expected expected = Expected::kPerhapsNobody)
-      : loop_(loop), expected_(expected), holders_(fd, group) {}
+  // Of a program that was started here. Borrows the loop and `fd`. `group`: see broker::Holders.
+  StandingHolders(Loop& loop, int fd, pid_t group)
+      : loop_(loop), expected_(Expected::kPerhapsNobody), holders_(fd, group) {}
+  // Of a program of that user, which was there before.
+  StandingHolders(Loop& loop, int fd, uid_t user)
+      : loop_(loop), expected_(Expected::kSomebody), holders_(fd, 0, user) {}
 
   [[nodiscard]] Task<ktls::Result<void>> hold(Scope& scope) override;
   void release() override { holders_.resume(); }
@@ -27,6 +27,10 @@ class StandingHolders final : public OutsideWriters {
   [[nodiscard]] bool any() const { return holders_.any_in_group(); }
 
  private:
+  // Whether there has to be somebody: where there is, and none is found, they could not be looked
+  // at.
+  enum class Expected : bool { kPerhapsNobody, kSomebody };
+
   Loop& loop_;
   Expected expected_;
   broker::Holders holders_;

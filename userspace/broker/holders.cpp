@@ -9,6 +9,7 @@
 #include <csignal>
 #include <fstream>
 #include <memory>
+#include <mutex>
 #include <optional>
 #include <string>
 #include <string_view>
@@ -127,11 +128,46 @@ bool is_traced(pid_t pid) {
   return false;
 }
 
+// Those that there are, for resume_all(); the mutex is for what they have stopped, too. Never
+// destroyed, as other things of static storage may still use them at the end.
+std::mutex& all_mutex() {
+  static auto* const mutex = new std::mutex();
+  return *mutex;
+}
+std::vector<Holders*>& all_holders() {
+  static auto* const holders = new std::vector<Holders*>();
+  return *holders;
+}
+
 int signal_process(int process, int signal) {
   return static_cast<int>(::syscall(SYS_pidfd_send_signal, process, signal, nullptr, 0));
 }
 
 }  // namespace
+
+Holders::Holders(int fd, pid_t group, std::optional<uid_t> user)
+    : fd_(fd), group_(group), user_(user) {
+  const std::lock_guard lock(all_mutex());
+  all_holders().push_back(this);
+}
+
+Holders::~Holders() {
+  const std::lock_guard lock(all_mutex());
+  std::erase(all_holders(), this);
+  resume_locked();
+}
+
+void Holders::resume_all() {
+  const std::lock_guard lock(all_mutex());
+  for (Holders* each : all_holders()) each->resume_locked();
+}
+
+// Of the process that has the number now.
+bool Holders::may_stop(pid_t pid) const {
+  if (!user_ || *user_ == 0) return true;
+  struct stat status {};
+  return ::stat(folder_of(pid).c_str(), &status) == 0 && status.st_uid == *user_;
+}
 
 bool Holders::any_in_group() const {
   if (::kill(-group_, 0) != 0 && errno == ESRCH) return false;
@@ -148,6 +184,10 @@ Result<bool> Holders::stop_process(pid_t pid) {
   UniqueFd process(static_cast<int>(::syscall(SYS_pidfd_open, pid, 0)));
   // Its number may have gone to another process since it was found.
   if (!process || !has_link(pid, link_of(fd_))) return true;
+  if (!may_stop(pid)) {
+    return ktls::fail(Error::of(ErrorCode::kRekeyImpossible,
+                                "process " + std::to_string(pid) + " is another user's"));
+  }
   if (is_traced(pid)) {
     return ktls::fail(Error::of(ErrorCode::kRekeyImpossible,
                                 "process " + std::to_string(pid) + " is being traced"));
@@ -157,6 +197,7 @@ Result<bool> Holders::stop_process(pid_t pid) {
     if (errno == ESRCH) return true;
     return ktls::fail(Error::system(errno, "cannot stop process " + std::to_string(pid)));
   }
+  const std::lock_guard lock(all_mutex());
   stopped_.push_back({.pid = pid, .process = std::move(process), .by_us = by_us});
   return true;
 }
@@ -190,6 +231,11 @@ UniqueFd borrow_socket(std::uint64_t inode) {
 }
 
 void Holders::resume() {
+  const std::lock_guard lock(all_mutex());
+  resume_locked();
+}
+
+void Holders::resume_locked() {
   for (const Stopped& each : stopped_) {
     if (each.by_us) signal_process(each.process.get(), SIGCONT);
   }

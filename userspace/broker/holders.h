@@ -2,6 +2,7 @@
 #pragma once
 
 #include <cstdint>
+#include <optional>
 #include <vector>
 
 #include <sys/types.h>
@@ -17,9 +18,10 @@ namespace broker {
 class Holders {
  public:
   // Borrows `fd`, a socket. `group`: the process group that the program was started as, of which
-  // its children are members unless they leave it.
-  Holders(int fd, pid_t group) : fd_(fd), group_(group) {}
-  ~Holders() { resume(); }
+  // its children are members unless they leave it. `user`: the only one whose processes are stopped
+  // for it, unless that is root; none: any.
+  Holders(int fd, pid_t group, std::optional<uid_t> user = std::nullopt);
+  ~Holders();
   Holders(const Holders&) = delete;
   Holders& operator=(const Holders&) = delete;
 
@@ -29,12 +31,16 @@ class Holders {
   // One step on the way to a standstill: stops each holder that was not found before (SIGSTOP).
   // True as soon as none was new and every thread of all has stopped, so that none of them is
   // within a system call, either; to be asked again until then. Errors: kRekeyImpossible where a
-  // holder is being traced, for whoever traces it may have it go on; kSystem of /proc.
+  // holder is another user's, or is being traced, for whoever traces it may have it go on; kSystem
+  // of /proc.
   [[nodiscard]] ktls::Result<bool> stop();
   // Whether there is anybody whom stop() found.
   [[nodiscard]] bool any_stopped() const { return !stopped_.empty(); }
   // Has those go on (SIGCONT) that stop() stopped. Who stood still before stays so.
   void resume();
+  // What all Holders of this process have stopped, from any thread: for a program that exits
+  // without destroying them, which would leave others stopped for ever.
+  static void resume_all();
 
  private:
   struct Stopped {
@@ -44,9 +50,12 @@ class Holders {
   };
 
   [[nodiscard]] ktls::Result<bool> stop_process(pid_t pid);
+  [[nodiscard]] bool may_stop(pid_t pid) const;
+  void resume_locked();
 
   int fd_;
   pid_t group_;
+  std::optional<uid_t> user_;
   std::vector<Stopped> stopped_;
 };
 

@@ -30,6 +30,7 @@ constexpr std::string_view kCodes[] = {"none",
                                        "key_budget_spent",
                                        "key_missing",
                                        "key_update_flood",
+                                       "holders_hidden",
                                        "secrets_lost"};
 
 TEST(ReasonTexts, HaveOneRowForEachReasonInTheirOrder) {
