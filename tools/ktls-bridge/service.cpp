@@ -25,9 +25,6 @@ using ktls::Error;
 using ktls::ErrorCode;
 using ktls::UniqueFd;
 
-// A connection has two: two sockets, or a socket and a file. Pipes are wanted on top while data
-// moves, and done without where there are none left.
-constexpr std::size_t kDescriptorsPerConnection = 2;
 constexpr std::size_t kDescriptorsBesides = 64;
 // Wire that was received and plaintext that is going out, what is read ahead of it, and the records
 // that it goes out in. With as many as that for each, and what a ring has on offer to the kernel
@@ -89,7 +86,7 @@ std::optional<Complaint> Service::add_worker(std::vector<Listener> listeners) {
 
 void Service::warn_of_descriptor_limit() const {
   const std::size_t wanted =
-      options_.max_connections * kDescriptorsPerConnection + kDescriptorsBesides;
+      options_.max_connections * options_.descriptors_per_connection + kDescriptorsBesides;
   rlimit limit{};
   ::getrlimit(RLIMIT_NOFILE, &limit);
   if (limit.rlim_cur >= wanted) return;

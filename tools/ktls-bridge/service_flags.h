@@ -23,6 +23,9 @@ struct ServiceOptions {
   std::optional<bridge::LoopKind> loop;  // none: io_uring if it is not refused
   unsigned threads = 1;
   std::size_t max_connections = 0;  // of all threads together
+  // Two sockets, or a socket and a file. Pipes are wanted on top while data moves, and done without
+  // where there are none left.
+  std::size_t descriptors_per_connection = 2;
   std::chrono::milliseconds drain_timeout{};
   LogFormat log_format = LogFormat::kText;
   LogLevel log_level = LogLevel::kInfo;

@@ -13,6 +13,8 @@ using std::chrono::milliseconds;
 
 constexpr milliseconds kConnectTimeout = std::chrono::seconds(5);
 constexpr milliseconds kIdleTimeout = std::chrono::minutes(10);
+// The TLS socket, what the program reads and what it writes where that is relayed, and itself.
+constexpr std::size_t kProgramDescriptors = 4;
 
 constexpr const char* kExamples = R"(Examples:
   # TLS in front of a plaintext service
@@ -154,6 +156,7 @@ void add_wrap_command(CLI::App& app, WrapOptions& options) {
   add_key_flags(*wrap, options.tls);
   add_log_flags(*wrap, options.service);
   wrap->parse_complete_callback([&options] {
+    if (options.program.exec) options.service.descriptors_per_connection = kProgramDescriptors;
     options.tls.tls12_without_rekey = options.program.no_rekey == NoRekey::kTls12;
   });
   wrap->add_flag("--check", options.check,

@@ -114,6 +114,11 @@ TEST(WrapOptions, TakeSeveralListenersAndOneAddressToGoTo) {
   EXPECT_EQ(options.to.text(), "127.0.0.1:80");
 }
 
+TEST(WrapOptions, KnowThatAProgramTakesMoreDescriptors) {
+  EXPECT_EQ(parse({}).options.service.descriptors_per_connection, 2U);
+  EXPECT_EQ(parse({"--exec", "--", "cat"}).options.service.descriptors_per_connection, 4U);
+}
+
 TEST(WrapOptions, SayWhatIsWrongWithAnAddress) {
   EXPECT_NE(objection_to({"--listen", "localhost"}).find("'localhost': there is no port"),
             std::string::npos);
