@@ -143,13 +143,15 @@ class Messages(RobustnessCase):
             self.assertEqual(len(broker.records("channel")), len(NO_MESSAGES))
             self.settles(broker, idle)
 
-    def test_what_is_no_request_is_hung_up_on_and_its_channel_lives(self):
+    def test_what_is_no_request_is_refused_and_its_channel_lives(self):
         broker, idle = self.start(LOOPS[0])
         client = self.client(broker)
         near, _ = self.tcp_pair()
         for kind in NO_REQUESTS:
             with self.subTest(kind=kind):
-                self.assert_gone(self.send(client, request(kind), near))
+                with self.assertRaises(BrokerError) as caught:
+                    wire.receive(self.send(client, request(kind), near))
+                self.assertEqual(caught.exception.number, errno.EINVAL)
         self.assert_answers(client)
         self.settles(broker, idle, client)
 

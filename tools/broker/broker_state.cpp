@@ -23,7 +23,7 @@ constexpr std::size_t kStrangersMax = 16;
 
 // What one user may have of it, so that there is something left for others.
 std::size_t share_of(std::size_t all) {
-  return std::max<std::size_t>(all / 2, 1);
+  return (all + 1) / 2;
 }
 
 std::size_t so_many(std::size_t descriptors, std::size_t each, std::size_t most) {
@@ -32,14 +32,14 @@ std::size_t so_many(std::size_t descriptors, std::size_t each, std::size_t most)
 
 }  // namespace
 
-// Half for connections, and the rest for what leads to them.
+// Two fifths for connections, three tenths for channels and those that wait to be one, a tenth for
+// listening sockets, and a sixth for requests.
 BrokerLimits limits_of(std::size_t open_files, std::size_t wanted) {
   const std::size_t spare = open_files - std::min(open_files, kDescriptorsBesides);
-  const std::size_t part = spare / 6;
-  return {.connections = so_many(spare / 2, kDescriptorsPerConnection, wanted),
-          .channels = so_many(part, 1, kChannelsMax),
-          .listeners = so_many(part, kDescriptorsPerListener, kListenersMax),
-          .requests = so_many(part, kDescriptorsPerRequest, kRequestsMax)};
+  return {.connections = so_many(spare * 2 / 5, kDescriptorsPerConnection, wanted),
+          .channels = so_many(spare / 5, 1, kChannelsMax),
+          .listeners = so_many(spare / 10, kDescriptorsPerListener, kListenersMax),
+          .requests = so_many(spare / 6, kDescriptorsPerRequest, kRequestsMax)};
 }
 
 BrokerState::BrokerState(bridge::Loop& the_loop, const BrokerOptions& the_options,
@@ -53,6 +53,7 @@ BrokerState::BrokerState(bridge::Loop& the_loop, const BrokerOptions& the_option
       open(the_loop),
       running(the_loop),
       channels(share_of(limits.channels), limits.channels),
+      waiting_channels(share_of(share_of(limits.channels)), share_of(limits.channels)),
       strangers(kStrangersOfUserMax, kStrangersMax),
       listeners(share_of(limits.listeners), limits.listeners),
       requests(share_of(limits.requests), limits.requests),

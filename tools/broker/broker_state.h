@@ -52,7 +52,8 @@ struct BrokerState {
   bridge::Scope open;     // until the broker is to end: channels and listening sockets
   bridge::Scope running;  // until it has ended: the channel of those whose streams it relays
   Places channels;
-  Places strangers;  // who may not connect, and is told so
+  Places waiting_channels;  // to be one of those
+  Places strangers;         // who may not connect, and is told so
   Places listeners;
   Places requests;     // under way, but for those that are in another of these
   Places connections;  // under way, waiting to be taken, or relayed

@@ -42,6 +42,7 @@ constexpr milliseconds kStrangerTimeout = std::chrono::seconds(10);
 constexpr milliseconds kCloseTimeout = std::chrono::seconds(60);
 // RFC 6066 section 3 has names of 2^16 bytes; DNS has no longer ones than this.
 constexpr std::size_t kNameMax = 253;
+constexpr milliseconds kChannelTimeout = std::chrono::seconds(5);
 constexpr milliseconds kControlTimeout = std::chrono::seconds(90);
 
 // One request on its way.
@@ -296,6 +297,18 @@ Task<void> refuse_stranger(BrokerState& state, const Client& client, const Uniqu
   answer(request, refusal(EACCES, "this broker does not serve the user"));
 }
 
+// Most channels live for one request, so it is worth waiting for one to end. Nothing: it was not.
+Task<std::optional<Places::Place>> place_for_channel(BrokerState& state, uid_t user) {
+  auto place = state.channels.take(user);
+  if (place) co_return place;
+  const auto waiting = state.waiting_channels.take(user);
+  if (!waiting) co_return std::nullopt;
+  Scope scope(state.loop, kChannelTimeout);
+  auto found = co_await state.channels.wait(state.loop, scope, user);
+  if (found) place.emplace(*std::move(found));
+  co_return place;
+}
+
 }  // namespace
 
 Task<void> channel_session(BrokerState& state, UniqueFd channel) {
@@ -306,7 +319,7 @@ Task<void> channel_session(BrokerState& state, UniqueFd channel) {
     if (place) co_await refuse_stranger(state, *client, channel);
     co_return;
   }
-  const auto place = state.channels.take(client->user);
+  const auto place = co_await place_for_channel(state, client->user);
   if (!place) {
     state.log.write(LogLevel::kWarning, "channel",
                     {{"uid", std::uint64_t{client->user}},

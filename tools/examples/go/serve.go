@@ -49,8 +49,8 @@ func main() {
 		fd, err := C.ktlsb_accept(listener, nil)
 		if fd >= 0 {
 			go sendFile(fd, os.Args[2])
-		} else if err != syscall.ECONNABORTED && err != syscall.ECONNREFUSED {
-			log.Fatal("ktlsb_accept: ", err) // else: the broker is being restarted
+		} else if err != syscall.ECONNABORTED && err != syscall.ECONNREFUSED && err != syscall.EINTR {
+			log.Fatal("ktlsb_accept: ", err) // else: the broker is being restarted, or a signal of Go's
 		}
 	}
 }
