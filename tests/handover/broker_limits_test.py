@@ -119,6 +119,21 @@ class DescriptorLimits(BrokerCase):
         self.assert_settles(broker, idle)
 
 
+    def test_a_program_that_it_may_not_look_at_has_a_stream(self):
+        """Its key could not be changed while it writes."""
+        broker = self.limited_broker()
+        listener = self.listener()
+        listening = BrokerClient(broker.path).listen(listener)
+        stream = self.tls(listener)
+        connection = listening.accept()
+        self.addCleanup(connection.sock.close)
+        stream.sendall(b"data")
+        self.assertEqual(connection.sock.recv(100), b"data")
+        self.assertTrue(connection.relayed)
+        self.assertEqual(connection.reason,
+                         "holders_hidden" if REQUIRES_KTLS else "ulp_unavailable")
+
+
 class Handshakes(BrokerCase):
     def test_the_oldest_silent_one_makes_room_for_one_more(self):
         broker = self.broker("--max-handshakes", "3")

@@ -5,8 +5,11 @@ goes on serving others, and keeps nothing of them."""
 import contextlib
 import errno
 import os
+import signal
 import socket
+import struct
 import sys
+import time
 from pathlib import Path
 
 sys.dont_write_bytecode = True
@@ -234,6 +237,29 @@ class WrongThings(RobustnessCase):
                                         [replies.fileno(), near.fileno()])
         self.assert_answers(client)
         self.settles(broker, idle, client)
+
+
+class SlowCloses(RobustnessCase):
+    def test_a_socket_that_takes_its_time_to_close_keeps_nobody_waiting(self):
+        """The broker is the last to close it, and it has been told to linger."""
+        broker, idle = self.start(LOOPS[0])
+        client, other = self.client(broker), self.client(broker)
+        near, far = self.tcp_pair()
+        near.setblocking(False)
+        with contextlib.suppress(BlockingIOError):
+            while near.send(bytes(1 << 20)):
+                pass
+        near.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 60))
+        broker.send_signal(signal.SIGSTOP)
+        wait_until(broker.is_stopped, "the broker to stand still", WAIT_S)
+        self.send(client, request(wire.END), near)
+        near.close()
+        broker.send_signal(signal.SIGCONT)
+        started = time.monotonic()
+        self.assert_answers(other)
+        self.assertLess(time.monotonic() - started, 10)
+        self.settles(broker, idle, client, other)
+        far.close()
 
 
 class Deaths(RobustnessCase):
