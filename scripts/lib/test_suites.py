@@ -11,12 +11,15 @@ BUILD = REPOSITORY / "build-test"
 KERNELS = ("6.1", "6.12", "newest")
 # As scripts/fuzz --list names them.
 FUZZ_TARGETS = ("c_api", "http_request", "record_ssl2", "record_tls")
-# Under tests/handover. Those in a kernel share one boot, and the newest has all of them but the
-# one that measures time.
+# Under tests/handover. Those in a kernel share one boot; the newest has all that kernels differ in,
+# and the older ones what differs there.
 BROKER_TESTS = ("broker_close", "broker_limits", "broker_restart", "broker_robustness", "secrets")
-BROKER_TESTS_IN_GUESTS = {"newest": BROKER_TESTS,
-                          "6.12": ("broker_close", "broker_restart"),
-                          "6.1": ("broker_close", "broker_restart")}
+HANDOVER_IN_GUESTS = {
+    "6.1": ("programs", "close", "rekey", "broker_rekey", "broker_restart", "client"),
+    "6.12": ("programs", "rekey", "broker_rekey", "client"),
+    "newest": ("programs", "close", "fd", "rekey", "broker_rekey", "broker_close",
+               "broker_limits", "broker_restart", "secrets", "client", "examples"),
+}
 UNIT_TIMEOUT_S = 300
 # A guest runs on an emulated processor, some thirty times slower than the machine under it.
 VM_TIMEOUT_S = 1200
@@ -94,9 +97,6 @@ SUITES = [
     *(Suite(f"handover/{script.replace('_', '-')}", (f"tests/handover/{script}_test.py",),
             needs=("openssl", "root"), timeout_s=120)
       for script in BROKER_TESTS),
-    *(Suite(f"kernel/{kernel}/handover-broker", ("tests/handover/broker_tests.py", *scripts),
-            needs=("vm", "openssl"), timeout_s=VM_TIMEOUT_S, kernel=kernel,
-            environment=REQUIRE_KTLS) for kernel, scripts in BROKER_TESTS_IN_GUESTS.items()),
     *(Suite(f"soak/{loop}", ("tests/soak/soak.py", "--loop", loop, "--seconds", "20",
                              "--connections", "100"), needs=("openssl",), timeout_s=600)
       for loop in ("io_uring", "epoll")),
@@ -104,11 +104,11 @@ SUITES = [
             needs=("openssl", "curl", "busybox", "inetd", "systemd-socket-activate"),
             timeout_s=180) for name in ("exec", "fd", "programs", "close")),
     # On two processors the program writes while the guard stops it.
-    *(Suite(f"kernel/{kernel}/handover", ("tests/handover/in_kernel.py", kernel),
+    *(Suite(f"kernel/{kernel}/handover", ("tests/handover/in_kernel.py", kernel, *scripts),
             needs=("vm", "openssl", "curl", "strace", "busybox", "inetd",
                    "systemd-socket-activate"),
             timeout_s=VM_TIMEOUT_S, kernel=kernel, cpus=2 if kernel == "newest" else 1,
-            environment=REQUIRE_KTLS) for kernel in KERNELS),
+            environment=REQUIRE_KTLS) for kernel, scripts in HANDOVER_IN_GUESTS.items()),
     Suite("api/vectors", ("tests/api/vectors_test.py",), timeout_s=120),
     Suite("api/records", ("tests/api/records_test.py",), timeout_s=120),
     Suite("api/suites", ("tests/api/suites_test.py",), timeout_s=120),
@@ -119,10 +119,6 @@ SUITES = [
           timeout_s=180),
     Suite("handover/examples", ("tests/handover/examples_test.py",), needs=("openssl", "curl"),
           timeout_s=180),
-    *(Suite(f"kernel/{kernel}/handover-client", ("tests/handover/broker_tests.py", "client",
-                                                 "examples"), needs=("vm", "openssl", "curl"),
-            timeout_s=VM_TIMEOUT_S, kernel=kernel, environment=REQUIRE_KTLS)
-      for kernel in KERNELS),
     Suite("api/install", ("tests/api/install_test.py",), needs=("cc", "pkg-config"),
           timeout_s=120),
     *(Suite(f"kernel/{kernel}/{name}", (f"tests/api/{script}",), needs=("vm", "openssl"),

@@ -85,8 +85,8 @@ class HandedOutSockets {
 
   bridge::Loop& loop_;
   const Log& log_;
-  Entries entries_;  // by cookie
   Places places_{kHandedOutOfUserMax, kHandedOutMax};
+  Entries entries_;  // by cookie; each has a place
 };
 
 }  // namespace tools
