@@ -1,3 +1,5 @@
+// The header of the kernel, which that of the C library excludes: hence a file of its own.
+
 #include "ktls/observe/tcp_bytes.h"
 
 #include <cstddef>

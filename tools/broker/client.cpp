@@ -1,3 +1,5 @@
+// Credentials by socket options, and places by counting.
+
 #include "tools/broker/client.h"
 
 #include <algorithm>

@@ -1,3 +1,5 @@
+// Waiting is a sleep that the ring cancels.
+
 #include "tools/broker/doorbell.h"
 
 #include <chrono>

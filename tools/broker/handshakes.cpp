@@ -1,3 +1,5 @@
+// Who has to go.
+
 #include "tools/broker/handshakes.h"
 
 #include <algorithm>

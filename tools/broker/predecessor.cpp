@@ -1,3 +1,5 @@
+// A second channel, for one request.
+
 #include "tools/broker/predecessor.h"
 
 #include <algorithm>

@@ -1,3 +1,5 @@
+// Ends, and for how long they are remembered.
+
 #include "tools/broker/relays.h"
 
 #include <cerrno>

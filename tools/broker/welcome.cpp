@@ -7,7 +7,6 @@
 #include <cstring>
 #include <utility>
 
-#include <fcntl.h>
 #include <sys/socket.h>
 #include <unistd.h>
 
@@ -18,6 +17,7 @@
 #include "tools/ktls-bridge/tls_session.h"
 #include "userspace/bridge/closing.h"
 #include "userspace/bridge/relay.h"
+#include "userspace/bridge/splicing.h"
 #include "userspace/suite/cipher_suite.h"
 
 namespace tools {
@@ -30,12 +30,6 @@ using ktls::Result;
 using ktls::UniqueFd;
 
 namespace {
-
-// As programs expect of a socket that they accept.
-void make_blocking(int fd) {
-  const int flags = ::fcntl(fd, F_GETFL);
-  if (flags >= 0) ::fcntl(fd, F_SETFL, flags & ~O_NONBLOCK);
-}
 
 // What of the address has a place in an answer: none of other families.
 void copy_address(sockaddr_in6& to, const SocketAddress& address) {
@@ -81,15 +75,11 @@ Welcome::~Welcome() {
 
 TlsSession Welcome::tls_session(const std::string* name) {
   const TlsSetting& setting = name != nullptr ? state_.as_client : state_.as_server;
-  const bridge::OffloadPolicy asked = setting.options().offload;
-  const bridge::OffloadPolicy handed_out = state_.options.no_rekey == NoRekey::kRelay
-                                               ? bridge::OffloadPolicy::kRekeyable
-                                               : bridge::OffloadPolicy::kRequireKernel;
   return {.loop = state_.loop,
           .cancellation = session_.cancellation(),
           .setting = setting,
           .line = line_,
-          .intended = asked == bridge::OffloadPolicy::kAuto ? handed_out : asked,
+          .intended = policy_of(setting.options().offload, state_.options.no_rekey),
           .server_name = name};
 }
 
@@ -136,7 +126,7 @@ Result<broker::Answer> Welcome::introduce() {
     answer.flags |= broker::kIsRelayed;
     copy_text(answer.reason, ktls::text_of(reason).code);
   } else {
-    make_blocking(fd_.get());
+    bridge::make_blocking(fd_.get());
   }
   if (facts.resumed) answer.flags |= broker::kIsResumed;
   answer.tls_version = static_cast<std::uint16_t>(facts.version);

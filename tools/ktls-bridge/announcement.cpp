@@ -1,3 +1,5 @@
+// Fields of the line `ready`, and the limit of open files.
+
 #include "tools/ktls-bridge/announcement.h"
 
 #include <string>

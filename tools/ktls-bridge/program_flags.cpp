@@ -18,6 +18,12 @@ ktls::Result<void> refuse(const std::string& detail) {
 
 }  // namespace
 
+bridge::OffloadPolicy policy_of(bridge::OffloadPolicy asked, NoRekey no_rekey) {
+  if (asked != bridge::OffloadPolicy::kAuto) return asked;
+  return no_rekey == NoRekey::kRelay ? bridge::OffloadPolicy::kRekeyable
+                                     : bridge::OffloadPolicy::kRequireKernel;
+}
+
 void add_program_flags(CLI::App& app, ProgramOptions& options) {
   static const std::map<std::string, ReadMode> read_modes = {{"guarded", ReadMode::kGuarded},
                                                              {"direct", ReadMode::kDirect}};

@@ -7,6 +7,7 @@
 #include <vector>
 
 #include "ktls/base/result.h"
+#include "userspace/bridge/plan.h"
 
 namespace CLI {
 class App;
@@ -26,6 +27,10 @@ enum class NoRekey : std::uint8_t {
   kRelay,   // the program gets a stream, whose bytes are relayed
   kTls12,   // TLS 1.2 is the newest version to agree on: it has no KeyUpdate
 };
+
+// What the directions of a socket are planned by that is to be handed out: the kernel has them also
+// where it cannot change keys, unless that was not wanted. `asked`: --offload, which goes before.
+[[nodiscard]] bridge::OffloadPolicy policy_of(bridge::OffloadPolicy asked, NoRekey no_rekey);
 
 struct ProgramOptions {
   bool exec = false;               // a program for each connection that is accepted

@@ -87,16 +87,7 @@ struct Session {
             .cancellation = cancellation,
             .setting = setting.tls,
             .line = line,
-            .intended = intended()};
-  }
-
-  // A socket that is handed out is read and written by the kernel also where it cannot change keys,
-  // unless that was not wanted.
-  [[nodiscard]] bridge::OffloadPolicy intended() const {
-    const bridge::OffloadPolicy asked = setting.tls.options().offload;
-    if (asked != bridge::OffloadPolicy::kAuto) return asked;
-    return setting.no_rekey == NoRekey::kRelay ? bridge::OffloadPolicy::kRekeyable
-                                               : bridge::OffloadPolicy::kRequireKernel;
+            .intended = policy_of(setting.tls.options().offload, setting.no_rekey)};
   }
 };
 

@@ -10,7 +10,6 @@
 #include <utility>
 #include <variant>
 
-#include <fcntl.h>
 #include <linux/bpf.h>
 #include <linux/tcp.h>
 #include <netinet/in.h>
@@ -19,6 +18,7 @@
 #include "userspace/bridge/closing.h"
 #include "userspace/bridge/feed.h"
 #include "userspace/bridge/key_watch.h"
+#include "userspace/bridge/splicing.h"
 #include "userspace/bridge/standing_holders.h"
 #include "userspace/io/when_both.h"
 #include "userspace/suite/alert.h"
@@ -236,11 +236,6 @@ Task<Result<void>> close(Guard& guard, milliseconds idle_timeout) {
 Task<void> abort(Guard& guard) {
   co_await abort_peer(guard.loop, guard.connection, *guard.failure, false);
   ::shutdown(guard.fd(), SHUT_RDWR);
-}
-
-void make_blocking(int fd) {
-  const int flags = ::fcntl(fd, F_GETFL);
-  if (flags >= 0) ::fcntl(fd, F_SETFL, flags & ~O_NONBLOCK);
 }
 
 }  // namespace

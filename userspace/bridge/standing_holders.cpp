@@ -1,3 +1,5 @@
+// Asking again until nobody moves.
+
 #include "userspace/bridge/standing_holders.h"
 
 #include <chrono>
