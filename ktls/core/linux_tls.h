@@ -1,5 +1,6 @@
-// The kernel's TLS interface as this floor uses it. Private to ktls/ and its tests: everybody
-// else sees ktls::Cipher, ktls::Version and encoded structures.
+// The kernel's TLS interface as this floor uses it. Private to ktls/, its tests, and the client
+// library of userspace/broker, which links nothing: everybody else sees ktls::Cipher, ktls::Version
+// and encoded structures.
 #pragma once
 
 #include <linux/tls.h>

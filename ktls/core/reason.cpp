@@ -7,7 +7,7 @@
 namespace ktls {
 namespace {
 
-constexpr std::size_t kReasonCount = static_cast<std::size_t>(Reason::kKeyUpdateFlood) + 1;
+constexpr std::size_t kReasonCount = static_cast<std::size_t>(Reason::kSecretsLost) + 1;
 
 constexpr std::array<ReasonText, kReasonCount> kTexts{{
     {Reason::kNone, "none", "the kernel encrypts or decrypts this direction", "nothing to do"},
@@ -70,6 +70,12 @@ constexpr std::array<ReasonText, kReasonCount> kTexts{{
      "let nobody else read from the socket: a program that shares it took the record away"},
     {Reason::kKeyUpdateFlood, "key_update_flood", "the peer changed its key too often",
      "see why the peer sends so many KeyUpdates, or allow more of them with --key-updates"},
+    {Reason::kHoldersHidden, "holders_hidden",
+     "the broker may not look at the program, and so could not change the key of its socket",
+     "run the broker as root or as the user of the program, in its network namespace"},
+    {Reason::kSecretsLost, "secrets_lost",
+     "the key had to be changed, and the broker that made the connection is gone",
+     "the program connects again; nothing else helps a connection that outlives its broker"},
 }};
 
 constexpr std::array<std::string_view, 3> kPlacementNames{"userspace", "kernel", "nic"};

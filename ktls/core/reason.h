@@ -32,6 +32,8 @@ enum class Reason : std::uint8_t {
   kKeyBudgetSpent,       // the key sealed as many records as it may, and cannot be changed
   kKeyMissing,           // the kernel waits for a receive key: its KeyUpdate went elsewhere
   kKeyUpdateFlood,       // the peer changes its key too often
+  kHoldersHidden,        // whoever is to have the socket cannot be held while its key is changed
+  kSecretsLost,          // the key has to be changed, and whoever had its secrets is gone
 };
 
 struct ReasonText {

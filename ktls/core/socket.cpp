@@ -169,6 +169,18 @@ Result<int> TlsSocket::take_error() {
   return sys_errno;
 }
 
+// Source: net/tls/tls_main.c, do_tls_getsockopt_conf(): the head of the structure alone is
+// answered, too, and holds no key.
+Result<bool> TlsSocket::has_keys(Direction direction) {
+  tls_crypto_info head{};
+  socklen_t size = sizeof head;
+  if (syscalls_->getsockopt(fd_, SOL_TLS, option_of(direction), &head, &size) == 0) return true;
+  const bool has_none = errno == EBUSY || errno == ENOPROTOOPT || errno == EOPNOTSUPP;
+  if (has_none) return false;
+  return fail(Error::system(
+      errno, direction == Direction::kTransmit ? "getsockopt(TLS_TX)" : "getsockopt(TLS_RX)"));
+}
+
 Result<std::uint64_t> TlsSocket::sequence(Direction direction, Cipher cipher) {
   CryptoInfo info = CryptoInfo::with_size(layout_of(cipher).structure_size());
   const auto bytes = info.mutable_bytes();

@@ -47,6 +47,8 @@ class TlsSocket {
   explicit TlsSocket(int fd, Syscalls& syscalls = system_calls()) : fd_(fd), syscalls_(&syscalls) {}
 
   [[nodiscard]] int fd() const { return fd_; }
+  // The same socket by another descriptor.
+  void change_descriptor(int fd) { fd_ = fd; }
 
   // Attaches the "tls" upper-layer protocol; needs an ESTABLISHED socket; irreversible. Already
   // attached is success. Error: kSystem with errno, see reason_of_attach(); EEXIST means that the
@@ -103,6 +105,10 @@ class TlsSocket {
   // send that answered EBADMSG of itself: there the sequence numbers are used up, the error is all
   // that keeps them from starting at 0 again.
   [[nodiscard]] Result<int> take_error();
+
+  // Whether that direction has keys, whoever installed them: without, the kernel sends bytes as
+  // they are. Error: kSystem.
+  [[nodiscard]] Result<bool> has_keys(Direction direction);
 
   // Number of the next record of that direction, by getsockopt. The structure that comes back
   // holds the key, and is wiped. Error: EBUSY when the direction is not installed.

@@ -4,9 +4,11 @@
 
 #include <array>
 #include <cerrno>
+#include <cstddef>
 #include <cstdlib>
 #include <cstring>
 #include <memory>
+#include <utility>
 
 #include <linux/inet_diag.h>
 #include <linux/netlink.h>
@@ -20,6 +22,7 @@
 #include <sys/socket.h>
 
 #include "ktls/core/linux_tls.h"
+#include "ktls/observe/tcp_bytes.h"
 
 namespace ktls {
 namespace {
@@ -103,42 +106,55 @@ Result<Address> address_of(int fd, ReadName read_name, std::string_view call) {
   return address;
 }
 
-Result<inet_diag_req_v2> request_for(int fd) {
-  KTLS_TRY(const Address local, address_of(fd, &::getsockname, "getsockname"));
-  KTLS_TRY(const Address peer, address_of(fd, &::getpeername, "getpeername"));
+inet_diag_req_v2 request_for(const SocketIdentity& identity) {
   inet_diag_req_v2 request{};
-  request.sdiag_family = static_cast<std::uint8_t>(local.family);
+  request.sdiag_family = static_cast<std::uint8_t>(identity.family);
   request.sdiag_protocol = IPPROTO_TCP;
   // The protocol's attributes come along with struct tcp_info, and not without (net/ipv4/
   // inet_diag.c, inet_sk_diag_fill).
   request.idiag_ext = 1U << (INET_DIAG_INFO - 1);
   request.idiag_states = UINT32_MAX;
-  request.id.idiag_sport = local.port;
-  request.id.idiag_dport = peer.port;
-  std::memcpy(request.id.idiag_src, local.words.data(), sizeof request.id.idiag_src);
-  std::memcpy(request.id.idiag_dst, peer.words.data(), sizeof request.id.idiag_dst);
-
-  // A socket that is bound to a device, as all with link-local addresses are, is found there alone.
-  int device = 0;
-  socklen_t size = sizeof device;
-  if (::getsockopt(fd, SOL_SOCKET, SO_BINDTOIFINDEX, &device, &size) == 0) {
-    request.id.idiag_if = static_cast<std::uint32_t>(device);
-  }
+  request.id.idiag_sport = identity.local_port;
+  request.id.idiag_dport = identity.peer_port;
+  std::memcpy(request.id.idiag_src, identity.local.data(), sizeof request.id.idiag_src);
+  std::memcpy(request.id.idiag_dst, identity.peer.data(), sizeof request.id.idiag_dst);
+  request.id.idiag_if = identity.device;
   // With the cookie another socket on the same addresses, such as the one after this, is ESTALE.
-  std::uint64_t cookie = 0;
-  size = sizeof cookie;
-  if (::getsockopt(fd, SOL_SOCKET, SO_COOKIE, &cookie, &size) != 0) {
-    return fail(Error::system(errno, "getsockopt(SO_COOKIE)"));
-  }
-  request.id.idiag_cookie[0] = static_cast<std::uint32_t>(cookie);
-  request.id.idiag_cookie[1] = static_cast<std::uint32_t>(cookie >> 32U);
+  request.id.idiag_cookie[0] = static_cast<std::uint32_t>(identity.cookie);
+  request.id.idiag_cookie[1] = static_cast<std::uint32_t>(identity.cookie >> 32U);
   return request;
 }
 
-Result<std::optional<UlpInfo>> decode_answer(std::span<std::uint8_t> bytes) {
-  auto* const header = reinterpret_cast<nlmsghdr*>(bytes.data());
-  if (nlmsg_ok(header, static_cast<int>(bytes.size())) == 0)
-    return undecodable("sock_diag: answer");
+// One answer of sock_diag.
+struct Answer {
+  std::unique_ptr<unsigned char, FreeBytes> owner;
+  const inet_diag_msg* message;
+  std::span<const std::uint8_t> attributes;
+};
+
+// Errors: kSystem, ENOENT where there is no such socket; kDecodeError.
+Result<Answer> ask(const SocketIdentity& identity) {
+  inet_diag_req_v2 request = request_for(identity);
+  const NetlinkSocket socket(nl_socket_alloc());
+  const NetlinkMessage message(nlmsg_alloc_simple(SOCK_DIAG_BY_FAMILY, NLM_F_REQUEST));
+  if (!socket || !message || nlmsg_append(message.get(), &request, sizeof request, 0) != 0) {
+    return fail(Error::system(ENOMEM, "sock_diag"));
+  }
+  nl_socket_disable_auto_ack(socket.get());
+  if (nl_connect(socket.get(), NETLINK_SOCK_DIAG) != 0) return netlink_error("socket(netlink)");
+  // sock_diag has answered when the question is sent (net/core/sock_diag.c, sock_diag_rcv), so
+  // there is nothing to wait for, not even where a seccomp profile swallows the question.
+  if (nl_socket_set_nonblocking(socket.get()) != 0) return netlink_error("fcntl(netlink)");
+  if (nl_send_auto(socket.get(), message.get()) < 0) return netlink_error("sendmsg(netlink)");
+  sockaddr_nl from{};
+  unsigned char* received = nullptr;
+  const int size = nl_recv(socket.get(), &from, &received, nullptr);
+  if (size <= 0) return netlink_error("recvmsg(netlink)");
+  Answer answer{.owner = std::unique_ptr<unsigned char, FreeBytes>(received),
+                .message = nullptr,
+                .attributes = {}};
+  auto* const header = reinterpret_cast<nlmsghdr*>(received);
+  if (nlmsg_ok(header, size) == 0) return undecodable("sock_diag: answer");
   if (header->nlmsg_type == NLMSG_ERROR) {
     if (nlmsg_datalen(header) < static_cast<int>(sizeof(nlmsgerr))) {
       return undecodable("sock_diag: NLMSG_ERROR");
@@ -150,33 +166,27 @@ Result<std::optional<UlpInfo>> decode_answer(std::span<std::uint8_t> bytes) {
       nlmsg_valid_hdr(header, sizeof(inet_diag_msg)) == 0) {
     return undecodable("sock_diag: answer");
   }
-  const auto* const attributes = nlmsg_attrdata(header, sizeof(inet_diag_msg));
-  const int size = nlmsg_attrlen(header, sizeof(inet_diag_msg));
-  return decode_ulp_info(
-      {reinterpret_cast<const std::uint8_t*>(attributes), static_cast<std::size_t>(size)});
+  answer.message = static_cast<const inet_diag_msg*>(nlmsg_data(header));
+  answer.attributes = {
+      reinterpret_cast<const std::uint8_t*>(nlmsg_attrdata(header, sizeof(inet_diag_msg))),
+      static_cast<std::size_t>(nlmsg_attrlen(header, sizeof(inet_diag_msg)))};
+  return answer;
+}
+
+std::uint64_t bytes_sent(std::span<const std::uint8_t> attributes) {
+  auto* const head = reinterpret_cast<nlattr*>(const_cast<std::uint8_t*>(attributes.data()));
+  const nlattr* const info = nla_find(head, static_cast<int>(attributes.size()), INET_DIAG_INFO);
+  if (info == nullptr) return 0;
+  return tcp_bytes_sent(
+      {static_cast<const std::uint8_t*>(nla_data(info)), static_cast<std::size_t>(nla_len(info))});
 }
 
 class NetlinkSocketDiag final : public SocketDiag {
  public:
   Result<std::optional<UlpInfo>> ulp_info(int fd) override {
-    KTLS_TRY(inet_diag_req_v2 request, request_for(fd));
-    const NetlinkSocket socket(nl_socket_alloc());
-    const NetlinkMessage message(nlmsg_alloc_simple(SOCK_DIAG_BY_FAMILY, NLM_F_REQUEST));
-    if (!socket || !message || nlmsg_append(message.get(), &request, sizeof request, 0) != 0) {
-      return fail(Error::system(ENOMEM, "sock_diag"));
-    }
-    nl_socket_disable_auto_ack(socket.get());
-    if (nl_connect(socket.get(), NETLINK_SOCK_DIAG) != 0) return netlink_error("socket(netlink)");
-    // sock_diag has answered when the question is sent (net/core/sock_diag.c, sock_diag_rcv), so
-    // there is nothing to wait for, not even where a seccomp profile swallows the question.
-    if (nl_socket_set_nonblocking(socket.get()) != 0) return netlink_error("fcntl(netlink)");
-    if (nl_send_auto(socket.get(), message.get()) < 0) return netlink_error("sendmsg(netlink)");
-    sockaddr_nl from{};
-    unsigned char* received = nullptr;
-    const int size = nl_recv(socket.get(), &from, &received, nullptr);
-    if (size <= 0) return netlink_error("recvmsg(netlink)");
-    const std::unique_ptr<unsigned char, FreeBytes> owned(received);
-    return decode_answer({received, static_cast<std::size_t>(size)});
+    KTLS_TRY(const SocketIdentity identity, identity_of(fd));
+    KTLS_TRY(const Answer answer, ask(identity));
+    return decode_ulp_info(answer.attributes);
   }
 };
 
@@ -205,6 +215,42 @@ Result<std::optional<UlpInfo>> decode_ulp_info(std::span<const std::uint8_t> att
     KTLS_TRY(info.tls, decode_tls_info(tls));
   }
   return std::optional(std::move(info));
+}
+
+Result<SocketIdentity> identity_of(int fd) {
+  KTLS_TRY(const Address local, address_of(fd, &::getsockname, "getsockname"));
+  KTLS_TRY(const Address peer, address_of(fd, &::getpeername, "getpeername"));
+  SocketIdentity identity{.family = local.family,
+                          .local_port = local.port,
+                          .peer_port = peer.port,
+                          .local = local.words,
+                          .peer = peer.words};
+  // A socket that is bound to a device, as all with link-local addresses are, is found there alone.
+  int device = 0;
+  socklen_t size = sizeof device;
+  if (::getsockopt(fd, SOL_SOCKET, SO_BINDTOIFINDEX, &device, &size) == 0) {
+    identity.device = static_cast<std::uint32_t>(device);
+  }
+  size = sizeof identity.cookie;
+  if (::getsockopt(fd, SOL_SOCKET, SO_COOKIE, &identity.cookie, &size) != 0) {
+    return fail(Error::system(errno, "getsockopt(SO_COOKIE)"));
+  }
+  return identity;
+}
+
+Result<std::optional<HeldSocket>> look_at(const SocketIdentity& identity, bool was_found) {
+  auto answer = ask(identity);
+  if (!answer) {
+    const bool is_missing =
+        answer.error().sys_errno == ENOENT || answer.error().sys_errno == ESTALE;
+    if (!is_missing) return fail(std::move(answer).error());
+    if (!was_found) return fail(Error::system(EOPNOTSUPP, "sock_diag"));
+    return std::optional<HeldSocket>();
+  }
+  // One that no descriptor leads to any more has no inode, and lives on for what is to be sent.
+  if (answer->message->idiag_inode == 0) return std::optional<HeldSocket>();
+  return std::optional(HeldSocket{.inode = answer->message->idiag_inode,
+                                  .bytes_sent = bytes_sent(answer->attributes)});
 }
 
 SocketDiag& system_socket_diag() {

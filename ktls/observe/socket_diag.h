@@ -1,6 +1,7 @@
 // SocketDiag: what sock_diag says of the upper-layer protocol of one TCP socket.
 #pragma once
 
+#include <array>
 #include <cstddef>
 #include <cstdint>
 #include <optional>
@@ -40,6 +41,34 @@ struct UlpInfo {
 // Source: linux/inet_diag.h, INET_DIAG_ULP_INFO; net/tls/tls_main.c, tls_get_info().
 [[nodiscard]] Result<std::optional<UlpInfo>> decode_ulp_info(
     std::span<const std::uint8_t> attributes);
+
+// Names one TCP socket for good, also when the descriptor that it was read from is closed.
+// Addresses are IPv6 or IPv4 ones, and ports, in network order; `device`: that the socket is bound
+// to, or 0.
+struct SocketIdentity {
+  std::uint16_t family = 0;
+  std::uint16_t local_port = 0;
+  std::uint16_t peer_port = 0;
+  std::array<std::uint32_t, 4> local{};
+  std::array<std::uint32_t, 4> peer{};
+  std::uint32_t device = 0;
+  std::uint64_t cookie = 0;
+};
+// Of a connected TCP socket. Error: kSystem.
+[[nodiscard]] Result<SocketIdentity> identity_of(int fd);
+
+// What there is to know of a socket that others have.
+//   inode       as "socket:[INODE]" in /proc/PID/fd
+//   bytes_sent  to the peer, retransmissions included
+struct HeldSocket {
+  std::uint32_t inode = 0;
+  std::uint64_t bytes_sent = 0;
+};
+// Of that very socket, while any process has it; nothing once nobody has. Errors: kSystem,
+// EOPNOTSUPP where it is in another network namespace than the calling thread, or there is no
+// module tcp_diag, before it has ever been found: `was_found`; kDecodeError.
+[[nodiscard]] Result<std::optional<HeldSocket>> look_at(const SocketIdentity& identity,
+                                                        bool was_found);
 
 class SocketDiag {
  public:

@@ -113,9 +113,10 @@ def command_of(suite, folder, environment):
     if suite.kernel:
         variables = [word for name, value in environment.items()
                      for word in ("--env", f"{name}={value}")]
+        cpus = ["--cpus", str(suite.cpus)] if suite.cpus != 1 else []
         modules = [word for name in suite.modules for word in ("--module", name)]
         words = [str(REPOSITORY / "scripts" / "vm"), suite.kernel, "--out", str(folder),
-                 "--timeout", str(suite.timeout_s), *modules, *variables, "--", *words]
+                 "--timeout", str(suite.timeout_s), *cpus, *modules, *variables, "--", *words]
     return words
 
 

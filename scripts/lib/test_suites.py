@@ -11,6 +11,15 @@ BUILD = REPOSITORY / "build-test"
 KERNELS = ("6.1", "6.12", "newest")
 # As scripts/fuzz --list names them.
 FUZZ_TARGETS = ("c_api", "http_request", "record_ssl2", "record_tls")
+# Under tests/handover. Those in a kernel share one boot; the newest has all that kernels differ in,
+# and the older ones what differs there.
+BROKER_TESTS = ("broker_close", "broker_limits", "broker_restart", "broker_robustness", "secrets")
+HANDOVER_IN_GUESTS = {
+    "6.1": ("programs", "close", "rekey", "broker_rekey", "broker_restart", "client"),
+    "6.12": ("programs", "rekey", "broker_rekey", "client"),
+    "newest": ("programs", "close", "fd", "rekey", "broker_rekey", "broker_close",
+               "broker_limits", "broker_restart", "secrets", "client", "examples"),
+}
 UNIT_TIMEOUT_S = 300
 # A guest runs on an emulated processor, some thirty times slower than the machine under it.
 VM_TIMEOUT_S = 1200
@@ -35,6 +44,7 @@ class Suite:
     timeout_s  after which the suite is killed and counts as failed
     kernel     run the command inside scripts/vm with this kernel
     modules    of that kernel, to be loaded besides those that kernel TLS asks for
+    cpus       virtual ones of that kernel
     alone      nothing else runs at the same time: for what measures time
     tells      what passed is named, too: of a suite that takes few of many
     """
@@ -46,6 +56,7 @@ class Suite:
     timeout_s: int = 300
     kernel: str = ""
     modules: tuple = ()
+    cpus: int = 1
     alone: bool = False
     tells: bool = False
     environment: dict = field(default_factory=dict)
@@ -81,13 +92,33 @@ SUITES = [
                    "redirects")),
     # chromium and ffmpeg are large, and no part of scripts/setup: where they are not, it skips.
     Suite("serve/browser", ("tests/proofs/browser_proof.py",), needs=("openssl",), timeout_s=400),
+    Suite("handover/broker-latency", ("tests/handover/broker_latency_test.py",),
+          needs=("openssl",), timeout_s=120, alone=True),
+    *(Suite(f"handover/{script.replace('_', '-')}", (f"tests/handover/{script}_test.py",),
+            needs=("openssl", "root"), timeout_s=120)
+      for script in BROKER_TESTS),
     *(Suite(f"soak/{loop}", ("tests/soak/soak.py", "--loop", loop, "--seconds", "20",
                              "--connections", "100"), needs=("openssl",), timeout_s=600)
       for loop in ("io_uring", "epoll")),
+    *(Suite(f"handover/{name}", (f"tests/handover/{name}_test.py",),
+            needs=("openssl", "curl", "busybox", "inetd", "systemd-socket-activate"),
+            timeout_s=180) for name in ("exec", "fd", "programs", "close")),
+    # On two processors the program writes while the guard stops it.
+    *(Suite(f"kernel/{kernel}/handover", ("tests/handover/in_kernel.py", kernel, *scripts),
+            needs=("vm", "openssl", "curl", "strace", "busybox", "inetd",
+                   "systemd-socket-activate"),
+            timeout_s=VM_TIMEOUT_S, kernel=kernel, cpus=2 if kernel == "newest" else 1,
+            environment=REQUIRE_KTLS) for kernel, scripts in HANDOVER_IN_GUESTS.items()),
     Suite("api/vectors", ("tests/api/vectors_test.py",), timeout_s=120),
     Suite("api/records", ("tests/api/records_test.py",), timeout_s=120),
     Suite("api/suites", ("tests/api/suites_test.py",), timeout_s=120),
     Suite("api/adoption", ("tests/api/adoption_test.py",), needs=("openssl",), timeout_s=120),
+    Suite("api/client", ("tests/api/client_install_test.py",),
+          needs=("cc", "pkg-config", "readelf"), timeout_s=120),
+    Suite("handover/client", ("tests/handover/client_test.py",), needs=("openssl",),
+          timeout_s=180),
+    Suite("handover/examples", ("tests/handover/examples_test.py",), needs=("openssl", "curl"),
+          timeout_s=180),
     Suite("api/install", ("tests/api/install_test.py",), needs=("cc", "pkg-config"),
           timeout_s=120),
     *(Suite(f"kernel/{kernel}/{name}", (f"tests/api/{script}",), needs=("vm", "openssl"),

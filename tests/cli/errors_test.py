@@ -54,7 +54,9 @@ class Usage(ErrorCase):
     def test_missing_flags_are_named(self):
         self.assert_one_line("a flag", "--listen", USAGE)
         self.assert_one_line("a flag", "--to", USAGE, "--listen", "127.0.0.1:0")
+        self.assert_one_line("a flag", "--exec", USAGE, "--listen", "127.0.0.1:0")
         self.assert_one_line("a flag", "--listen", USAGE, "--to", "127.0.0.1:9")
+        self.assert_one_line("a flag", "--listen", USAGE, "--exec", "--", "true")
         code, output, errors = watched.run()
         self.assert_line("a hint", "--help", USAGE, code, output, errors)
 
@@ -68,6 +70,25 @@ class Usage(ErrorCase):
                 (("--quiet", "--verbose"), "--quiet")):
             with self.subTest(arguments=arguments):
                 self.assert_one_line("flags", said, USAGE, *ANYWHERE, *arguments)
+
+    def test_a_program_and_what_it_does_not_go_with_are_named(self):
+        listen = ("--listen", "127.0.0.1:0")
+        for arguments, said in (
+                ((*ANYWHERE, "--exec", "--", "true"), "exclude"),
+                ((*ANYWHERE, "--", "true"), "true: a program needs --exec or --fd"),
+                ((*ANYWHERE, "--read", "direct"), "--read"),
+                ((*ANYWHERE, "--no-rekey", "relay"), "--no-rekey"),
+                ((*listen, "--exec"), "--exec needs a program"),
+                ((*listen, "--exec", "--fd", "3", "--", "true"), "exclude"),
+                ((*listen, "--fd", "3", "--", "true"), "--listen and --fd"),
+                ((*listen, "--client", "--exec", "--", "true"), "--client needs --to"),
+                ((*listen, "--exec", "--read", "both", "--", "true"), "--read"),
+                ((*listen, "--exec", "--no-rekey", "no", "--", "true"), "--no-rekey"),
+                (("--fd", "2", "--", "true"), "--fd 2"), (("--fd", "-1", "--", "true"), "--fd"),
+                (("--fd", "3", "--check", "--", "true"), "--check and --fd"),
+                (("--fd", "3"), "--fd N needs a program")):
+            with self.subTest(arguments=arguments):
+                self.assert_one_line("flags", said, USAGE, *arguments)
 
     def test_malformed_values_are_named_with_their_flag(self):
         for arguments, said in (

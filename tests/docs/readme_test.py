@@ -52,7 +52,7 @@ class Readme(unittest.TestCase):
     def test_flags_are_those_of_the_program(self):
         known = set(OTHERS)
         program = BUILD / "tools" / "ktls-bridge" / "ktls-bridge"
-        for command in ("wrap", "serve"):
+        for command in ("wrap", "serve", "broker"):
             done = subprocess.run([program, command, "--help"], capture_output=True, text=True,
                                   check=True, timeout=30)
             known |= set(re.findall(r"--[\w-]+", done.stdout))

@@ -122,6 +122,11 @@ class Gtest(RunnerCase):
                          ["6.1", "--out", "/logs", "--timeout", "9", "--env", "A=b", "--"])
         self.assertEqual(words[10], "--gtest_output=json:/out/report.json")
 
+    def test_a_kernel_gets_the_processors_that_its_suite_asks_for(self):
+        suite = Suite("kernel/6.1/a", ("build/a",), kernel="6.1", timeout_s=9, cpus=2)
+        words = test_run.command_of(suite, "/logs", {})
+        self.assertEqual(words[6:9], ["--cpus", "2", "--"])
+
 
 class Needs(RunnerCase):
     def test_an_unmet_need_skips_but_fails_under_ci(self):

@@ -11,6 +11,7 @@
 #include <gtest/gtest.h>
 #include <netinet/in.h>
 #include <sys/socket.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 #include "ktls/base/unique_fd.h"
@@ -193,6 +194,42 @@ TEST_F(RunningPlacement, IsNeverWrongWithoutPrivileges) {
   EXPECT_TRUE(is_told || placement.unseen == Unseen::kUlpInfoHidden);
   RecordProperty("unprivileged", std::string(name_of(placement.transmit)));
   std::printf("without CAP_NET_ADMIN: %s\n", std::string(name_of(placement.transmit)).c_str());
+}
+
+TEST(HeldSockets, AreFoundForAsLongAsAnyDescriptorLeadsToThem) {
+  for (const Route& route : kRoutes) {
+    SCOPED_TRACE(route.name);
+    Connection connection = connect(route);
+    const auto identity = identity_of(connection.client.get());
+    ASSERT_TRUE(identity) << identity.error().message();
+    auto seen = look_at(*identity, false);
+    ASSERT_TRUE(seen) << seen.error().message();
+    ASSERT_TRUE(seen->has_value());
+    struct stat status {};
+    ASSERT_EQ(::fstat(connection.client.get(), &status), 0);
+    EXPECT_EQ((*seen)->inode, status.st_ino);
+    EXPECT_EQ((*seen)->bytes_sent, 0U);
+
+    ASSERT_EQ(::send(connection.client.get(), "twelve bytes", 12, 0), 12);
+    seen = look_at(*identity, true);
+    ASSERT_TRUE(seen && *seen);
+    EXPECT_EQ((*seen)->bytes_sent, 12U);
+
+    UniqueFd copy(::dup(connection.client.get()));
+    connection.client.reset();
+    seen = look_at(*identity, true);
+    EXPECT_TRUE(seen && *seen);
+    // What the other end does not read keeps the socket, which nobody has any more.
+    copy.reset();
+    seen = look_at(*identity, true);
+    EXPECT_TRUE(seen && !*seen);
+    connection.server.reset();
+    seen = look_at(*identity, true);
+    EXPECT_TRUE(seen && !*seen);
+    const auto never_seen = look_at(*identity, false);
+    ASSERT_FALSE(never_seen);
+    EXPECT_EQ(never_seen.error().sys_errno, EOPNOTSUPP);
+  }
 }
 
 // A socket of another user's connection that came after on the same addresses is not this one.

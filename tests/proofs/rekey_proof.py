@@ -4,11 +4,7 @@ cannot change in the kernel, TLS 1.3 is received in userspace, and a connection 
 ends with an alert; where they can, it goes on in the kernel."""
 
 import contextlib
-import re
-import subprocess
 import sys
-import threading
-import time
 import unittest
 
 sys.dont_write_bytecode = True
@@ -17,6 +13,7 @@ sys.path.insert(0, __file__.rpartition("/proofs/")[0] + "/support")
 import report  # noqa: E402
 import wrap_peers as peers  # noqa: E402
 from drained_wrap import DrainedWrap  # noqa: E402
+from s_client import NOT_REQUESTED, REQUESTED, SClient, without_messages  # noqa: E402
 from shared_certificates import certificates  # noqa: E402
 
 KERNEL = sys.argv.pop(1) if len(sys.argv) > 1 else "newest"
@@ -24,7 +21,6 @@ KERNELS_THAT_REKEY = ("newest",)
 PATIENCE_S = 90  # in a guest, on a busy machine
 LOOPS = ("io_uring", "epoll")
 IN_KERNEL = ("kernel", None)
-NOT_REQUESTED, REQUESTED = "k", "K"
 # More than a record; no digit is a command, where it begins a read of standard input.
 DATA_SIZE = 40_000
 
@@ -32,73 +28,6 @@ DATA_SIZE = 40_000
 def load_tests(loader, _tests, _pattern):
     case = WhereKeysChange if KERNEL in KERNELS_THAT_REKEY else WhereKeysCannotChange
     return unittest.TestSuite([loader.loadTestsFromTestCase(case)])
-
-
-class SClient:
-    """An openssl s_client that is told what to do, and says what it sends and receives."""
-
-    def __init__(self, port, *flags):
-        self.process = subprocess.Popen(
-            ["openssl", "s_client", "-connect", f"127.0.0.1:{port}", "-CAfile", certificates().ca,
-             "-verify_return_error", "-msg", *flags],
-            stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.STDOUT)
-        self._text = bytearray()
-        self._changed = threading.Condition()
-        self._reader = threading.Thread(target=self._read, daemon=True)
-        self._reader.start()
-
-    def _read(self):
-        while data := self.process.stdout.read1(1 << 16):
-            with self._changed:
-                self._text += data
-                self._changed.notify_all()
-
-    def text(self):
-        with self._changed:
-            return self._text.decode("latin-1")
-
-    def count(self, pattern):
-        return len(re.findall(pattern, self.text()))
-
-    def wait_for(self, condition, what):
-        deadline = time.monotonic() + PATIENCE_S
-        with self._changed:
-            while not condition():
-                left = deadline - time.monotonic()
-                if left <= 0 or not self._reader.is_alive():
-                    raise AssertionError(f"s_client without {what}:\n{self.text()}")
-                self._changed.wait(min(left, 0.5))
-
-    def say(self, line):
-        self.process.stdin.write(line.encode() + b"\n")
-        self.process.stdin.flush()
-
-    def update_key(self, kind):
-        """Returns when the KeyUpdate is sent: what is said next is under the next key."""
-        sent = self.count(">>> TLS 1.3.*KeyUpdate")
-        self.say(kind)
-        self.wait_for(lambda: self.count(">>> TLS 1.3.*KeyUpdate") > sent, "its KeyUpdate")
-
-    def key_updates_received(self):
-        return self.count("<<< TLS 1.3.*KeyUpdate")
-
-    def wait_for_end(self):
-        """Its exit status, and each alert that it received, as (level, name)."""
-        status = self.process.wait(PATIENCE_S)
-        self._reader.join(PATIENCE_S)
-        return status, re.findall(r"<<< TLS 1\.\d, Alert \[length 0002\], (\w+) (\w+)",
-                                  self.text())
-
-    def kill(self):
-        if self.process.poll() is None:
-            self.process.kill()
-        self.process.wait()
-        self._reader.join()
-        self.process.stdout.close()
-        try:
-            self.process.stdin.close()
-        except BrokenPipeError:
-            pass  # it has ended; what it did not read is lost
 
 
 class RekeyCase(unittest.TestCase):
@@ -168,11 +97,6 @@ class RekeyCase(unittest.TestCase):
                 line = self.assert_ends_clean(wrap, client)
                 self.assertEqual(line["version"], "TLSv1.2")
                 self.assert_placed(line, IN_KERNEL, IN_KERNEL)
-
-
-def without_messages(text):
-    """What s_client writes but the dumps of -msg, which come between the parts of the data."""
-    return re.sub(r"(<<<|>>>) TLS .*\n(    [0-9a-f ]+\n)*", "", text)
 
 
 class WhereKeysCannotChange(RekeyCase):

@@ -20,11 +20,12 @@ _TLS_KEYS = {1: "TLS_TX", 2: "TLS_RX"}
 
 @dataclass(frozen=True)
 class Call:
-    """One system call that succeeded: `arguments` as strace writes them."""
+    """One system call that succeeded: `arguments` as strace writes them, `thread` by its id."""
 
     name: str
     arguments: str
     result: int
+    thread: int = 0
 
     @property
     def descriptor(self):
@@ -50,7 +51,7 @@ def calls(path):
             if resumed := re.match(r"<\.\.\. \w+ resumed>(.*)", text):
                 text = pending.pop(pid, "") + resumed.group(1)
             if match := re.match(r"(\w+)\((.*)\)\s+= (\d+)", text):
-                yield Call(match.group(1), match.group(2), int(match.group(3)))
+                yield Call(match.group(1), match.group(2), int(match.group(3)), int(pid))
 
 
 class Traffic:

@@ -50,6 +50,18 @@ TEST_P(KernelContract, NamesTheProtocolThatIsAttached) {
   EXPECT_EQ(size, sizeof name);
 }
 
+TEST_P(KernelContract, SaysOfEachDirectionWhetherItHasKeys) {
+  const Pair pair = connected_pair();
+  TlsSocket sender = socket(pair.sender);
+  EXPECT_FALSE(sender.has_keys(Direction::kTransmit).value());
+  ASSERT_EQ(errno_of(sender.attach()), 0);
+  EXPECT_FALSE(sender.has_keys(Direction::kTransmit).value());
+  ASSERT_EQ(errno_of(sender.install(Direction::kTransmit, any_info())), 0);
+  EXPECT_TRUE(sender.has_keys(Direction::kTransmit).value());
+  EXPECT_FALSE(sender.has_keys(Direction::kReceive).value());
+  EXPECT_FALSE(socket(-1).has_keys(Direction::kTransmit).has_value());
+}
+
 TEST_P(KernelContract, AnswersEnoentToAnUnknownProtocol) {
   const Pair pair = connected_pair();
   EXPECT_EQ(syscalls().setsockopt(pair.sender, SOL_TCP, TCP_ULP, "nosuch", 7), -1);

@@ -54,8 +54,9 @@ class Watched:
     def __init__(self, subcommand, *arguments, listen="127.0.0.1:0", threads=2, log_format="json",
                  before=(), binary=BINARY, ready=True, patience=PATIENCE_S, **options):
         listens = [listen] if isinstance(listen, str) else listen
-        command = [*before, binary, *subcommand, "--threads", str(threads),
-                   "--log-format", log_format]
+        command = [*before, binary, *subcommand, "--log-format", log_format]
+        if threads:
+            command += ["--threads", str(threads)]
         for each in listens:
             command += ["--listen", each]
         self.log_format = log_format

@@ -187,11 +187,11 @@ Result<std::vector<SocketAddress>> resolve(const Address& address, bool for_list
   return found;
 }
 
-Result<ktls::UniqueFd> bind_to(const SocketAddress& address, bool shared_port) {
+Result<ktls::UniqueFd> bind_to(const SocketAddress& address, bool shared_port, int type) {
   const auto failed = [&](std::string_view call) {
     return ktls::fail(cannot_listen(address, call));
   };
-  ktls::UniqueFd fd(::socket(address.family(), SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0));
+  ktls::UniqueFd fd(::socket(address.family(), type | SOCK_CLOEXEC | SOCK_NONBLOCK, 0));
   if (!fd) return failed("socket");
   const int on = 1;
   if (address.family() == AF_UNIX) {

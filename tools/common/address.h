@@ -50,7 +50,9 @@ struct SocketAddress {
 // A socket that is bound, and takes no connections. TCP sockets have SO_REUSEADDR and, if
 // `shared_port`, SO_REUSEPORT, so that each thread has its own. A unix path that is left over from
 // a dead process is replaced. Error: kSystem naming the address.
-[[nodiscard]] ktls::Result<ktls::UniqueFd> bind_to(const SocketAddress& address, bool shared_port);
+// `type`: SOCK_STREAM, or SOCK_SEQPACKET for a unix socket.
+[[nodiscard]] ktls::Result<ktls::UniqueFd> bind_to(const SocketAddress& address, bool shared_port,
+                                                   int type = SOCK_STREAM);
 
 // The same, listening.
 [[nodiscard]] ktls::Result<ktls::UniqueFd> listen_on(const SocketAddress& address,

@@ -12,6 +12,7 @@ enum ExitCode : int {
   kExitUnavailable = 69,  // what a flag demands is not to be had: kernel TLS, io_uring, the backend
   kExitOsError = 71,      // the system refused: a busy port, no descriptors, no threads
   kExitCannotCreate = 73,  // an output file that cannot be written
+  kExitProtocol = 76,      // one connection was all there was to serve, and it failed
 };
 
 }  // namespace tools

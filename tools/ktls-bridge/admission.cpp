@@ -8,13 +8,13 @@
 
 namespace tools {
 
-AddressLimit::Place admit(const ServeSetting& setting, const ktls::UniqueFd& accepted,
+AddressLimit::Place admit(AddressLimit& addresses, const Log& log, const ktls::UniqueFd& accepted,
                           const SocketAddress& peer) {
-  AddressLimit::Place place = setting.addresses.take(peer);
+  AddressLimit::Place place = addresses.take(peer);
   if (!place) {
     bridge::reset_on_close(accepted.get());
-    setting.tls.log().write(LogLevel::kWarning, "refused",
-                            {{"peer", peer.text()}, {"reason", std::string("max_per_address")}});
+    log.write(LogLevel::kWarning, "refused",
+              {{"peer", peer.text()}, {"reason", std::string("max_per_address")}});
   }
   return place;
 }

@@ -1,16 +1,16 @@
-// admit(): whether an accepted connection of `serve` is served, over TLS or not.
+// admit(): whether an accepted connection is served, over TLS or not.
 #pragma once
 
 #include "ktls/base/unique_fd.h"
 #include "tools/common/address.h"
+#include "tools/common/log.h"
 #include "tools/ktls-bridge/address_limit.h"
-#include "tools/ktls-bridge/serve_setting.h"
 
 namespace tools {
 
 // The place of `accepted` among the connections of its `peer`. Where there is none left, the
 // refusal is logged, and closing the descriptor resets the connection.
-[[nodiscard]] AddressLimit::Place admit(const ServeSetting& setting, const ktls::UniqueFd& accepted,
-                                        const SocketAddress& peer);
+[[nodiscard]] AddressLimit::Place admit(AddressLimit& addresses, const Log& log,
+                                        const ktls::UniqueFd& accepted, const SocketAddress& peer);
 
 }  // namespace tools

@@ -29,6 +29,20 @@ void add_direction(LogFields& fields, const DirectionKeys& keys,
   }
 }
 
+constexpr std::string_view name_of(HandedOut handed_out) {
+  switch (handed_out) {
+    case HandedOut::kNothing:
+      return "nothing";
+    case HandedOut::kGuarded:
+      return "guarded";
+    case HandedOut::kDirect:
+      return "direct";
+    case HandedOut::kRelay:
+      return "relay";
+  }
+  return "?";
+}
+
 // Connections that change no key, nearly all of them, say nothing of it.
 void add_count(LogFields& fields, std::string_view key, std::uint64_t count) {
   if (count != 0) fields.emplace_back(key, count);
@@ -44,6 +58,14 @@ void ConnectionLog::take(bridge::Connection& connection) {
   key_updates_received = connection.key_updates_received();
 }
 
+void ConnectionLog::take(const bridge::RelayReport& report) {
+  received = report.received;
+  sent = report.sent;
+  ended = bridge::name_of(report.ending);
+  detail = report.detail;
+  if (report.reason != ktls::Reason::kNone) reason = ktls::text_of(report.reason).code;
+}
+
 void ConnectionLog::end(const ktls::Error& error, std::string_view otherwise) {
   // An alert of ours, and an end of the stream, are how a phase fails; the rest is why.
   const bridge::Ending ending = bridge::ending_of(error);
@@ -53,6 +75,7 @@ void ConnectionLog::end(const ktls::Error& error, std::string_view otherwise) {
   const bool says_more = ending != bridge::Ending::kError && !is_ours && !is_end;
   ended = says_more ? bridge::name_of(ending) : otherwise;
   detail = error.message();
+  failure = error.code;
 }
 
 LogFields ConnectionLog::fields() const {
@@ -74,8 +97,15 @@ LogFields ConnectionLog::fields() const {
   add_count(fields, "tx_key_waits", key_update_waits);
   add_count(fields, "rx_key_updates", key_updates_received);
   if (requests) fields.emplace_back("requests", *requests);
-  fields.emplace_back("received", received);
-  fields.emplace_back("sent", sent);
+  if (program) {
+    fields.emplace_back("program", *program);
+    fields.emplace_back("handed_out", std::string(name_of(handed_out)));
+  }
+  if (exit) fields.emplace_back("exit", std::int64_t{*exit});
+  // What goes through the socket without us is not counted.
+  if (handed_out != HandedOut::kDirect) fields.emplace_back("received", received);
+  const bool writes_itself = handed_out == HandedOut::kGuarded || handed_out == HandedOut::kDirect;
+  if (!writes_itself) fields.emplace_back("sent", sent);
   const std::chrono::duration<double> seconds = std::chrono::steady_clock::now() - started;
   fields.emplace_back("duration", seconds.count());
   fields.emplace_back("ended", ended);

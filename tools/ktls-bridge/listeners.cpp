@@ -21,12 +21,22 @@ void SocketFiles::add(const std::string& path) {
   files_.push_back({path, status.st_dev, status.st_ino});
 }
 
+bool SocketFiles::is_ours(const File& file) {
+  struct stat status {};
+  return ::lstat(file.path.c_str(), &status) == 0 && status.st_dev == file.device &&
+         status.st_ino == file.inode;
+}
+
 void SocketFiles::remove() {
   for (const File& file : std::exchange(files_, {})) {
-    struct stat status {};
-    const bool is_ours = ::lstat(file.path.c_str(), &status) == 0 && status.st_dev == file.device &&
-                         status.st_ino == file.inode;
-    if (is_ours) ::unlink(file.path.c_str());
+    if (is_ours(file)) ::unlink(file.path.c_str());
+  }
+}
+
+void SocketFiles::rename(const std::string& suffix) {
+  for (File& file : files_) {
+    const std::string renamed = file.path + suffix;
+    if (is_ours(file) && ::rename(file.path.c_str(), renamed.c_str()) == 0) file.path = renamed;
   }
 }
 

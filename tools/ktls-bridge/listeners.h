@@ -25,6 +25,8 @@ class SocketFiles {
   void add(const std::string& path);
   // Those that are still ours: a successor may have put its own in the place of one.
   void remove();
+  // Adds to the names of those, in place of whatever was there.
+  void rename(const std::string& suffix);
 
  private:
   struct File {
@@ -32,6 +34,8 @@ class SocketFiles {
     dev_t device;
     ino_t inode;
   };
+  static bool is_ours(const File& file);
+
   std::vector<File> files_;
 };
 

@@ -7,8 +7,11 @@
 #include <sys/prctl.h>
 #include <sys/resource.h>
 
+#include "tools/broker/broker.h"
+#include "tools/broker/broker_options.h"
 #include "tools/common/exit_code.h"
 #include "tools/common/log.h"
+#include "tools/ktls-bridge/program.h"
 #include "tools/ktls-bridge/serve.h"
 #include "tools/ktls-bridge/serve_options.h"
 #include "tools/ktls-bridge/version.h"
@@ -34,6 +37,7 @@ std::string chosen_command(const CLI::App& app) {
 }  // namespace
 
 int main(int argc, char** argv) {
+  tools::Program::remember_limits();
   keep_memory_private();
   CLI::App app("ktls-bridge: TLS handshakes in userspace, TLS records in the kernel where it can");
   app.name("ktls-bridge");
@@ -44,6 +48,8 @@ int main(int argc, char** argv) {
   tools::add_wrap_command(app, wrap);
   tools::ServeOptions serve;
   tools::add_serve_command(app, serve);
+  tools::BrokerOptions broker;
+  tools::add_broker_command(app, broker);
   try {
     app.parse(argc, argv);
   } catch (const CLI::Success& success) {
@@ -55,5 +61,6 @@ int main(int argc, char** argv) {
                  what.c_str(), command.c_str());
     return tools::kExitUsage;
   }
+  if (app.got_subcommand("broker")) return tools::run_broker(broker);
   return app.got_subcommand("serve") ? tools::run_serve(serve) : tools::run_wrap(wrap);
 }

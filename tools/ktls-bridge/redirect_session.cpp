@@ -81,7 +81,8 @@ Task<Result<void>> send(Loop& loop, bridge::Scope& scope, int fd, const std::str
 Task<void> redirect_session(Loop& loop, Cancellation& cancellation, const ServeSetting& setting,
                             ktls::UniqueFd accepted) {
   const int fd = accepted.get();
-  const AddressLimit::Place place = admit(setting, accepted, peer_address(fd));
+  const AddressLimit::Place place =
+      admit(setting.addresses, setting.tls.log(), accepted, peer_address(fd));
   if (!place) co_return;
   std::optional<http::Response> response;
   {

@@ -49,11 +49,6 @@ T checked(const std::string& flag, ktls::Result<T> result) {
   if constexpr (!std::is_void_v<T>) return *std::move(result);
 }
 
-// CLI11 takes -1 for the largest number that there is.
-CLI::Validator not_negative() {
-  return CLI::Validator(CLI::NonNegativeNumber).description("");
-}
-
 void add_host(ServeOptions& options, const std::string& text) {
   const auto refuse = [&](const std::string& why) {
     throw CLI::ValidationError("--host", "'" + text + "' " + why);
@@ -170,12 +165,7 @@ void add_responses(CLI::App& app, ServeOptions& options) {
 void add_limits(CLI::App& app, ServeOptions& options) {
   add_max_connections(app, options.service);
   options.connections_per_address = kPerAddress;
-  app.add_option("--max-per-address", options.connections_per_address,
-                 "Connections of one address (of one /64 in IPv6); 0: no limit")
-      ->check(not_negative())
-      ->type_name("N")
-      ->capture_default_str()
-      ->group("Limits");
+  add_max_per_address(app, options.connections_per_address);
   options.requests_max = kRequestsMax;
   app.add_option("--max-requests", options.requests_max, "Requests of one connection")
       ->check(CLI::Range(std::uint64_t{1}, std::uint64_t{1'000'000'000}).description(""))

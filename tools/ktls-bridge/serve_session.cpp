@@ -377,7 +377,7 @@ Task<void> serve_session(Loop& loop, Cancellation& cancellation, const ServeSett
   ConnectionLog line;
   const SocketAddress peer = peer_address(accepted.get());
   line.peer = peer.text();
-  const AddressLimit::Place place = admit(setting, accepted, peer);
+  const AddressLimit::Place place = admit(setting.addresses, setting.tls.log(), accepted, peer);
   if (!place) co_return;
   send_at_once(accepted.get());
   const TlsSession session{

@@ -15,7 +15,8 @@
 #include <sys/resource.h>
 #include <unistd.h>
 
-#include "ktls/core/reason.h"
+#include "tools/ktls-bridge/announcement.h"
+#include "userspace/broker/holders.h"
 
 namespace tools {
 namespace {
@@ -24,22 +25,12 @@ using ktls::Error;
 using ktls::ErrorCode;
 using ktls::UniqueFd;
 
-// A connection has two: two sockets, or a socket and a file. Pipes are wanted on top while data
-// moves, and done without where there are none left.
-constexpr std::size_t kDescriptorsPerConnection = 2;
 constexpr std::size_t kDescriptorsBesides = 64;
 // Wire that was received and plaintext that is going out, what is read ahead of it, and the records
 // that it goes out in. With as many as that for each, and what a ring has on offer to the kernel
 // besides, nobody who holds a buffer waits for one that another holds.
 constexpr std::size_t kBuffersPerConnection = 4;
 constexpr std::size_t kBuffersOnOffer = 16;
-
-void raise_descriptor_limit() {
-  rlimit limit{};
-  ::getrlimit(RLIMIT_NOFILE, &limit);
-  limit.rlim_cur = limit.rlim_max;
-  ::setrlimit(RLIMIT_NOFILE, &limit);
-}
 
 }  // namespace
 
@@ -95,7 +86,7 @@ std::optional<Complaint> Service::add_worker(std::vector<Listener> listeners) {
 
 void Service::warn_of_descriptor_limit() const {
   const std::size_t wanted =
-      options_.max_connections * kDescriptorsPerConnection + kDescriptorsBesides;
+      options_.max_connections * options_.descriptors_per_connection + kDescriptorsBesides;
   rlimit limit{};
   ::getrlimit(RLIMIT_NOFILE, &limit);
   if (limit.rlim_cur >= wanted) return;
@@ -113,19 +104,10 @@ void Service::announce_addresses() const {
 }
 
 void Service::announce_ready(const ktls::Capability& capability) const {
-  const bridge::Loop& loop = workers_.front()->loop();
-  LogFields fields = {{"loop", std::string(bridge::name_of(loop.kind()))}};
-  if (!loop.why().empty()) fields.emplace_back("loop_reason", loop.why());
+  LogFields fields;
+  add_loop_fields(fields, workers_.front()->loop());
   fields.emplace_back("threads", std::uint64_t{options_.threads});
-  const bool kernel = capability.attach_errno == 0;
-  fields.emplace_back("kernel_tls", kernel);
-  if (kernel) {
-    fields.emplace_back("kernel_rekey", capability.rekey);
-  } else {
-    const ktls::ReasonText& text = ktls::text_of(ktls::reason_of_attach(capability.attach_errno));
-    fields.emplace_back("reason", std::string(text.code));
-    fields.emplace_back("remedy", std::string(text.remedy));
-  }
+  add_kernel_fields(fields, capability);
   log_.write(LogLevel::kInfo, "ready", fields);
 }
 
@@ -161,6 +143,7 @@ void Service::act_on(int signal, const std::function<void()>& reload) {
   const std::string name = std::string("SIG") + ::sigabbrev_np(signal);
   if (std::exchange(is_draining_, true)) {
     log_.write(LogLevel::kWarning, "exit", {{"signal", name}});
+    broker::Holders::resume_all();
     std::_Exit(128 + signal);
   }
   log_.write(LogLevel::kInfo, "draining", {{"signal", name}});

@@ -39,7 +39,7 @@ CLI::Option* add_listen_flag(CLI::App& app, const std::string& name, const std::
       ->type_name("ADDRESS");
 }
 
-void add_loop_flags(CLI::App& app, ServiceOptions& options) {
+void add_loop_flag(CLI::App& app, ServiceOptions& options) {
   static const std::map<std::string, std::optional<bridge::LoopKind>> kLoops = {
       {"auto", std::nullopt},
       {"io_uring", bridge::LoopKind::kIoUring},
@@ -51,6 +51,10 @@ void add_loop_flags(CLI::App& app, ServiceOptions& options) {
       ->type_name("auto|io_uring|epoll")
       ->default_str("auto")
       ->group("Data path");
+}
+
+void add_loop_flags(CLI::App& app, ServiceOptions& options) {
+  add_loop_flag(app, options);
   options.threads = std::clamp(std::thread::hardware_concurrency(), 1U, kThreadsMax);
   app.add_option("--threads", options.threads, "Event loops, each with a thread of its own")
       ->check(CLI::Range(1U, kThreadsMax).description(""))
@@ -64,6 +68,19 @@ void add_max_connections(CLI::App& app, ServiceOptions& options) {
   app.add_option("--max-connections", options.max_connections,
                  "Connections at once; more wait in the listen queue")
       ->check(CLI::Range(std::size_t{1}, std::size_t{1'000'000}).description(""))
+      ->type_name("N")
+      ->capture_default_str()
+      ->group("Limits");
+}
+
+CLI::Validator not_negative() {
+  return CLI::Validator(CLI::NonNegativeNumber).description("");
+}
+
+void add_max_per_address(CLI::App& app, std::size_t& limit) {
+  app.add_option("--max-per-address", limit,
+                 "Connections of one address (of one /64 in IPv6); 0: no limit")
+      ->check(not_negative())
       ->type_name("N")
       ->capture_default_str()
       ->group("Limits");

@@ -13,6 +13,7 @@
 
 namespace CLI {
 class App;
+class Validator;
 class Option;
 }  // namespace CLI
 
@@ -22,6 +23,9 @@ struct ServiceOptions {
   std::optional<bridge::LoopKind> loop;  // none: io_uring if it is not refused
   unsigned threads = 1;
   std::size_t max_connections = 0;  // of all threads together
+  // Two sockets, or a socket and a file. Pipes are wanted on top while data moves, and done without
+  // where there are none left.
+  std::size_t descriptors_per_connection = 2;
   std::chrono::milliseconds drain_timeout{};
   LogFormat log_format = LogFormat::kText;
   LogLevel log_level = LogLevel::kInfo;
@@ -33,10 +37,16 @@ CLI::Option* add_listen_flag(CLI::App& app, const std::string& name, const std::
 
 // Each adds one or a few flags to `app`, in the order in which --help shows them; `options` is
 // borrowed until the command line is parsed. Values that do not parse raise CLI::ValidationError.
+void add_loop_flag(CLI::App& app, ServiceOptions& options);        // --loop
 void add_loop_flags(CLI::App& app, ServiceOptions& options);       // --loop --threads
 void add_max_connections(CLI::App& app, ServiceOptions& options);  // --max-connections
-void add_drain_timeout(CLI::App& app, ServiceOptions& options);    // --drain-timeout
-void add_log_flags(CLI::App& app, ServiceOptions& options);        // --log-format --quiet --verbose
+// `limit` holds the default.
+void add_max_per_address(CLI::App& app, std::size_t& limit);     // --max-per-address
+void add_drain_timeout(CLI::App& app, ServiceOptions& options);  // --drain-timeout
+void add_log_flags(CLI::App& app, ServiceOptions& options);      // --log-format --quiet --verbose
+
+// CLI11 takes -1 for the largest number that there is.
+[[nodiscard]] CLI::Validator not_negative();
 
 // For the value of any flag: CLI::ValidationError says what is wrong with it.
 [[nodiscard]] Address checked_address(const std::string& text);

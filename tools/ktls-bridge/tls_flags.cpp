@@ -33,6 +33,26 @@ void add_credential_flags(CLI::App& app, TlsOptions& options) {
       ->group("TLS");
 }
 
+void add_client_flags(CLI::App& app, TlsOptions& options) {
+  static const std::map<std::string, tls::ClientAuthentication> kAnswers = {
+      {"required", tls::ClientAuthentication::kRequired},
+      {"optional", tls::ClientAuthentication::kOptional}};
+  CLI::Option* const authority =
+      app.add_option("--client-ca", options.client_ca_file,
+                     "Ask clients for a certificate, and accept those that these, PEM, vouch for")
+          ->type_name("FILE")
+          ->group("TLS");
+  app.add_option_function<std::string>(
+         "--client-auth",
+         [&options](const std::string& text) { options.client_authentication = kAnswers.at(text); },
+         "With --client-ca: required (refuse clients without a certificate) or optional")
+      ->check(CLI::IsMember({"required", "optional"}).description(""))
+      ->type_name("required|optional")
+      ->default_str("required")
+      ->needs(authority)
+      ->group("TLS");
+}
+
 void add_alpn_flag(CLI::App& app, TlsOptions& options) {
   app.add_option("--alpn", options.alpn, "Protocols to offer or accept, in order: h2,http/1.1")
       ->delimiter(',')

@@ -3,6 +3,7 @@
 #include "tools/ktls-bridge/tls_session.h"
 
 #include <optional>
+#include <string>
 #include <utility>
 
 #include <netinet/in.h>
@@ -25,7 +26,9 @@ using tls::Handshake;
 // Nothing if it failed.
 Task<std::optional<Handshake::Finished>> shake_hands(TlsSession session, int fd) {
   const TlsSetting& setting = session.setting;
-  auto handshake = Handshake::create(setting.context(), setting.role(), setting.server_name());
+  const std::string server_name =
+      session.server_name != nullptr ? *session.server_name : setting.server_name();
+  auto handshake = Handshake::create(setting.context(), setting.role(), server_name);
   if (!handshake) {
     session.line.end(handshake.error(), "handshake");
     co_return std::nullopt;
@@ -49,7 +52,7 @@ std::unique_ptr<Connection> adopt(const TlsSession& session, int fd, Handshake::
   const TlsOptions& options = session.setting.options();
   tls::Negotiated& negotiated = finished.negotiated;
   const bridge::Plan intended =
-      bridge::plan(negotiated, session.setting.capability(), options.offload);
+      bridge::plan(negotiated, session.setting.capability(), session.intended);
   auto adopted = Connection::adopt(session.loop, fd, std::move(negotiated),
                                    std::move(finished.post_handshake), intended, options.keys);
   if (!adopted) {

@@ -3,6 +3,7 @@
 #pragma once
 
 #include <memory>
+#include <string>
 
 #include "tools/ktls-bridge/connection_log.h"
 #include "tools/ktls-bridge/phase.h"
@@ -14,11 +15,15 @@
 namespace tools {
 
 // What the functions here borrow from the session; all of it outlives their tasks.
+//   intended     what the directions are planned by; --offload decides afterwards whether it will
+//   do server_name  client role: what the peer's certificate must be for; null: what `setting` says
 struct TlsSession {
   bridge::Loop& loop;
   Cancellation& cancellation;
   const TlsSetting& setting;
   ConnectionLog& line;
+  bridge::OffloadPolicy intended = setting.options().offload;
+  const std::string* server_name = nullptr;
 };
 
 // Small records must not wait for an acknowledgement (Nagle); on a unix socket this does nothing.

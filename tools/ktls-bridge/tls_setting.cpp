@@ -18,13 +18,20 @@ TlsSetting::TlsSetting(const TlsOptions& options, std::optional<ClientRole> clie
 
 std::optional<Complaint> TlsSetting::prepare() {
   if (auto failed = open_keylog()) return failed;
+  if (auto failed = check_kernel()) return failed;
   auto context = make_context();
   if (!context) {
     const bool unreadable = context.error().code == ErrorCode::kSystem;
     return Complaint{unreadable ? kExitNoInput : kExitBadCertificate, context.error().message()};
   }
   contexts_.replace(*std::move(context));
-  return check_kernel();
+  return std::nullopt;
+}
+
+tls::ProtocolVersion TlsSetting::version_max() const {
+  const bool is_limited =
+      options_.tls12_without_rekey && capability_.attach_errno == 0 && !capability_.rekey;
+  return is_limited ? tls::ProtocolVersion::kTls12 : options_.version_max;
 }
 
 std::optional<Complaint> TlsSetting::open_keylog() {
@@ -49,7 +56,7 @@ Result<std::shared_ptr<tls::Context>> TlsSetting::make_context() const {
     return tls::Context::client({.ca_file = client_->ca_file,
                                  .verify = client_->verify,
                                  .alpn = options_.alpn,
-                                 .version_max = options_.version_max,
+                                 .version_max = version_max(),
                                  .ciphers = {},
                                  .ciphersuites = {},
                                  .keylog = sink});
@@ -57,8 +64,10 @@ Result<std::shared_ptr<tls::Context>> TlsSetting::make_context() const {
   return tls::Context::server({.certificate_file = options_.certificate_file,
                                .key_file = options_.key_file,
                                .hosts = options_.hosts,
+                               .client_ca_file = options_.client_ca_file,
+                               .client_authentication = options_.client_authentication,
                                .alpn = options_.alpn,
-                               .version_max = options_.version_max,
+                               .version_max = version_max(),
                                .ciphers = {},
                                .ciphersuites = {},
                                .keylog = sink},

@@ -60,6 +60,7 @@ class TlsSetting {
   [[nodiscard]] std::optional<Complaint> check_kernel();
   // Of the files as they are now. contexts_ has the one that it is to succeed; at the start, none.
   [[nodiscard]] ktls::Result<std::shared_ptr<tls::Context>> make_context() const;
+  [[nodiscard]] tls::ProtocolVersion version_max() const;
   [[nodiscard]] bool is_self_signed() const {
     return !client_ && options_.certificate_file.empty();
   }

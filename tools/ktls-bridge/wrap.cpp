@@ -4,15 +4,23 @@
 #include "tools/ktls-bridge/wrap.h"
 
 #include <cstdio>
+#include <functional>
 #include <optional>
 #include <utility>
 
+#include <unistd.h>
+
 #include "tools/common/exit_code.h"
 #include "tools/common/log.h"
+#include "tools/ktls-bridge/address_limit.h"
+#include "tools/ktls-bridge/admission.h"
 #include "tools/ktls-bridge/complaint.h"
+#include "tools/ktls-bridge/program.h"
+#include "tools/ktls-bridge/program_session.h"
 #include "tools/ktls-bridge/service.h"
 #include "tools/ktls-bridge/signals.h"
 #include "tools/ktls-bridge/tls_setting.h"
+#include "tools/ktls-bridge/wrap_fd.h"
 #include "tools/ktls-bridge/wrap_session.h"
 
 namespace tools {
@@ -37,36 +45,94 @@ int check_destination(const WrapSetting& setting) {
   return kExitOk;
 }
 
-}  // namespace
+// As long as its address has a place.
+bridge::Task<void> serve_admitted(bridge::Loop& loop, Cancellation& cancellation,
+                                  AddressLimit& addresses, const Log& log, const Serve& serve,
+                                  ktls::UniqueFd accepted) {
+  const AddressLimit::Place place = admit(addresses, log, accepted, peer_address(accepted.get()));
+  if (place) co_await serve(loop, cancellation, std::move(accepted));
+}
 
-int run_wrap(const WrapOptions& options) {
-  auto signals = Signals::hold();
-  if (!signals) return complain({kExitOsError, signals.error().message()});
-  if (const auto valid = validate(options); !valid) {
-    return complain({kExitUsage, valid.error().message()});
-  }
-  const Log log(options.service.log_format, options.service.log_level);
-  TlsSetting tls(options.tls, client_role(options), log);
-  if (const auto failed = tls.prepare()) return complain(*failed);
-  auto to = resolve(options.to, false);
-  if (!to) return complain({kExitNoHost, "--to: " + to.error().message()});
-
-  const WrapSetting setting{.options = options, .tls = tls, .to = *std::move(to)};
-  const auto serve = [&setting](bridge::Loop& loop, Cancellation& cancellation,
-                                ktls::UniqueFd accepted) {
-    return wrap_session(loop, cancellation, setting, std::move(accepted));
+// What all connections of --listen go through, until a signal. `checked` is what --check adds.
+int serve_until_signal(const WrapOptions& options, TlsSetting& tls, Signals signals,
+                       const Serve& serve, const std::function<int()>& checked) {
+  AddressLimit addresses(options.connections_per_address);
+  const auto admitted = [&](bridge::Loop& loop, Cancellation& cancellation,
+                            ktls::UniqueFd accepted) {
+    return serve_admitted(loop, cancellation, addresses, tls.log(), serve, std::move(accepted));
   };
-  Service service(options.service, log, *std::move(signals));
-  if (const auto failed = service.open({{.addresses = options.listen, .serve = serve}})) {
+  Service service(options.service, tls.log(), std::move(signals));
+  if (const auto failed = service.open({{.addresses = options.listen, .serve = admitted}})) {
     return complain(*failed);
   }
-  if (options.check) return check_destination(setting);
+  if (options.check) return checked();
   service.announce_addresses();
   tls.announce_warnings();
   service.announce_ready(tls.capability());
   tls.announce_self_signed();
   if (const auto failed = service.start()) return complain(*failed);
   return service.run([&tls] { tls.reload(); });
+}
+
+int serve_to(const WrapOptions& options, TlsSetting& tls, Signals signals) {
+  auto to = resolve(options.to, false);
+  if (!to) return complain({kExitNoHost, "--to: " + to.error().message()});
+  const WrapSetting setting{.options = options, .tls = tls, .to = *std::move(to)};
+  const auto serve = [&setting](bridge::Loop& loop, Cancellation& cancellation,
+                                ktls::UniqueFd accepted) {
+    return wrap_session(loop, cancellation, setting, std::move(accepted));
+  };
+  return serve_until_signal(options, tls, std::move(signals), serve,
+                            [&setting] { return check_destination(setting); });
+}
+
+// UCSPI: descriptor 0 is for reading and 1 for writing.
+bridge::Task<void> serve_program(bridge::Loop& loop, Cancellation& cancellation,
+                                 const ProgramSetting& setting, ktls::UniqueFd accepted) {
+  static_cast<void>(co_await program_session(loop, cancellation, setting, std::move(accepted)));
+}
+
+int serve_programs(const WrapOptions& options, TlsSetting& tls, Signals signals) {
+  const ProgramOptions& program = options.program;
+  auto path = find_program(program.words.front());
+  if (!path) return complain({kExitNoInput, "--exec: " + path.error().message()});
+  const bool is_guarded = program.read != ReadMode::kDirect;
+  ProgramSetting setting{.tls = tls,
+                         .path = *std::move(path),
+                         .arguments = program.words,
+                         .write_fds = {STDOUT_FILENO},
+                         .read_fd = std::nullopt,
+                         .no_rekey = program.no_rekey,
+                         .idle_timeout = options.idle_timeout};
+  if (is_guarded) {
+    setting.read_fd = STDIN_FILENO;
+  } else {
+    setting.write_fds.push_back(STDIN_FILENO);
+  }
+  const auto serve = [&setting](bridge::Loop& loop, Cancellation& cancellation,
+                                ktls::UniqueFd accepted) {
+    return serve_program(loop, cancellation, setting, std::move(accepted));
+  };
+  return serve_until_signal(options, tls, std::move(signals), serve, [] {
+    std::fprintf(stderr, "ktls-bridge wrap: the configuration is good\n");
+    return int{kExitOk};
+  });
+}
+
+}  // namespace
+
+int run_wrap(const WrapOptions& options) {
+  if (const auto valid = validate(options); !valid) {
+    return complain({kExitUsage, valid.error().message()});
+  }
+  if (options.program.fd) return run_wrap_fd(options);
+  auto signals = Signals::hold();
+  if (!signals) return complain({kExitOsError, signals.error().message()});
+  const Log log(options.service.log_format, options.service.log_level);
+  TlsSetting tls(options.tls, client_role(options), log);
+  if (const auto failed = tls.prepare()) return complain(*failed);
+  return options.program.exec ? serve_programs(options, tls, *std::move(signals))
+                              : serve_to(options, tls, *std::move(signals));
 }
 
 }  // namespace tools

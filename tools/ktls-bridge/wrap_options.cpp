@@ -13,6 +13,8 @@ using std::chrono::milliseconds;
 
 constexpr milliseconds kConnectTimeout = std::chrono::seconds(5);
 constexpr milliseconds kIdleTimeout = std::chrono::minutes(10);
+// The TLS socket, what the program reads and what it writes where that is relayed, and itself.
+constexpr std::size_t kProgramDescriptors = 4;
 
 constexpr const char* kExamples = R"(Examples:
   # TLS in front of a plaintext service
@@ -24,6 +26,12 @@ constexpr const char* kExamples = R"(Examples:
   # A plaintext client speaks to a remote TLS service, whose certificate is verified
   ktls-bridge wrap --client --listen 127.0.0.1:8080 --to example.org:443
 
+  # A program for each connection, as tcpserver and inetd run theirs
+  ktls-bridge wrap --listen :8443 --cert chain.pem --key key.pem --exec -- httpd -i -h /srv/www
+
+  # In inetd.conf: the connection is there already
+  ktls-bridge wrap --fd 0 --cert chain.pem --key key.pem -- httpd -i -h /srv/www
+
   # Only if the kernel encrypts both ways; refuse the connection otherwise
   ktls-bridge wrap --listen [::]:8443 --cert chain.pem --key key.pem \
       --to unix:/run/app.sock --offload kernel
@@ -32,13 +40,11 @@ Each connection ends with one line on standard error that says where each direct
 See ktls-bridge-wrap(1) for reason codes, exit codes and signals.)";
 
 void add_addresses(CLI::App& app, WrapOptions& options) {
-  add_listen_flag(app, "--listen", "Where to accept connections; may be repeated", options.listen)
-      ->required();
+  add_listen_flag(app, "--listen", "Where to accept connections; may be repeated", options.listen);
   app.add_option_function<std::string>(
          "--to", [&options](const std::string& text) { options.to = checked_address(text); },
          "Where each connection goes on to")
-      ->type_name("ADDRESS")
-      ->required();
+      ->type_name("ADDRESS");
   app.add_flag("--client", options.client,
                "Speak TLS to --to, plaintext to whoever connects to --listen");
 }
@@ -59,6 +65,7 @@ void add_verification(CLI::App& app, WrapOptions& options) {
 
 void add_limits(CLI::App& app, WrapOptions& options) {
   add_max_connections(app, options.service);
+  add_max_per_address(app, options.connections_per_address);
   add_handshake_timeout(app, options.tls);
   add_duration(app,
                {.name = "--connect-timeout",
@@ -79,6 +86,35 @@ ktls::Result<void> refuse(const std::string& detail) {
   return ktls::fail(ktls::Error::of(ktls::ErrorCode::kInvalidArgument, detail));
 }
 
+bool has_destination(const WrapOptions& options) {
+  return options.to.kind == Address::Kind::kUnix ? !options.to.path.empty()
+                                                 : options.to.port != 0 || !options.to.host.empty();
+}
+
+// --to, --exec or --fd; and --listen, unless the connection is there.
+ktls::Result<void> validate_destination(const WrapOptions& options) {
+  if (options.listen.empty() && !options.program.fd) {
+    return refuse("--listen is missing: where to accept connections");
+  }
+  const bool has_to = has_destination(options);
+  if (has_to && options.program.wanted()) {
+    return refuse("--to, --exec and --fd exclude each other");
+  }
+  if (!has_to && !options.program.wanted()) {
+    return refuse("one of --to, --exec and --fd says where connections go");
+  }
+  if (options.client && options.program.wanted()) {
+    return refuse("--client needs --to: with --exec and --fd the peer is a TLS client");
+  }
+  if (options.program.fd && !options.listen.empty()) {
+    return refuse("--listen and --fd exclude each other");
+  }
+  if (options.program.fd && options.check) {
+    return refuse("--check and --fd exclude each other: the connection is there, and waits");
+  }
+  return {};
+}
+
 ktls::Result<void> validate_role(const WrapOptions& options) {
   if (!options.client) {
     if (!options.ca_file.empty() || !options.name.empty() || options.insecure) {
@@ -86,8 +122,11 @@ ktls::Result<void> validate_role(const WrapOptions& options) {
     }
     return {};
   }
-  if (!options.tls.certificate_file.empty() || !options.tls.key_file.empty()) {
-    return refuse("--cert and --key are for the server role: leave them out with --client");
+  if (!options.tls.certificate_file.empty() || !options.tls.key_file.empty() ||
+      !options.tls.client_ca_file.empty()) {
+    return refuse(
+        "--cert, --key and --client-ca are for the server role: leave them out with "
+        "--client");
   }
   if (options.insecure && !options.ca_file.empty()) {
     return refuse("--insecure and --ca exclude each other");
@@ -107,6 +146,8 @@ void add_wrap_command(CLI::App& app, WrapOptions& options) {
   add_addresses(*wrap, options);
   add_credential_flags(*wrap, options.tls);
   add_verification(*wrap, options);
+  add_client_flags(*wrap, options.tls);
+  add_program_flags(*wrap, options.program);
   add_alpn_flag(*wrap, options.tls);
   add_protocol_flags(*wrap, options.tls);
   add_offload_flag(*wrap, options.tls);
@@ -114,12 +155,19 @@ void add_wrap_command(CLI::App& app, WrapOptions& options) {
   add_limits(*wrap, options);
   add_key_flags(*wrap, options.tls);
   add_log_flags(*wrap, options.service);
+  wrap->parse_complete_callback([&options] {
+    if (options.program.exec) options.service.descriptors_per_connection = kProgramDescriptors;
+    options.tls.tls12_without_rekey = options.program.no_rekey == NoRekey::kTls12;
+  });
   wrap->add_flag("--check", options.check,
                  "Check files, addresses and that --to can be reached, then exit");
 }
 
 ktls::Result<void> validate(const WrapOptions& options) {
+  if (auto valid = validate_destination(options); !valid) return valid;
   if (auto valid = validate_role(options); !valid) return valid;
+  if (auto valid = validate(options.program); !valid) return valid;
+  if (options.program.wanted()) return validate(options.tls);
   if (options.to.kind == Address::Kind::kTcp && options.to.port == 0) {
     return refuse("--to " + options.to.text() + ": port 0 cannot be connected to");
   }

@@ -2,11 +2,13 @@
 #pragma once
 
 #include <chrono>
+#include <cstddef>
 #include <string>
 #include <vector>
 
 #include "ktls/base/result.h"
 #include "tools/common/address.h"
+#include "tools/ktls-bridge/program_flags.h"
 #include "tools/ktls-bridge/service_flags.h"
 #include "tools/ktls-bridge/tls_flags.h"
 
@@ -27,6 +29,9 @@ struct WrapOptions {
   std::chrono::milliseconds connect_timeout{};
   std::chrono::milliseconds idle_timeout{};
   bool check = false;
+
+  ProgramOptions program;                   // instead of `to`
+  std::size_t connections_per_address = 0;  // 0: no limit
 
   TlsOptions tls;
   ServiceOptions service;

@@ -69,11 +69,7 @@ Task<void> relay(Session& session, Connection& connection) {
       session.loop, phase.scope(), connection, session.plain.get(), session.options().idle_timeout);
   ConnectionLog& line = session.line;
   line.take(connection);
-  line.received = report.received;
-  line.sent = report.sent;
-  line.ended = bridge::name_of(report.ending);
-  line.detail = report.detail;
-  if (report.reason != ktls::Reason::kNone) line.reason = ktls::text_of(report.reason).code;
+  line.take(report);
 }
 
 Task<void> serve(Session& session) {

@@ -76,6 +76,7 @@ Connection::Connection(Loop& loop, int fd, tls::Negotiated& negotiated,
              .resumed = negotiated.resumed,
              .peer_name = std::move(negotiated.peer_name),
              .host = negotiated.host,
+             .peer_certificate = std::move(negotiated.peer_certificate),
              .alpn = std::move(negotiated.alpn)},
       read_keys_(*negotiated.suite, std::move(negotiated.read_secret)),
       key_policy_(keys),
@@ -163,6 +164,12 @@ void Connection::receive_in_kernel(ktls::Syscalls& syscalls) {
                                  .decrypts_into_buffers = !is_tls13,
                                  .key_wait_max = key_policy_.key_wait_max};
   receiver_ = std::make_unique<KernelReceiver>(*loop_, fd_, syscalls, state);
+}
+
+void Connection::change_descriptor(int fd) {
+  fd_ = fd;
+  receiver_->change_descriptor(fd);
+  sender_->change_descriptor(fd);
 }
 
 KeyBudget Connection::budget_from(std::uint64_t sequence) const {

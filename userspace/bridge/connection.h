@@ -5,6 +5,7 @@
 #include <cstddef>
 #include <cstdint>
 #include <memory>
+#include <optional>
 #include <string>
 
 #include "ktls/base/result.h"
@@ -32,6 +33,7 @@ struct ConnectionFacts {
   bool resumed;
   std::string peer_name;
   std::size_t host;  // server role: whose certificate was shown, see tls::Negotiated
+  std::optional<tls::PeerCertificate> peer_certificate = std::nullopt;
   std::string alpn;
 };
 
@@ -55,6 +57,9 @@ class Connection {
       const KeyPolicy& keys = {}, ktls::Syscalls& syscalls = ktls::system_calls());
 
   [[nodiscard]] int fd() const { return fd_; }
+  // The same socket by another descriptor, for a connection whose socket is with others: this one
+  // may be closed then. Nothing is under way on it.
+  void change_descriptor(int fd);
   [[nodiscard]] const ConnectionFacts& facts() const { return facts_; }
   [[nodiscard]] const Plan& plan() const { return plan_; }  // as it came out
   [[nodiscard]] Receiver& receiver() { return *receiver_; }
@@ -87,6 +92,10 @@ class Connection {
   // No ticket is taken from now on; what the handshake kept for that is freed.
   void release_handshake() { post_handshake_->release(); }
 
+  // Records that one key may seal.
+  [[nodiscard]] std::uint64_t key_limit() const {
+    return record_limit(key_policy_, facts_.version, *facts_.suite);
+  }
   // KeyUpdates of the peer that were followed.
   [[nodiscard]] std::uint64_t key_updates_received() const { return key_updates_received_; }
 

@@ -186,6 +186,7 @@ Task<Result<ReceiveStep>> KernelReceiver::copy_to(Scope& scope, int plain_fd, in
   const std::size_t size = plaintext->size();
   if (size != 0) {
     auto sent = co_await loop_->send(scope, plain_fd, std::move(*plaintext), 0, size);
+    plain_failed_ = !sent;
     if (!sent) co_return ktls::fail(std::move(sent).error());
   }
   co_return ReceiveStep(Moved{size});
@@ -193,8 +194,9 @@ Task<Result<ReceiveStep>> KernelReceiver::copy_to(Scope& scope, int plain_fd, in
 
 Task<Result<ReceiveStep>> KernelReceiver::move_to(Scope& scope, int plain_fd) {
   if (error_) co_return ktls::fail(*error_);
+  plain_failed_ = false;
   auto step = co_await move_step(scope, plain_fd);
-  if (!step) error_ = step.error();
+  if (!step && !plain_failed_) error_ = step.error();
   co_return step;
 }
 
@@ -220,6 +222,7 @@ Task<Result<ReceiveStep>> KernelReceiver::move_step(Scope& scope, int plain_fd) 
       if (moved > 0) {
         auto out =
             co_await empty_pipe(*loop_, scope, *pipe, plain_fd, static_cast<std::size_t>(moved));
+        plain_failed_ = !out;
         if (!out) co_return ktls::fail(std::move(out).error());
         no_padding_.spliced(static_cast<std::size_t>(moved));
         co_return ReceiveStep(Moved{static_cast<std::size_t>(moved)});

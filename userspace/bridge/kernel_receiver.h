@@ -46,6 +46,10 @@ class KernelReceiver final : public Receiver {
   }
   [[nodiscard]] bool awaits_state(const ControlRecord& record) const override;
   [[nodiscard]] ktls::Result<std::uint64_t> sequence() override;
+  void change_descriptor(int fd) override {
+    socket_.change_descriptor(fd);
+    no_padding_.change_descriptor(fd);
+  }
   [[nodiscard]] ktls::Reason remark() const override {
     return has_copied_ ? ktls::Reason::kPipeLimit : ktls::Reason::kNone;
   }
@@ -76,6 +80,7 @@ class KernelReceiver final : public Receiver {
   std::optional<ktls::Error> error_;  // the kernel tells it once: the first is final
   bool was_empty_ = true;  // the last attempt found nothing more: wait before the next one
   bool has_copied_ = false;
+  bool plain_failed_ = false;  // the step's error is the plain side's, and receiving can go on
 };
 
 }  // namespace bridge

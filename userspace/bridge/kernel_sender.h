@@ -34,6 +34,10 @@ class KernelSender final : public Sender {
 
   [[nodiscard]] Task<ktls::Result<SendStep>> move_from(Scope& scope, int plain_fd) override;
   [[nodiscard]] Task<ktls::Result<std::uint64_t>> send_file(Scope& scope, FileRange range) override;
+  void change_descriptor(int fd) override {
+    Sender::change_descriptor(fd);
+    socket_.change_descriptor(fd);
+  }
   [[nodiscard]] bool can_update_key() const override { return state_.rekeys && keys().has_next(); }
   [[nodiscard]] ktls::Reason remark() const override {
     return has_copied_ ? ktls::Reason::kPipeLimit : ktls::Reason::kNone;

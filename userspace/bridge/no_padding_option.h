@@ -27,6 +27,8 @@ class NoPaddingOption {
   // The key is about to be changed, and the next record will be number `sequence`.
   void change_key(std::uint64_t sequence);
 
+  void change_descriptor(int fd) { socket_.change_descriptor(fd); }
+
   [[nodiscard]] bool is_on() const { return is_on_; }
 
  private:

@@ -23,7 +23,8 @@ DirectionPlan plan_direction(const tls::Negotiated& negotiated, const ktls::Capa
   const Reason reason = capability.reason(*suite.bulk_cipher->kernel, version, direction);
   if (reason != Reason::kNone) return {Placement::kUserspace, reason};
 
-  const bool needs_rekey = is_tls13 && direction == Direction::kReceive;
+  const bool needs_rekey =
+      is_tls13 && (direction == Direction::kReceive || policy == OffloadPolicy::kRekeyable);
   if (needs_rekey && !capability.rekey && policy != OffloadPolicy::kRequireKernel) {
     return {Placement::kUserspace, Reason::kRekeyImpossible};
   }

@@ -14,6 +14,7 @@ enum class OffloadPolicy : std::uint8_t {
   kAuto,           // the kernel where it serves the connection well, userspace elsewhere
   kNever,          // userspace always
   kRequireKernel,  // both directions in the kernel, or the connection is refused
+  kRekeyable,      // as kAuto, and sending in TLS 1.3 as receiving: no KeyUpdate ends a connection
 };
 
 // Where a direction runs; `reason` is kNone exactly when it is in the kernel.

@@ -11,6 +11,7 @@
 #include <sys/socket.h>
 
 #include "userspace/bridge/closing.h"
+#include "userspace/bridge/feed.h"
 #include "userspace/io/when_both.h"
 
 namespace bridge {
@@ -32,8 +33,9 @@ struct Relay {
   Loop& loop;
   Scope& scope;
   Connection& connection;
-  int plain_fd;
+  PlainSide plain;
   milliseconds idle_timeout;
+  Departure* departure;
   RelayReport report;
   std::optional<Error> failure;  // the first one; it ends both pumps
   // close_notify and FIN are on their way to the peer.
@@ -53,17 +55,23 @@ struct Relay {
     return ktls::fail(*failure);
   }
   Result<void> fail_receiving(Error error) {
-    return fail(std::move(error), connection.fd(), plain_fd);
+    return fail(std::move(error), connection.fd(), plain.to);
   }
   Result<void> fail_sending(Error error) {
-    return fail(std::move(error), plain_fd, connection.fd());
+    return fail(std::move(error), plain.from, connection.fd());
   }
 };
+
+// The end of what is read here, in order.
+void end_plain(const PlainSide& plain) {
+  if (plain.to != plain.from) empty_feed(plain.to);
+  ::shutdown(plain.to, SHUT_WR);
+}
 
 // From the TLS peer to the plain side, until close_notify, or anything worse.
 Task<Result<void>> pump_from_peer(Relay& relay) {
   for (;;) {
-    auto step = co_await relay.connection.receiver().move_to(relay.scope, relay.plain_fd);
+    auto step = co_await relay.connection.receiver().move_to(relay.scope, relay.plain.to);
     if (!step) co_return relay.fail_receiving(std::move(step).error());
     if (const auto* moved = std::get_if<Moved>(&*step)) {
       relay.report.received += moved->size;
@@ -81,7 +89,7 @@ Task<Result<void>> pump_from_peer(Relay& relay) {
     auto control = co_await relay.connection.act_on(relay.scope, std::get<ControlRecord>(*step));
     if (!control) co_return relay.fail_receiving(std::move(control).error());
     if (*control == Connection::Control::kCloseNotify) {
-      ::shutdown(relay.plain_fd, SHUT_WR);
+      end_plain(relay.plain);
       relay.has_received_all = true;
       co_return Result<void>();
     }
@@ -91,7 +99,7 @@ Task<Result<void>> pump_from_peer(Relay& relay) {
 // From the plain side to the TLS peer, until end of file, which becomes close_notify and FIN.
 Task<Result<void>> pump_to_peer(Relay& relay) {
   for (;;) {
-    auto step = co_await relay.connection.sender().move_from(relay.scope, relay.plain_fd);
+    auto step = co_await relay.connection.sender().move_from(relay.scope, relay.plain.from);
     if (!step) co_return relay.fail_sending(std::move(step).error());
     if (const auto* moved = std::get_if<Moved>(&*step)) {
       relay.report.sent += moved->size;
@@ -99,8 +107,12 @@ Task<Result<void>> pump_to_peer(Relay& relay) {
       continue;
     }
     if (relay.failure) co_return ktls::fail(*relay.failure);
-    if (!relay.has_received_all && was_reset(relay.plain_fd)) {
+    if (!relay.has_received_all && was_reset(relay.plain.from)) {
       co_return relay.fail_sending(Error::system(ECONNRESET, "the plain side"));
+    }
+    if (relay.departure != nullptr && is_gone(relay.plain.from)) {
+      auto left = co_await wait_a_moment(*relay.departure, relay.scope);
+      if (!left) co_return relay.fail_sending(std::move(left).error());
     }
     auto closed = co_await send_close_notify(relay.loop, relay.scope, relay.connection);
     if (!closed) co_return relay.fail_sending(std::move(closed).error());
@@ -128,12 +140,12 @@ Task<Result<void>> pump_both(Relay& relay, Scope& side_scope) {
 Task<void> abort_plain(Relay& relay, bool in_time) {
   if (relay.has_received_all) {
     Scope scope(relay.loop, kLastWordsTimeout);
-    if (in_time) co_await close_gently(relay.loop, scope, relay.plain_fd);
+    if (in_time) co_await close_gently(relay.loop, scope, relay.plain.to);
     co_return;
   }
-  reset_on_close(relay.plain_fd);  // where disconnecting is no reset
+  reset_on_close(relay.plain.to);  // where disconnecting is no reset
   const sockaddr nobody{.sa_family = AF_UNSPEC, .sa_data = {}};
-  static_cast<void>(::connect(relay.plain_fd, &nobody, sizeof nobody));
+  static_cast<void>(::connect(relay.plain.to, &nobody, sizeof nobody));
 }
 
 // Tells both sides that this was no orderly end.
@@ -155,7 +167,7 @@ Ending ending_of(const Error& error) {
     case ErrorCode::kPeerAlert:
       return Ending::kAlert;
     case ErrorCode::kEndOfStream:
-      return Ending::kTruncated;
+      return error.alert == Error::kNoAlert ? Ending::kTruncated : Ending::kAlert;
     case ErrorCode::kSystem:
       return error.sys_errno == ECONNRESET || error.sys_errno == EPIPE ? Ending::kReset
                                                                        : Ending::kError;
@@ -185,13 +197,14 @@ std::string_view name_of(Ending ending) {
   return kEndingNames.at(static_cast<std::size_t>(ending));
 }
 
-Task<RelayReport> relay(Loop& loop, Scope& scope, Connection& connection, int plain_fd,
-                        milliseconds idle_timeout) {
+Task<RelayReport> relay(Loop& loop, Scope& scope, Connection& connection, PlainSide plain,
+                        milliseconds idle_timeout, Departure* departure) {
   Relay state{.loop = loop,
               .scope = scope,
               .connection = connection,
-              .plain_fd = plain_fd,
+              .plain = plain,
               .idle_timeout = idle_timeout,
+              .departure = departure,
               .report = {},
               .failure = std::nullopt};
   scope.extend(idle_timeout);

@@ -8,6 +8,7 @@
 #include <string_view>
 
 #include "userspace/bridge/connection.h"
+#include "userspace/bridge/departure.h"
 #include "userspace/io/loop.h"
 
 namespace bridge {
@@ -41,11 +42,27 @@ struct RelayReport {
   std::string detail;
 };
 
+// The side that speaks no TLS: one stream socket, or one for each direction.
+//   to    application data of the peer is written here
+//   from  and what goes to the peer is read here
+struct PlainSide {
+  int to;
+  int from;
+};
+
 // Runs both directions at once; each half closes by itself: close_notify from the peer becomes a
 // shutdown of the plain side's writing, and the plain side's end of file becomes close_notify and
 // FIN. Truncation and errors are passed on as resets, never as an orderly end. `scope` ends it
-// early (kCancelled); it is extended by `idle_timeout` whenever data has moved.
+// early (kCancelled); it is extended by `idle_timeout` whenever data has moved. `departure`, if
+// given, is of the program at the other end of the plain side: where it has let go of that and was
+// killed, its end of file is none.
 [[nodiscard]] Task<RelayReport> relay(Loop& loop, Scope& scope, Connection& connection,
-                                      int plain_fd, std::chrono::milliseconds idle_timeout);
+                                      PlainSide plain, std::chrono::milliseconds idle_timeout,
+                                      Departure* departure = nullptr);
+// With one socket for both.
+[[nodiscard]] inline Task<RelayReport> relay(Loop& loop, Scope& scope, Connection& connection,
+                                             int plain_fd, std::chrono::milliseconds idle_timeout) {
+  return relay(loop, scope, connection, PlainSide{.to = plain_fd, .from = plain_fd}, idle_timeout);
+}
 
 }  // namespace bridge

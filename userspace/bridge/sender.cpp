@@ -3,6 +3,7 @@
 #include "userspace/bridge/sender.h"
 
 #include <array>
+#include <chrono>
 #include <utility>
 
 #include <poll.h>
@@ -23,6 +24,9 @@ namespace {
 constexpr std::array<std::uint8_t, 5> key_update(KeyUpdateRequest request) {
   return {24, 0, 0, 1, static_cast<std::uint8_t>(request)};
 }
+
+// For a peer to take something while nobody writes to it.
+constexpr std::chrono::milliseconds kRoomTimeout = std::chrono::seconds(1);
 
 bool takes_bytes(int fd) {
   pollfd poll{.fd = fd, .events = POLLOUT, .revents = 0};
@@ -53,15 +57,30 @@ Task<Result<void>> Sender::make_room(Scope& scope, std::uint64_t records) {
         Error::alerting(ErrorCode::kKeyBudgetSpent, tls::code_of(AlertDescription::kInternalError),
                         "the key has sealed as many records as it may, and cannot be changed"));
   }
-  if (const auto now = loop_->now(); now < budget_.next_update()) {
-    ++counts_.waits;
-    auto slept = co_await loop_->sleep(scope, budget_.next_update() - now);
-    if (!slept) co_return slept;
-  }
+  if (auto waited = co_await await_interval(scope); !waited) co_return waited;
   co_return co_await change_key(scope);
 }
 
+Task<Result<void>> Sender::await_interval(Scope& scope) {
+  const auto now = loop_->now();
+  if (now >= budget_.next_update()) co_return Result<void>();
+  ++counts_.waits;
+  co_return co_await loop_->sleep(scope, budget_.next_update() - now);
+}
+
 Task<Result<void>> Sender::change_key(Scope& scope, KeyUpdateRequest request) {
+  if (writers_ == nullptr) co_return co_await change_key_alone(scope, request);
+  if (auto held = co_await writers_->hold(scope); !held) {
+    writers_->release();
+    co_return held;
+  }
+  auto changed = co_await change_key_alone(scope, request);
+  writers_->release();
+  co_return changed;
+}
+
+// Nobody else writes while this runs.
+Task<Result<void>> Sender::change_key_alone(Scope& scope, KeyUpdateRequest request) {
   auto next = keys_.next();
   if (!next) co_return ktls::fail(std::move(next).error());
   // From here on the present key must not seal anything else, whatever happens.
@@ -76,6 +95,40 @@ Task<Result<void>> Sender::change_key(Scope& scope, KeyUpdateRequest request) {
   ++counts_.updates;
   budget_.renew(loop_->now());
   co_return Result<void>();
+}
+
+Task<Result<void>> Sender::replace_key(Scope& scope) {
+  auto turn = co_await begin(scope);
+  if (!turn) co_return ktls::fail(std::move(turn).error());
+  auto done = co_await writers_->hold(scope);
+  if (done) done = co_await await_interval(scope);
+  if (done) done = co_await change_key_alone(scope, KeyUpdateRequest::kNotRequested);
+  writers_->release();
+  co_return done;
+}
+
+Task<Result<void>> Sender::send_owed_update(Scope& scope) {
+  auto turn = co_await begin(scope);
+  if (!turn) co_return ktls::fail(std::move(turn).error());
+  if (!update_is_owed_) co_return Result<void>();
+  auto done = co_await writers_->hold(scope);
+  if (done) {
+    Scope moment(scope, kRoomTimeout);
+    done = co_await loop_->writable(moment, fd_);
+    const bool is_full = !done && moment.expired() && !moment.ended_with_outer();
+    if (is_full) {
+      writers_->release();
+      co_return Result<void>();
+    }
+  }
+  if (done) done = co_await change_key_alone(scope, KeyUpdateRequest::kNotRequested);
+  writers_->release();
+  co_return done;
+}
+
+Result<std::uint64_t> Sender::count_records_left() {
+  if (auto counted = count_records(); !counted) return ktls::fail(std::move(counted).error());
+  return budget_.left();
 }
 
 Task<Result<void>> Sender::update_key(Scope& scope, KeyUpdateRequest request) {

@@ -41,6 +41,16 @@ struct KeyUpdateCounts {
   std::uint64_t waits = 0;
 };
 
+// Somebody else who writes to the socket, and has to stand still while its key is changed.
+class OutsideWriters {
+ public:
+  virtual ~OutsideWriters() = default;
+  // Returns when nobody writes. Errors: kRekeyImpossible where somebody cannot be kept from it,
+  // those of the scope, kSystem.
+  [[nodiscard]] virtual Task<ktls::Result<void>> hold(Scope& scope) = 0;
+  virtual void release() = 0;
+};
+
 // Several tasks may call it; whole records never mix, and no record is sealed beyond the budget:
 // before that the key is changed, in the middle of a file or splice if need be. Where it cannot be
 // changed that is kKeyBudgetSpent, and one record is left, for an alert.
@@ -72,6 +82,25 @@ class Sender {
   [[nodiscard]] Task<ktls::Result<void>> send_record(Scope& scope, tls::ContentType type,
                                                      std::span<const std::uint8_t> content);
 
+  // From now on others send application data on the socket, too: before each change of the key
+  // they are held. `writers` is borrowed.
+  void share_with(OutsideWriters& writers) { writers_ = &writers; }
+  void stop_sharing() { writers_ = nullptr; }
+
+  // Records that the present key may still seal, whoever sealed those before. Error: kSystem.
+  [[nodiscard]] ktls::Result<std::uint64_t> count_records_left();
+  // When KeyPolicy allows the budget another KeyUpdate.
+  [[nodiscard]] Clock::time_point next_update() const { return budget_.next_update(); }
+  // For the budget of a shared socket: update_key() as soon as next_update() allows it, while
+  // whoever shares the socket is held. Errors: those of update_key().
+  [[nodiscard]] Task<ktls::Result<void>> replace_key(Scope& scope);
+  // The peer asked for a KeyUpdate that has not been sent.
+  [[nodiscard]] bool owes_update() const { return update_is_owed_; }
+  // Sends it on a shared socket, whose writers would take all room as soon as there is some: they
+  // are held while it is waited for. That may not last, as the peer may be waiting for what they
+  // would read: it can return with the KeyUpdate still owed. Errors: those of update_key().
+  [[nodiscard]] Task<ktls::Result<void>> send_owed_update(Scope& scope);
+
   // Nothing may follow what was sent: the write side is being shut down. The kernel would go on
   // counting bytes as sent that it drops.
   void end() { has_ended_ = true; }
@@ -89,6 +118,10 @@ class Sender {
   [[nodiscard]] Task<ktls::Result<void>> answer_update_request(Scope& scope);
 
   [[nodiscard]] virtual bool can_update_key() const = 0;
+
+  [[nodiscard]] int fd() const { return fd_; }
+  // The same socket by another descriptor: this one may be closed then. Nobody is sending.
+  virtual void change_descriptor(int fd) { fd_ = fd; }
 
   // Whether another task is sending just now.
   [[nodiscard]] bool busy() const { return writing_.locked(); }
@@ -129,19 +162,21 @@ class Sender {
   [[nodiscard]] bool is_broken() const { return is_broken_; }
 
   [[nodiscard]] Loop& loop() const { return *loop_; }
-  [[nodiscard]] int fd() const { return fd_; }
   [[nodiscard]] KeyBudget& budget() { return budget_; }
   [[nodiscard]] const KeyChain& keys() const { return keys_; }
 
  private:
   [[nodiscard]] Task<ktls::Result<void>> change_key(
       Scope& scope, KeyUpdateRequest request = KeyUpdateRequest::kNotRequested);
+  [[nodiscard]] Task<ktls::Result<void>> change_key_alone(Scope& scope, KeyUpdateRequest request);
+  [[nodiscard]] Task<ktls::Result<void>> await_interval(Scope& scope);
 
   Loop* loop_;
   int fd_;
   KeyChain keys_;
   KeyBudget budget_;
   AsyncMutex writing_;  // records leave in the order of their sequence numbers
+  OutsideWriters* writers_ = nullptr;
   KeyUpdateCounts counts_;
   bool update_is_owed_ = false;  // the peer asked for a KeyUpdate
   bool has_ended_ = false;

@@ -11,6 +11,11 @@ void make_nonblocking(int fd) {
   if (flags >= 0 && (flags & O_NONBLOCK) == 0) ::fcntl(fd, F_SETFL, flags | O_NONBLOCK);
 }
 
+void make_blocking(int fd) {
+  const int flags = ::fcntl(fd, F_GETFL);
+  if (flags >= 0) ::fcntl(fd, F_SETFL, flags & ~O_NONBLOCK);
+}
+
 ssize_t splice_now(int in_fd, int out_fd, std::size_t size) {
   for (;;) {
     const ssize_t moved =

@@ -1,4 +1,4 @@
-// What both directions of the kernel transport need to splice.
+// What both directions of the kernel transport need to splice, and how sockets wait.
 #pragma once
 
 #include <cstddef>
@@ -6,6 +6,9 @@
 #include <sys/types.h>
 
 namespace bridge {
+
+// As programs expect of a socket that they are given.
+void make_blocking(int fd);
 
 // splice() between sockets and pipes must never block the loop.
 void make_nonblocking(int fd);

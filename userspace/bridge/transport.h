@@ -45,7 +45,8 @@ class Receiver {
 
   // Waits for something from the peer, and passes application data on to `plain_fd` (a stream
   // socket; what is reported as Moved has been written there completely). Errors of the TLS side
-  // carry the alert to send and are final; kSystem with the errno of either side otherwise.
+  // carry the alert to send and are final; kSystem with the errno of either side otherwise. One of
+  // the plain side loses what was on its way there, and receiving can go on.
   [[nodiscard]] virtual Task<ktls::Result<ReceiveStep>> move_to(Scope& scope, int plain_fd) = 0;
 
   // The same for who wants the application data: up to kBufferSize bytes, in a Buffer of the loop's
@@ -65,6 +66,9 @@ class Receiver {
   }
   // Number of the next record.
   [[nodiscard]] virtual ktls::Result<std::uint64_t> sequence() = 0;
+
+  // The same socket by another descriptor: this one may be closed then. Nobody is receiving.
+  virtual void change_descriptor(int fd) = 0;
 
   // Something worth telling about how the direction ran: kPipeLimit when it had to copy.
   [[nodiscard]] virtual ktls::Reason remark() const { return ktls::Reason::kNone; }

@@ -25,6 +25,7 @@ class UserspaceReceiver final : public Receiver {
   [[nodiscard]] ktls::Result<void> change_state(tls::ConnectionState state) override;
   [[nodiscard]] bool can_change_state() const override { return true; }
   [[nodiscard]] ktls::Result<std::uint64_t> sequence() override;
+  void change_descriptor(int fd) override { fd_ = fd; }
 
  private:
   // Opens the records that are here, up to a control record, without waiting. Answers the bytes

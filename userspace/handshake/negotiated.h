@@ -14,6 +14,17 @@
 
 namespace tls {
 
+// A certificate that a peer has shown, and that was verified.
+//   subject, issuer  distinguished names as RFC 2253 writes them, in UTF-8: "CN=device 7,O=Example"
+//   common_name      of the subject; empty where it has none, or one with a zero byte
+//   sha256           of its DER, in lower-case hex
+struct PeerCertificate {
+  std::string subject;
+  std::string issuer;
+  std::string common_name;
+  std::string sha256;
+};
+
 // The result of a finished handshake. Move-only, as it holds the only copy of both states.
 //   read, write        connection states at the sequence numbers that the handshake left behind
 //   read_secret,       TLS 1.3: application traffic secrets of each direction, for KeyUpdate;
@@ -21,6 +32,7 @@ namespace tls {
 //   peer_name          client role: the name that was verified; server role: the SNI name or empty
 //   host               server role: the host whose certificate was shown, now or when the session
 //                      began, by its place in Context::certificates(); 0: the default
+//   peer_certificate   server role: what the client has shown; none where it was not asked to
 //   alpn               the protocol agreed on, or empty
 //   fragment_size_max  content bytes, padding included, that a record of ours may have: 2^14, or
 //                      less if the peer takes less (RFC 8449, RFC 6066 section 4)
@@ -31,6 +43,7 @@ struct Negotiated {
   bool resumed = false;
   std::string peer_name;
   std::size_t host = 0;
+  std::optional<PeerCertificate> peer_certificate = std::nullopt;
   std::string alpn;
   std::size_t fragment_size_max = kPlaintextSizeMax;
   ConnectionState read;

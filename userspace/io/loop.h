@@ -111,6 +111,8 @@ class Loop : private BufferObserver {
   // or write will. Files that cannot be polled are always ready.
   [[nodiscard]] Task<ktls::Result<void>> readable(Scope& scope, int fd);
   [[nodiscard]] Task<ktls::Result<void>> writable(Scope& scope, int fd);
+  // Until the other end is closed, whatever there is to read or room for; or there is an error.
+  [[nodiscard]] Task<ktls::Result<void>> hung_up(Scope& scope, int fd);
 
   // At least one byte, at most `size`, to buffer.data() + offset; 0 at the end of the stream.
   // The view of the caller's Buffer does not change: commit() what came. kInvalidArgument when

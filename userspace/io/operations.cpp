@@ -53,6 +53,10 @@ Task<ktls::Result<void>> Loop::writable(Scope& scope, int fd) {
   return poll(scope, fd, POLLOUT);
 }
 
+Task<ktls::Result<void>> Loop::hung_up(Scope& scope, int fd) {
+  return poll(scope, fd, POLLHUP);
+}
+
 Task<ktls::Result<void>> Loop::connected(Scope& scope, int fd) {
   const ktls::Result<void> ready = co_await poll(scope, fd, POLLOUT);
   if (!ready) co_return ktls::fail(ready.error());

@@ -30,11 +30,17 @@ struct Host {
   std::string key_file;
 };
 
+// Whether a server lets clients in that show no certificate. One that is shown must be good.
+enum class ClientAuthentication : std::uint8_t { kRequired, kOptional };
+
 // The default certificate is for clients that send no name, or one that no host has.
+//   client_ca_file  PEM: whose certificates clients are asked for; empty: none are
 struct ServerOptions {
   std::string certificate_file;  // PEM chain, leaf first; empty with an empty key_file: self-signed
   std::string key_file;          // PEM private key; empty: in certificate_file
   std::vector<Host> hosts = {};
+  std::string client_ca_file = {};
+  ClientAuthentication client_authentication = ClientAuthentication::kRequired;
   std::vector<std::string> alpn;  // in order of preference; empty: ALPN is ignored
   ProtocolVersion version_min = ProtocolVersion::kTls12;
   ProtocolVersion version_max = ProtocolVersion::kTls13;

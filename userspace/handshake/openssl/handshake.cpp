@@ -9,6 +9,7 @@
 
 #include "userspace/handshake/openssl/failure.h"
 #include "userspace/handshake/openssl/handover.h"
+#include "userspace/handshake/openssl/peer_certificate.h"
 #include "userspace/handshake/openssl/record_size_limit.h"
 #include "userspace/handshake/openssl/ssl_handshake.h"
 #include "userspace/handshake/openssl/ssl_ticket_sink.h"
@@ -187,11 +188,13 @@ Result<Negotiated> SslHandshake::negotiate(ProtocolVersion version, const Cipher
   KTLS_TRY(HandedOverStates states,
            hand_over_states(version, suite, read_counter_, write_counter_, keys));
   std::string peer_name;
+  std::optional<PeerCertificate> peer_certificate;
   if (role() == Role::kClient) {
     if (connection_->context().verify()) peer_name = connection_->server_name();
   } else {
     const char* const name = SSL_get_servername(ssl(), TLSEXT_NAMETYPE_host_name);
     if (name != nullptr) peer_name = name;
+    peer_certificate = peer_certificate_of(ssl());
   }
   return Negotiated{
       .version = version,
@@ -200,6 +203,7 @@ Result<Negotiated> SslHandshake::negotiate(ProtocolVersion version, const Cipher
       .resumed = SSL_session_reused(ssl()) != 0,
       .peer_name = std::move(peer_name),
       .host = connection_->host(),
+      .peer_certificate = std::move(peer_certificate),
       .alpn = std::move(alpn),
       .fragment_size_max = fragment_size_max(*connection_),
       .read = std::move(states.read),

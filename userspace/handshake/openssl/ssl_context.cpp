@@ -13,6 +13,7 @@
 
 #include "userspace/handshake/openssl/credentials.h"
 #include "userspace/handshake/openssl/error_queue.h"
+#include "userspace/handshake/openssl/hex.h"
 #include "userspace/handshake/openssl/libssl_name.h"
 #include "userspace/handshake/openssl/record_size_limit.h"
 #include "userspace/handshake/openssl/ssl_connection.h"
@@ -80,6 +81,35 @@ void keep_counts_true(SSL_CTX* context) {
   SSL_CTX_set_read_ahead(context, 0);
 }
 
+// Trusts the certificates of a PEM file, and names their subjects to clients that are asked for
+// one. Answers a digest of them all.
+Result<std::string> trust(SSL_CTX* context, const std::string& ca_file) {
+  // Not by SSL_CTX_load_verify_file(3), which waits for the writer of a FIFO for ever. Revocation
+  // lists are not taken: nothing here checks any.
+  KTLS_TRY(const BioPtr content, read_file(ca_file));
+  const std::unique_ptr<STACK_OF(X509_INFO), FreeEntries> entries(
+      PEM_X509_INFO_read_bio(content.get(), nullptr, nullptr, nullptr));
+  if (!entries) return fail(openssl_error(ErrorCode::kInvalidArgument, ca_file));
+  std::string digests;
+  for (int i = 0; i < sk_X509_INFO_num(entries.get()); ++i) {
+    X509* const trusted = sk_X509_INFO_value(entries.get(), i)->x509;
+    if (trusted == nullptr) continue;
+    std::array<unsigned char, EVP_MAX_MD_SIZE> digest{};
+    unsigned int size = 0;
+    if (X509_STORE_add_cert(SSL_CTX_get_cert_store(context), trusted) != 1 ||
+        SSL_CTX_add_client_CA(context, trusted) != 1 ||
+        X509_digest(trusted, EVP_sha256(), digest.data(), &size) != 1) {
+      return fail(openssl_error(ErrorCode::kCrypto, ca_file));
+    }
+    digests += hex_of(std::span(digest).first(size), ':');
+  }
+  if (digests.empty()) {
+    return fail(openssl_error(ErrorCode::kInvalidArgument,
+                              ca_file + ": holds no PEM certificate to trust"));
+  }
+  return digests;
+}
+
 // Accepting SNI makes libssl keep the name with the session, so that SSL_get_servername() knows it
 // after a resumed TLS 1.2 handshake, too.
 int accept_server_name(SSL* /*ssl*/, int* /*alert*/, void* /*argument*/) {
@@ -115,6 +145,7 @@ Result<std::shared_ptr<SslContext>> SslContext::create(const ServerOptions& opti
   context->ticket_keys_ =
       predecessor == nullptr ? std::make_shared<TicketKeys>() : predecessor->ticket_keys_;
   context->resume_sessions();
+  if (auto asked = context->ask_clients(options); !asked) return fail(asked.error());
   KTLS_TRY(context->hosts_, Hosts::load(options, context->handle()));
   context->warnings_ = context->hosts_.warnings();
   SSL_CTX_set_client_hello_cb(context->handle(), on_client_hello, context.get());
@@ -170,14 +201,16 @@ bool SslContext::choose_host(SslConnection& connection, std::string_view server_
 }
 
 // By the session id context, which is part of the session and of its ticket, libssl resumes what is
-// of the same name at the same host and no more. RFC 6066 section 3: a server "MUST NOT accept the
+// of the same name at the same host and no more, and in whose first handshake the client was asked
+// for what it would be asked for now. RFC 6066 section 3: a server "MUST NOT accept the
 // request to resume the session if the server_name extension contains a different name", which
 // libssl does not look at. Nor does it ask whether the suite of a TLS 1.2 session may still be
 // chosen, which after a reload it may not be.
 bool SslContext::bind_sessions(SSL* ssl, std::string_view host,
                                std::string_view server_name) const {
   std::string bound(kSessionOwner);
-  for (const std::string_view part : {std::string_view(ciphers_), host, server_name}) {
+  for (const std::string_view part :
+       {std::string_view(ciphers_), std::string_view(client_trust_), host, server_name}) {
     bound.append(1, '\0').append(part);
   }
   std::array<unsigned char, kSha256Size> digest{};
@@ -219,25 +252,18 @@ Result<void> SslContext::use_trust(const ClientOptions& options) {
     }
     return {};
   }
-  // Not by SSL_CTX_load_verify_file(3), which waits for the writer of a FIFO for ever. Revocation
-  // lists are not taken: nothing here checks any.
-  KTLS_TRY(const BioPtr content, read_file(options.ca_file));
-  const std::unique_ptr<STACK_OF(X509_INFO), FreeEntries> entries(
-      PEM_X509_INFO_read_bio(content.get(), nullptr, nullptr, nullptr));
-  if (!entries) return fail(openssl_error(ErrorCode::kInvalidArgument, options.ca_file));
-  bool is_any = false;
-  for (int i = 0; i < sk_X509_INFO_num(entries.get()); ++i) {
-    X509* const trusted = sk_X509_INFO_value(entries.get(), i)->x509;
-    if (trusted == nullptr) continue;
-    if (X509_STORE_add_cert(SSL_CTX_get_cert_store(handle()), trusted) != 1) {
-      return fail(openssl_error(ErrorCode::kCrypto, options.ca_file));
-    }
-    is_any = true;
-  }
-  if (!is_any) {
-    return fail(openssl_error(ErrorCode::kInvalidArgument,
-                              options.ca_file + ": holds no PEM certificate to trust"));
-  }
+  auto trusted = trust(handle(), options.ca_file);
+  if (!trusted) return fail(std::move(trusted).error());
+  return {};
+}
+
+Result<void> SslContext::ask_clients(const ServerOptions& options) {
+  if (options.client_ca_file.empty()) return {};
+  KTLS_TRY(client_trust_, trust(handle(), options.client_ca_file));
+  const bool is_required = options.client_authentication == ClientAuthentication::kRequired;
+  client_trust_ += is_required ? "required" : "optional";
+  SSL_CTX_set_verify(
+      handle(), SSL_VERIFY_PEER | (is_required ? SSL_VERIFY_FAIL_IF_NO_PEER_CERT : 0), nullptr);
   return {};
 }
 

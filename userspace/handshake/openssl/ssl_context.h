@@ -54,6 +54,7 @@ class SslContext final : public Context {
   [[nodiscard]] bool bind_sessions(SSL* ssl, std::string_view host,
                                    std::string_view server_name) const;
   [[nodiscard]] ktls::Result<void> use_trust(const ClientOptions& options);
+  [[nodiscard]] ktls::Result<void> ask_clients(const ServerOptions& options);
   [[nodiscard]] ktls::Result<void> use_alpn(const std::vector<std::string>& protocols);
 
   static int on_client_hello(SSL* ssl, int* alert, void* context) noexcept;
@@ -67,7 +68,8 @@ class SslContext final : public Context {
   std::vector<std::string> alpn_;
   std::vector<unsigned char> alpn_wire_;  // as in the extension: each name after its length
   KeylogSink keylog_;
-  std::string ciphers_;  // of TLS 1.2, as the options have them
+  std::string ciphers_;       // of TLS 1.2, as the options have them
+  std::string client_trust_;  // server role: digest of whom clients are to be vouched for by
   Hosts hosts_;
   std::vector<std::string> warnings_;
   std::shared_ptr<TicketKeys> ticket_keys_;  // server role

@@ -29,11 +29,13 @@ constexpr std::string_view kCodes[] = {"none",
                                        "record_size_limited",
                                        "key_budget_spent",
                                        "key_missing",
-                                       "key_update_flood"};
+                                       "key_update_flood",
+                                       "holders_hidden",
+                                       "secrets_lost"};
 
 TEST(ReasonTexts, HaveOneRowForEachReasonInTheirOrder) {
   const auto texts = reason_texts();
-  ASSERT_EQ(texts.size(), static_cast<std::size_t>(Reason::kKeyUpdateFlood) + 1);
+  ASSERT_EQ(texts.size(), static_cast<std::size_t>(Reason::kSecretsLost) + 1);
   for (std::size_t i = 0; i < texts.size(); ++i) {
     EXPECT_EQ(texts[i].reason, static_cast<Reason>(i));
     EXPECT_EQ(&text_of(static_cast<Reason>(i)), &texts[i]);

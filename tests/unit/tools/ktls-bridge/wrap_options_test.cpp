@@ -114,20 +114,39 @@ TEST(WrapOptions, TakeSeveralListenersAndOneAddressToGoTo) {
   EXPECT_EQ(options.to.text(), "127.0.0.1:80");
 }
 
+TEST(WrapOptions, KnowThatAProgramTakesMoreDescriptors) {
+  EXPECT_EQ(parse({}).options.service.descriptors_per_connection, 2U);
+  EXPECT_EQ(parse({"--exec", "--", "cat"}).options.service.descriptors_per_connection, 4U);
+}
+
 TEST(WrapOptions, SayWhatIsWrongWithAnAddress) {
   EXPECT_NE(objection_to({"--listen", "localhost"}).find("'localhost': there is no port"),
             std::string::npos);
 }
 
-TEST(WrapOptions, NeedListenAndTo) {
-  for (const Words& words : {Words{"--listen", ":1"}, Words{"--to", "localhost:1"}, Words{}}) {
+TEST(WrapOptions, NeedListenAndToOrAProgram) {
+  struct Lack {
+    Words words;
+    std::string_view objection;
+  };
+  const Lack lacks[] = {{{"--listen", ":1"}, "one of --to, --exec and --fd"},
+                        {{"--to", "localhost:1"}, "--listen is missing"},
+                        {{"--exec", "--", "cat"}, "--listen is missing"},
+                        {{"--listen", ":1", "--fd", "3", "--", "cat"}, "--listen and --fd"},
+                        {{"--listen", ":1", "--to", ":2", "--exec", "--", "cat"}, "exclude"},
+                        {{}, "--listen is missing"}};
+  for (const auto& [words, objection] : lacks) {
+    SCOPED_TRACE(objection);
     WrapOptions options;
     CLI::App app;
     add_wrap_command(app, options);
     Words all = {"wrap"};
     all.insert(all.end(), words.begin(), words.end());
     std::reverse(all.begin(), all.end());
-    EXPECT_THROW(app.parse(all), CLI::RequiredError);
+    app.parse(all);
+    const auto valid = validate(options);
+    ASSERT_FALSE(valid);
+    EXPECT_NE(valid.error().detail.find(objection), std::string::npos) << valid.error().detail;
   }
 }
 

@@ -111,6 +111,14 @@ TEST_P(EverySuite, ReceivesInUserspaceWhereAKeyUpdateWouldEndTheConnection) {
   EXPECT_EQ(made.satisfies(OffloadPolicy::kRequireKernel), !is_tls13());
 }
 
+TEST_P(EverySuite, LeavesToTheKernelOnlyWhatAKeyUpdateCannotEndWhereThatIsThePolicy) {
+  const Plan rekeyed = plan(negotiated(suite()), everything(kRekeys), OffloadPolicy::kRekeyable);
+  expect_plan(rekeyed, kInKernel, kInKernel);
+  const Plan made = plan(negotiated(suite()), everything(!kRekeys), OffloadPolicy::kRekeyable);
+  const DirectionPlan each = is_tls13() ? userspace(Reason::kRekeyImpossible) : kInKernel;
+  expect_plan(made, each, each);
+}
+
 TEST_P(EverySuite, ReceivesInAKernelThatCannotRekeyWhenTheKernelIsRequired) {
   const Plan made = plan(negotiated(suite()), everything(!kRekeys), OffloadPolicy::kRequireKernel);
   expect_plan(made, kInKernel, kInKernel);

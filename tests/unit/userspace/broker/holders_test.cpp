@@ -1,0 +1,168 @@
+// Holders: children that have a socket are found, stand still and go on; who is traced, or stood
+// still before, is left alone.
+#include "userspace/broker/holders.h"
+
+#include <cerrno>
+#include <chrono>
+#include <csignal>
+#include <thread>
+#include <utility>
+
+#include <gtest/gtest.h>
+#include <sys/ptrace.h>
+#include <sys/socket.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+namespace broker {
+namespace {
+
+using ktls::ErrorCode;
+using ktls::Result;
+using ktls::UniqueFd;
+
+constexpr std::chrono::seconds kPatience{20};
+constexpr std::chrono::milliseconds kPoll{2};
+
+enum class Keeps : bool { kNothing, kSocket };
+
+// A process in a group of its own, or in that of `group`, that does nothing.
+class Child {
+ public:
+  Child(int socket, Keeps keeps, pid_t group = 0) {
+    int ready[2] = {-1, -1};
+    EXPECT_EQ(::pipe(ready), 0);
+    pid_ = ::fork();
+    if (pid_ == 0) run(socket, keeps, group, ready[1]);
+    ::close(ready[1]);
+    char byte = 0;
+    EXPECT_EQ(::read(ready[0], &byte, 1), 1);
+    ::close(ready[0]);
+  }
+  ~Child() { end(); }
+  Child(const Child&) = delete;
+  Child& operator=(const Child&) = delete;
+
+  void end() {
+    if (pid_ <= 0) return;
+    ::kill(pid_, SIGKILL);
+    ::waitpid(std::exchange(pid_, 0), nullptr, 0);
+  }
+  [[nodiscard]] pid_t pid() const { return pid_; }
+  // Waits until it stands still, or goes on.
+  [[nodiscard]] bool is_reported(int options) const {
+    int status = 0;
+    return ::waitpid(pid_, &status, options) == pid_;
+  }
+
+ private:
+  [[noreturn]] static void run(int socket, Keeps keeps, pid_t group, int ready) {
+    ::setpgid(0, group);
+    if (keeps == Keeps::kNothing) ::close(socket);
+    if (::write(ready, "x", 1) != 1) ::_exit(1);
+    for (;;) ::pause();
+  }
+
+  pid_t pid_ = 0;
+};
+
+struct HoldersTest : testing::Test {
+  HoldersTest() {
+    int ends[2] = {-1, -1};
+    EXPECT_EQ(::socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, ends), 0);
+    ours.reset(ends[0]);
+    other.reset(ends[1]);
+  }
+
+  static Result<bool> stop_in_time(Holders& holders) {
+    const auto deadline = std::chrono::steady_clock::now() + kPatience;
+    for (;;) {
+      auto still = holders.stop();
+      if (!still || *still || std::chrono::steady_clock::now() > deadline) return still;
+      std::this_thread::sleep_for(kPoll);
+    }
+  }
+
+  UniqueFd ours;
+  UniqueFd other;
+};
+
+TEST_F(HoldersTest, NobodyOfAGroupHoldsASocketOnceAllHaveEndedOrClosedIt) {
+  Child first(ours.get(), Keeps::kSocket);
+  const Holders holders(ours.get(), first.pid());
+  EXPECT_TRUE(holders.any_in_group());
+  Child second(ours.get(), Keeps::kSocket, first.pid());
+  Child without(ours.get(), Keeps::kNothing, first.pid());
+  first.end();
+  EXPECT_TRUE(holders.any_in_group());
+  second.end();
+  EXPECT_FALSE(holders.any_in_group());
+}
+
+TEST_F(HoldersTest, OtherGroupsAndOtherSocketsDoNotCount) {
+  const Child elsewhere(ours.get(), Keeps::kSocket);
+  const Child without(ours.get(), Keeps::kNothing);
+  EXPECT_FALSE(Holders(ours.get(), without.pid()).any_in_group());
+  EXPECT_TRUE(Holders(other.get(), without.pid()).any_in_group()) << "it was inherited, too";
+}
+
+TEST_F(HoldersTest, StopsEachWhoHasTheSocketWhateverItsGroupAndNobodyElse) {
+  const Child first(ours.get(), Keeps::kSocket);
+  const Child second(ours.get(), Keeps::kSocket);
+  const Child without(ours.get(), Keeps::kNothing);
+  Holders holders(ours.get(), first.pid());
+  const auto still = stop_in_time(holders);
+  ASSERT_TRUE(still) << still.error().message();
+  EXPECT_TRUE(*still);
+  EXPECT_TRUE(first.is_reported(WUNTRACED));
+  EXPECT_TRUE(second.is_reported(WUNTRACED));
+  EXPECT_FALSE(without.is_reported(WUNTRACED | WNOHANG));
+  holders.resume();
+  EXPECT_TRUE(first.is_reported(WCONTINUED));
+  EXPECT_TRUE(second.is_reported(WCONTINUED));
+}
+
+TEST_F(HoldersTest, LeavesAProcessStoppedThatSomebodyElseHasStopped) {
+  const Child child(ours.get(), Keeps::kSocket);
+  ASSERT_EQ(::kill(child.pid(), SIGSTOP), 0);
+  ASSERT_TRUE(child.is_reported(WUNTRACED));
+  Holders holders(ours.get(), child.pid());
+  const auto still = stop_in_time(holders);
+  ASSERT_TRUE(still) << still.error().message();
+  EXPECT_TRUE(*still);
+  holders.resume();
+  EXPECT_FALSE(child.is_reported(WCONTINUED | WNOHANG));
+}
+
+TEST_F(HoldersTest, LetsGoOfThemWhenItIsDestroyed) {
+  const Child child(ours.get(), Keeps::kSocket);
+  {
+    Holders holders(ours.get(), child.pid());
+    const auto still = stop_in_time(holders);
+    ASSERT_TRUE(still) << still.error().message();
+    ASSERT_TRUE(child.is_reported(WUNTRACED));
+  }
+  EXPECT_TRUE(child.is_reported(WCONTINUED));
+}
+
+TEST_F(HoldersTest, RefusesWhereOneIsTracedWhomItsTracerMayHaveGoOn) {
+  const Child child(ours.get(), Keeps::kSocket);
+  if (::ptrace(PTRACE_SEIZE, child.pid(), nullptr, nullptr) != 0) {
+    GTEST_SKIP() << "tracing is not allowed here, errno " << errno;
+  }
+  Holders holders(ours.get(), child.pid());
+  const auto still = stop_in_time(holders);
+  ASSERT_FALSE(still);
+  EXPECT_EQ(still.error().code, ErrorCode::kRekeyImpossible);
+  EXPECT_NE(still.error().detail.find("traced"), std::string::npos);
+}
+
+TEST_F(HoldersTest, IsAtOnceStillWhereNobodyHasTheSocket) {
+  Holders holders(ours.get(), ::getpid());
+  const auto still = holders.stop();
+  ASSERT_TRUE(still) << still.error().message();
+  EXPECT_TRUE(*still);
+}
+
+}  // namespace
+}  // namespace broker

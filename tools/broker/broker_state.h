@@ -1,0 +1,91 @@
+// BrokerState: what all requests of a broker share.
+#pragma once
+
+#include <cstddef>
+#include <memory>
+#include <set>
+
+#include "ktls/base/unique_fd.h"
+#include "tools/broker/broker_options.h"
+#include "tools/broker/client.h"
+#include "tools/broker/handed_out_sockets.h"
+#include "tools/broker/handshakes.h"
+#include "tools/broker/relays.h"
+#include "tools/common/log.h"
+#include "tools/ktls-bridge/address_limit.h"
+#include "tools/ktls-bridge/connection_log.h"
+#include "tools/ktls-bridge/phase.h"
+#include "tools/ktls-bridge/tls_setting.h"
+#include "userspace/broker/protocol.h"
+#include "userspace/io/loop.h"
+
+namespace tools {
+
+// Descriptors in flight: more than that the kernel refuses to a user whose limit of open files is
+// the least that is usual, and a program that takes none must not use up what others need.
+inline constexpr std::size_t kUndeliveredMax = 256;
+inline constexpr std::size_t kUndeliveredOfUserMax = 128;
+inline constexpr std::size_t kUndeliveredOfListenerMax = 64;
+
+// How much there may be of everything, so that there is a descriptor for all that it needs: what
+// has none is lost on its way in.
+struct BrokerLimits {
+  std::size_t connections;
+  std::size_t channels;
+  std::size_t listeners;
+  std::size_t requests;
+};
+// Of so many open files; `wanted`: connections.
+[[nodiscard]] BrokerLimits limits_of(std::size_t open_files, std::size_t wanted);
+
+// On one loop's thread.
+struct BrokerState {
+  BrokerState(bridge::Loop& the_loop, const BrokerOptions& the_options, const TlsSetting& server,
+              const TlsSetting& client, const BrokerLimits& limits);
+
+  bridge::Loop& loop;
+  const BrokerOptions& options;
+  const Log& log;
+  const TlsSetting& as_server;
+  const TlsSetting& as_client;
+
+  bridge::Scope open;     // until the broker is to end: channels and listening sockets
+  bridge::Scope running;  // until it has ended: the channel of those whose streams it relays
+  Places channels;
+  Places waiting_channels;  // to be one of those
+  Places strangers;         // who may not connect, and is told so
+  Places listeners;
+  Places requests;     // under way, but for those that are in another of these
+  Places connections;  // under way, waiting to be taken, or relayed
+  AddressLimit addresses;
+  Handshakes handshakes;
+  Relays relays;
+  HandedOutSockets handed_out;
+  Places undelivered;  // descriptors that no client has said to have taken
+  std::set<Cancellation*> sessions;
+  Doorbell session_ended;
+
+  [[nodiscard]] bool is_ending() const { return open.failure().has_value(); }
+};
+
+// A connection in the broker's care, which ends with the broker.
+class BrokerSession {
+ public:
+  explicit BrokerSession(BrokerState& state) : state_(state) {
+    state_.sessions.insert(&cancellation_);
+  }
+  BrokerSession(const BrokerSession&) = delete;
+  BrokerSession& operator=(const BrokerSession&) = delete;
+  ~BrokerSession() {
+    state_.sessions.erase(&cancellation_);
+    state_.session_ended.ring();
+  }
+
+  [[nodiscard]] Cancellation& cancellation() { return cancellation_; }
+
+ private:
+  BrokerState& state_;
+  Cancellation cancellation_;
+};
+
+}  // namespace tools

@@ -1,0 +1,364 @@
+// What is asked, whether it may be, and who does it.
+
+#include "tools/broker/requests.h"
+
+#include <array>
+#include <cerrno>
+#include <chrono>
+#include <optional>
+#include <string>
+#include <utility>
+
+#include <sys/socket.h>
+
+#include "ktls/core/socket.h"
+#include "tools/broker/datagram.h"
+#include "tools/broker/listening.h"
+#include "tools/broker/predecessor.h"
+#include "tools/broker/welcome.h"
+#include "tools/common/address.h"
+#include "userspace/bridge/closing.h"
+#include "userspace/io/when_both.h"
+#include "userspace/suite/alert.h"
+#include "userspace/suite/content_type.h"
+
+namespace tools {
+namespace {
+
+using bridge::Scope;
+using bridge::Task;
+using broker::Kind;
+using ktls::Error;
+using ktls::ErrorCode;
+using ktls::Result;
+using ktls::UniqueFd;
+using std::chrono::milliseconds;
+
+// A client that does not take its answer has lost its interest.
+constexpr milliseconds kAnswerTimeout = std::chrono::seconds(5);
+// Between the first word of who may not connect, and the end of the channel.
+constexpr milliseconds kStrangerTimeout = std::chrono::seconds(10);
+// For the peer of a socket that was closed with a full send buffer to take what is in it.
+constexpr milliseconds kCloseTimeout = std::chrono::seconds(60);
+// RFC 6066 section 3 has names of 2^16 bytes; DNS has no longer ones than this.
+constexpr std::size_t kNameMax = 253;
+constexpr milliseconds kChannelTimeout = std::chrono::seconds(5);
+constexpr milliseconds kControlTimeout = std::chrono::seconds(90);
+
+// One request on its way.
+struct Request {
+  BrokerState& state;
+  Client client;
+  Message message;
+  std::optional<Places::Place> place = std::nullopt;  // among requests under way
+
+  [[nodiscard]] int replies() const { return message.descriptors.at(0).get(); }
+  [[nodiscard]] ForeignFd take_subject() { return std::move(message.descriptors.at(1)); }
+};
+
+// Without waiting: the socket for one answer has no room only if the client has filled it itself.
+void answer(const Request& request, const broker::Answer& answer) {
+  const auto sent = send_answer_now(request.replies(), answer);
+  static_cast<void>(sent);
+}
+
+// What a stream socket has to be for a request, or why it is not.
+std::optional<broker::Answer> fault_of(int fd, bool is_listening) {
+  int type = 0;
+  int listens = 0;
+  socklen_t size = sizeof type;
+  if (::getsockopt(fd, SOL_SOCKET, SO_TYPE, &type, &size) != 0) {
+    return refusal(ENOTSOCK, "not a socket");
+  }
+  size = sizeof listens;
+  if (type != SOCK_STREAM || ::getsockopt(fd, SOL_SOCKET, SO_ACCEPTCONN, &listens, &size) != 0) {
+    return refusal(EINVAL, "not a stream socket");
+  }
+  if (is_listening) {
+    if (listens == 0) return refusal(EINVAL, "the socket does not listen");
+    return std::nullopt;
+  }
+  if (peer_address(fd).family() == AF_UNSPEC) return refusal(ENOTCONN, "not a connected socket");
+  return std::nullopt;
+}
+
+// Ends the connection of a client that is gone, or wants it no more.
+Task<Result<void>> mind_client(Request& request, Welcome& welcome, Scope& scope) {
+  auto left = co_await request.state.loop.hung_up(scope, request.replies());
+  if (left) welcome.cancellation().cancel();
+  co_return Result<void>();
+}
+
+Task<Result<void>> establish(Welcome& welcome, const std::string* name, bool& is_established,
+                             Scope& minding) {
+  is_established = co_await welcome.establish(name);
+  minding.cancel();
+  co_return Result<void>();
+}
+
+// kServe and kConnect.
+Task<void> serve_connection(Request request) {
+  BrokerState& state = request.state;
+  const bool is_client = request.message.request.header.kind == Kind::kConnect;
+  const std::string name(request.message.payload.begin(), request.message.payload.end());
+  if (is_client &&
+      (name.empty() || name.size() > kNameMax || name.find('\0') != std::string::npos)) {
+    answer(request, refusal(EINVAL, "the name to verify has 1 to 253 bytes"));
+    co_return;
+  }
+  ForeignFd fd = request.take_subject();
+  if (const auto fault = fault_of(fd.get(), false)) {
+    answer(request, *fault);
+    co_return;
+  }
+  auto place = state.connections.take(request.client.user);
+  if (!place) {
+    answer(request, refusal(EAGAIN,
+                            "as many connections as one may have: "
+                            "--max-per-client, --max-connections"));
+    co_return;
+  }
+  Welcome welcome(state, request.client, *std::move(place), std::move(fd));
+  Scope minding(state.loop);
+  bool is_established = false;
+  static_cast<void>(
+      co_await when_both(establish(welcome, is_client ? &name : nullptr, is_established, minding),
+                         mind_client(request, welcome, minding)));
+  if (!is_established) {
+    answer(request, welcome.complaint());
+    co_return;
+  }
+  auto introduced = welcome.introduce();
+  if (!introduced) {
+    const Error error = introduced.error();
+    answer(request, refusal(error.sys_errno, error.message()));
+    co_await welcome.give_up(error);
+    co_return;
+  }
+  Scope scope(state.loop, kAnswerTimeout);
+  auto told = co_await send_answer(state.loop, scope, request.replies(), *introduced,
+                                   welcome.is_relayed() ? welcome.descriptor() : -1);
+  if (!told) {
+    co_await welcome.give_up(told.error());
+    co_return;
+  }
+  request.message.descriptors.clear();
+  request.place.reset();
+  co_await welcome.let_go();
+}
+
+// kListen.
+Task<void> serve_listener(Request request) {
+  ForeignFd socket = request.take_subject();
+  if (const auto fault = fault_of(socket.get(), true)) {
+    answer(request, *fault);
+    co_return;
+  }
+  auto place = request.state.listeners.take(request.client.user);
+  if (!place) {
+    answer(request, refusal(EAGAIN,
+                            "as many listening sockets as one user may have, by the broker's limit "
+                            "of open files (ulimit -n)"));
+    co_return;
+  }
+  request.place.reset();
+  co_await listening(request.state, std::move(request.client), std::move(socket),
+                     std::move(request.message.descriptors.at(0)), request.message.request.backlog);
+}
+
+// The end of a socket whose send buffer is full: the kernel has all the keys that it takes.
+Task<void> close_tls(BrokerState& state, ForeignFd fd) {
+  constexpr std::array<std::uint8_t, 2> kCloseNotify = {
+      static_cast<std::uint8_t>(tls::AlertLevel::kWarning),
+      static_cast<std::uint8_t>(tls::AlertDescription::kCloseNotify)};
+  Scope scope(state.loop, kCloseTimeout);
+  ktls::TlsSocket socket(fd.get());
+  for (;;) {
+    // First of all: somebody else may be waiting for room, in the kernel and with its lock.
+    const auto room = co_await state.loop.writable(scope, fd.get());
+    if (!room) co_return;
+    const auto sent =
+        socket.send(static_cast<std::uint8_t>(tls::ContentType::kAlert), kCloseNotify);
+    if (sent) break;
+    if (sent.error().sys_errno != EAGAIN) co_return;
+  }
+  const auto delivered =
+      co_await bridge::await_delivery(state.loop, scope, fd.get(), bridge::Delivery::kRoomForMore);
+  static_cast<void>(delivered);
+  ::shutdown(fd.get(), SHUT_WR);
+}
+
+// A stream that we do not relay may be one that a broker before us still does.
+bool is_passed_on(const Request& request) {
+  return !request.state.is_ending() && pass_on(request.state.options.socket, request.message);
+}
+
+Task<void> serve_close(Request request) {
+  BrokerState& state = request.state;
+  ForeignFd fd = request.take_subject();
+  if (const auto cookie = cookie_of(fd.get()); cookie && state.relays.close_in_order(*cookie)) {
+    ::shutdown(fd.get(), SHUT_WR);
+    answer(request, answer_of(Kind::kDone));
+    co_return;
+  }
+  const auto has_keys = ktls::TlsSocket(fd.get()).has_keys(ktls::Direction::kTransmit);
+  if (!has_keys || !*has_keys) {
+    request.message.descriptors.at(1) = std::move(fd);
+    if (is_passed_on(request)) co_return;
+    answer(request, refusal(EINVAL,
+                            "neither a TLS socket of the kernel nor a stream that "
+                            "is relayed"));
+    co_return;
+  }
+  auto place = state.connections.take(request.client.user);
+  if (!place) {
+    answer(request, refusal(EAGAIN,
+                            "as many connections as one may have: "
+                            "--max-per-client, --max-connections"));
+    co_return;
+  }
+  BrokerSession session(state);
+  answer(request, answer_of(Kind::kDone));
+  request.message.descriptors.clear();
+  request.place.reset();
+  co_await close_tls(state, std::move(fd));
+}
+
+Task<void> serve_control(Request request) {
+  bridge::ControlRecord record{
+      .type = static_cast<tls::ContentType>(request.message.request.record_type),
+      .content = std::move(request.message.payload)};
+  Scope scope(request.state.loop, kControlTimeout);
+  ForeignFd fd = request.take_subject();
+  const broker::Answer done =
+      co_await request.state.handed_out.act_on(scope, fd.get(), std::move(record));
+  answer(request, done);
+  request.message.descriptors.clear();
+  if (done.header.kind == Kind::kDone) co_await request.state.handed_out.settle(std::move(fd));
+}
+
+Task<void> serve_end(Request request) {
+  const auto cookie = cookie_of(request.message.descriptors.at(1).get());
+  const bool is_orderly = cookie && request.state.relays.was_orderly(*cookie);
+  if (!is_orderly && is_passed_on(request)) co_return;
+  answer(request,
+         is_orderly ? answer_of(Kind::kDone) : refusal(ECONNRESET, "the connection was cut off"));
+  co_return;
+}
+
+// Of anything else nobody would learn that the client has lost its interest.
+bool takes_answers(int fd) {
+  const auto option = [fd](int name) {
+    int value = 0;
+    socklen_t size = sizeof value;
+    return ::getsockopt(fd, SOL_SOCKET, name, &value, &size) == 0 ? value : -1;
+  };
+  return option(SO_DOMAIN) == AF_UNIX && option(SO_TYPE) == SOCK_SEQPACKET;
+}
+
+Task<void> refuse_kind(Request request) {
+  answer(request, refusal(EINVAL, "no request of version 1"));
+  co_return;
+}
+
+Task<void> task_for(Request request) {
+  switch (request.message.request.header.kind) {
+    case Kind::kListen:
+      return serve_listener(std::move(request));
+    case Kind::kServe:
+    case Kind::kConnect:
+      return serve_connection(std::move(request));
+    case Kind::kClose:
+      return serve_close(std::move(request));
+    case Kind::kControl:
+      return serve_control(std::move(request));
+    case Kind::kEnd:
+      return serve_end(std::move(request));
+    default:
+      return refuse_kind(std::move(request));
+  }
+}
+
+bool is_about_end(const Request& request) {
+  const Kind kind = request.message.request.header.kind;
+  return kind == Kind::kClose || kind == Kind::kEnd;
+}
+
+// Of who may not connect: the first request is answered, so that it is known why.
+Task<void> refuse_stranger(BrokerState& state, const Client& client, const UniqueFd& channel) {
+  state.log.write(LogLevel::kWarning, "refused",
+                  {{"uid", std::uint64_t{client.user}},
+                   {"pid", static_cast<std::uint64_t>(client.process)},
+                   {"hint", std::string("--allow-user or --allow-group lets others in")}});
+  Scope scope(state.loop, kStrangerTimeout);
+  auto message = co_await receive_message(state.loop, scope, channel.get());
+  if (!message || !*message || (*message)->descriptors.empty()) co_return;
+  Request request{.state = state, .client = client, .message = **std::move(message)};
+  answer(request, refusal(EACCES, "this broker does not serve the user"));
+}
+
+// Most channels live for one request, so it is worth waiting for one to end. Nothing: it was not.
+Task<std::optional<Places::Place>> place_for_channel(BrokerState& state, uid_t user) {
+  auto place = state.channels.take(user);
+  if (place) co_return place;
+  const auto waiting = state.waiting_channels.take(user);
+  if (!waiting) co_return std::nullopt;
+  Scope scope(state.loop, kChannelTimeout);
+  auto found = co_await state.channels.wait(state.loop, scope, user);
+  if (found) place.emplace(*std::move(found));
+  co_return place;
+}
+
+}  // namespace
+
+Task<void> channel_session(BrokerState& state, UniqueFd channel) {
+  const auto client = client_of(channel.get());
+  if (!client) co_return;
+  if (!may_connect(*client, state.options)) {
+    const auto place = state.strangers.take(client->user);
+    if (place) co_await refuse_stranger(state, *client, channel);
+    co_return;
+  }
+  const auto place = co_await place_for_channel(state, client->user);
+  if (!place) {
+    state.log.write(LogLevel::kWarning, "channel",
+                    {{"uid", std::uint64_t{client->user}},
+                     {"error", std::string("as many channels as one user may have")},
+                     {"hint", std::string("raise the broker's limit of open files (ulimit -n)")}});
+    co_return;
+  }
+  // What we relay ends in order while we drain, too; but whoever wants anything else is to see that
+  // we are gone.
+  const bool is_last = state.is_ending();
+  Scope& scope = is_last ? state.running : state.open;
+  for (;;) {
+    auto message = co_await receive_message(state.loop, scope, channel.get());
+    if (!message) {
+      if (!state.is_ending()) {
+        state.log.write(
+            LogLevel::kWarning, "channel",
+            {{"uid", std::uint64_t{client->user}}, {"error", message.error().message()}});
+      }
+      co_return;
+    }
+    if (!*message) co_return;
+    Request request{.state = state, .client = *client, .message = **std::move(message)};
+    const auto& descriptors = request.message.descriptors;
+    if (descriptors.empty() || !takes_answers(descriptors.front().get())) continue;
+    if (descriptors.size() != 2) {
+      answer(request, refusal(EINVAL, "a request brings two descriptors"));
+      continue;
+    }
+    if (request.message.request.header.version != broker::kProtocolVersion) {
+      answer(request, refusal(EPROTONOSUPPORT, "this broker speaks version 1"));
+      continue;
+    }
+    if (is_last && !is_about_end(request)) co_return;
+    auto room = co_await state.requests.wait(state.loop, scope, client->user);
+    if (!room) co_return;
+    request.place.emplace(*std::move(room));
+    state.loop.spawn(task_for(std::move(request)));
+  }
+}
+
+}  // namespace tools

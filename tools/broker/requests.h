@@ -1,0 +1,14 @@
+// The requests of one channel.
+#pragma once
+
+#include "ktls/base/unique_fd.h"
+#include "tools/broker/broker_state.h"
+#include "userspace/io/task.h"
+
+namespace tools {
+
+// Serves `channel` until its last holder has closed it, or the broker ends. Requests go on after
+// that: each has a socket for its answers, whose end ends it.
+[[nodiscard]] bridge::Task<void> channel_session(BrokerState& state, ktls::UniqueFd channel);
+
+}  // namespace tools

@@ -1,0 +1,191 @@
+// Starting a program without copying this process, whose memory holds keys.
+
+#include "tools/ktls-bridge/program.h"
+
+#include <algorithm>
+#include <array>
+#include <cerrno>
+#include <charconv>
+#include <csignal>
+#include <cstdlib>
+#include <cstring>
+#include <optional>
+#include <string_view>
+#include <system_error>
+
+#include <fcntl.h>
+#include <sys/resource.h>
+#include <sys/syscall.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+namespace tools {
+namespace {
+
+using ktls::Error;
+using ktls::Result;
+using ktls::UniqueFd;
+
+// RLIMIT_CORE and RLIMIT_NOFILE, which this program changes for itself.
+struct Limits {
+  rlimit core{RLIM_INFINITY, RLIM_INFINITY};
+  rlimit open_files{1024, 1024};
+};
+Limits& original_limits() {
+  static Limits limits;
+  return limits;
+}
+
+// systemd writes it for whom it starts, which is us; sd_listen_fds(3) believes it only where it is
+// the reader's own.
+constexpr std::string_view kListenPid = "LISTEN_PID=";
+constexpr std::size_t kPidDigitsMax = 20;
+
+std::vector<char*> pointers_to(std::vector<std::string>& strings) {
+  std::vector<char*> pointers;
+  pointers.reserve(strings.size() + 1);
+  for (std::string& each : strings) pointers.push_back(each.data());
+  pointers.push_back(nullptr);
+  return pointers;
+}
+
+// Everything that the child needs, made before there is one: it shares our memory and may call
+// nothing but the system.
+struct Prepared {
+  std::string path;
+  std::vector<std::string> arguments;
+  std::vector<std::string> environment;
+  std::vector<std::pair<int, int>> descriptors;
+  std::vector<char*> argument_pointers;
+  std::vector<char*> environment_pointers;
+  char* listen_pid = nullptr;  // where its digits go
+  Limits limits;
+
+  explicit Prepared(const Launch& launch)
+      : path(launch.path),
+        arguments(launch.arguments),
+        environment(launch.environment),
+        descriptors(launch.descriptors),
+        limits(original_limits()) {
+    const std::string ours = std::string(kListenPid) + std::to_string(::getpid());
+    for (std::string& each : environment) {
+      if (each != ours) continue;
+      each.resize(kListenPid.size() + kPidDigitsMax + 1);
+      listen_pid = each.data() + kListenPid.size();
+    }
+    argument_pointers = pointers_to(arguments);
+    environment_pointers = pointers_to(environment);
+  }
+};
+
+// Sources above every target, so that no dup2() hits one that is still to be copied.
+bool place_descriptors(std::vector<std::pair<int, int>>& descriptors) {
+  int above = STDERR_FILENO;
+  for (const auto& [source, target] : descriptors) above = std::max(above, target);
+  for (auto& [source, target] : descriptors) {
+    source = ::fcntl(source, F_DUPFD_CLOEXEC, above + 1);
+    if (source < 0) return false;
+  }
+  return std::ranges::all_of(descriptors,
+                             [](const auto& each) { return ::dup2(each.first, each.second) >= 0; });
+}
+
+void write_pid(char* digits) {
+  const auto end = std::to_chars(digits, digits + kPidDigitsMax, ::getpid()).ptr;
+  *end = '\0';
+}
+
+// In the child, which has our memory until it executes: answers errno if it cannot.
+int execute(Prepared& prepared) {
+  ::setpgid(0, 0);
+  if (prepared.listen_pid != nullptr) write_pid(prepared.listen_pid);
+  if (!place_descriptors(prepared.descriptors)) return errno;
+  ::setrlimit(RLIMIT_CORE, &prepared.limits.core);
+  ::setrlimit(RLIMIT_NOFILE, &prepared.limits.open_files);
+  ::signal(SIGPIPE, SIG_DFL);  // the one that this program ignores
+  sigset_t none;
+  ::sigemptyset(&none);
+  ::sigprocmask(SIG_SETMASK, &none, nullptr);
+  ::execve(prepared.path.c_str(), prepared.argument_pointers.data(),
+           prepared.environment_pointers.data());
+  return errno;
+}
+
+// vfork: a copy of this process would have its keys, and a large one takes long to copy. The
+// thread waits until the child has executed or ended, so that `failure` is written by then.
+pid_t spawn(Prepared& prepared, volatile int& failure) {
+  const pid_t pid = ::vfork();  // NOLINT(clang-analyzer-security.insecureAPI.vfork)
+  if (pid != 0) return pid;
+  failure = execute(prepared);  // NOLINT(clang-analyzer-unix.Vfork): system calls alone
+  ::_exit(127);
+}
+
+}  // namespace
+
+Result<std::string> find_program(const std::string& name) {
+  int sys_errno = ENOENT;
+  const auto is_program = [&sys_errno](const std::string& path) {
+    if (::access(path.c_str(), X_OK) == 0) return true;
+    if (errno == EACCES) sys_errno = EACCES;
+    return false;
+  };
+  if (name.find('/') != std::string::npos) {
+    if (is_program(name)) return name;
+    return ktls::fail(Error::system(sys_errno, name));
+  }
+  const char* path = std::getenv("PATH");  // NOLINT(concurrency-mt-unsafe)
+  std::string_view rest = path != nullptr ? path : "/usr/local/bin:/usr/bin:/bin";
+  while (!rest.empty()) {
+    const std::size_t end = std::min(rest.find(':'), rest.size());
+    const std::string candidate = std::string(rest.substr(0, end)) + "/" + name;
+    if (end != 0 && is_program(candidate)) return candidate;
+    rest.remove_prefix(std::min(end + 1, rest.size()));
+  }
+  return ktls::fail(Error::system(sys_errno, name));
+}
+
+void Program::remember_limits() {
+  ::getrlimit(RLIMIT_CORE, &original_limits().core);
+  ::getrlimit(RLIMIT_NOFILE, &original_limits().open_files);
+}
+
+Result<Program> Program::start(const Launch& launch) {
+  Prepared prepared(launch);
+  // A signal that came to the child before it has executed would run in our memory.
+  sigset_t all;
+  sigset_t before;
+  ::sigfillset(&all);
+  ::pthread_sigmask(SIG_SETMASK, &all, &before);
+  volatile int failure = 0;
+  const pid_t pid = spawn(prepared, failure);
+  const int sys_errno = pid < 0 ? errno : failure;
+  ::pthread_sigmask(SIG_SETMASK, &before, nullptr);
+  if (pid > 0 && sys_errno != 0) ::waitpid(pid, nullptr, 0);
+  if (sys_errno != 0) return ktls::fail(Error::system(sys_errno, launch.path));
+  // Its number is its own until it is reaped, which is ours to do.
+  UniqueFd process(static_cast<int>(::syscall(SYS_pidfd_open, pid, 0)));
+  if (!process) {
+    Error error = Error::system(errno, "pidfd_open");
+    ::kill(-pid, SIGKILL);
+    ::waitpid(pid, nullptr, 0);
+    return ktls::fail(std::move(error));
+  }
+  return Program(pid, std::move(process));
+}
+
+Result<ProgramEnd> Program::reap() {
+  int status = 0;
+  pid_t reaped = 0;
+  do {
+    reaped = ::waitpid(pid_, &status, 0);
+  } while (reaped < 0 && errno == EINTR);
+  if (reaped < 0) return ktls::fail(Error::system(errno, "waitpid"));
+  if (WIFSIGNALED(status)) return ProgramEnd{.status = 0, .signal = WTERMSIG(status)};
+  return ProgramEnd{.status = WEXITSTATUS(status), .signal = 0};
+}
+
+void Program::signal(int number) const {
+  ::kill(-pid_, number);
+}
+
+}  // namespace tools

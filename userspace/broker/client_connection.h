@@ -1,0 +1,15 @@
+// What a program is told of a connection.
+#pragma once
+
+#include "userspace/broker/ktls_bridge_client.h"
+#include "userspace/broker/protocol.h"
+
+namespace broker {
+
+// Whether `info` is null, or says how large it is.
+[[nodiscard]] bool has_room(const ktlsb_connection* info);
+
+// Fills as much of `info` as there is; null: nothing.
+void describe(const Answer& answer, ktlsb_connection* info);
+
+}  // namespace broker

@@ -1,0 +1,113 @@
+// The broker's wire protocol: what programs ask of it, and what it answers.
+//
+// A client connects a SOCK_SEQPACKET socket to the broker's path, and may share it among threads
+// and children, for nothing is ever answered on it: each request is one datagram that brings the
+// socket on which its answers are wanted (SCM_RIGHTS). All numbers are in the byte order of the
+// machine. README.md of this folder tells the protocol as a whole.
+//
+// This header needs nothing but libc, for the client library is to need nothing else.
+#pragma once
+
+#include <cstddef>
+#include <cstdint>
+#include <type_traits>
+
+#include <netinet/in.h>
+
+namespace broker {
+
+inline constexpr std::uint32_t kMagic = 0x42'4c'54'4b;  // "KTLB" in memory
+inline constexpr std::uint16_t kProtocolVersion = 1;
+
+// Where a broker listens and a client looks for it, unless told otherwise.
+inline constexpr const char* kDefaultPath = "/run/ktls-bridge/broker.sock";
+// The variable of the environment that says where else a client is to look.
+inline constexpr const char* kPathVariable = "KTLS_BRIDGE_BROKER";
+
+enum class Kind : std::uint16_t {
+  // Requests. Each brings two descriptors: the socket for the answers, and what it is about.
+  kListen = 1,   // a listening socket: its connections are wanted, each after its handshake
+  kServe = 2,    // a connected socket: be the server of a handshake
+  kConnect = 3,  // a connected socket: be the client; the payload is the name to verify
+  kClose = 4,    // a TLS socket that was handed out: send close_notify when there is room, and FIN;
+                 // or a relayed stream: this is all
+  kControl = 5,  // a TLS socket that was handed out: the payload is the content of a control record
+  kEnd = 6,      // a relayed stream that has ended: was that an orderly end?
+  // From the client on the socket that came with kListen, without a payload.
+  kTaken = 16,  // connection `number` was taken: there is room for another one
+  kStop = 17,   // no more: the broker answers kDone when its listening socket is closed
+  // Answers.
+  kDone = 32,  // nothing more to say
+  kConnection =
+      33,       // a connection, whose descriptor comes with it where it is not the client's own
+  kError = 34,  // it did not work: `error`, `reason` and `text` say why
+};
+
+struct Header {
+  std::uint32_t magic = kMagic;
+  std::uint16_t version = kProtocolVersion;
+  Kind kind{};
+};
+
+// What a payload may have at most: the content of one record (RFC 8446 section 5.1).
+inline constexpr std::size_t kPayloadMax = 16384;
+
+//   backlog       kListen: connections that may wait to be taken
+//   record_type   kControl: ContentType of the record
+//   payload_size  bytes of payload, which follow
+//   number        kTaken: as Answer::number
+struct Request {
+  Header header;
+  std::uint32_t backlog = 0;
+  std::uint16_t record_type = 0;
+  std::uint16_t payload_size = 0;
+  std::uint64_t number = 0;
+};
+
+// Answer::flags.
+inline constexpr std::uint32_t kIsRelayed = 1;  // the descriptor is a stream that is relayed
+inline constexpr std::uint32_t kIsResumed = 2;  // the handshake resumed a session
+
+// Strings end with a zero byte, and are cut off where there is no room for all.
+//   error          kError: an errno
+//   flags          kConnection: see above
+//   number         kConnection of a listener: for kTaken, counted from 1
+//   tls_version    kConnection: ProtocolVersion as on the wire, 0x0304 for TLS 1.3
+//   cipher_suite   kConnection: IANA number
+//   alpn_size      kConnection: bytes of `alpn` that the handshake agreed on; 0: on none
+//   reason         code of a Reason: why a connection is relayed, or why it failed; or empty
+//   name           kConnection: what a client asked for (SNI), or what was verified of a server
+//   text           kError: one sentence
+//   local, remote  kConnection: addresses of the TLS connection; sin6_family AF_INET6 or AF_INET
+//                  (then it is a sockaddr_in), AF_UNSPEC for any other
+struct Answer {
+  Header header;
+  std::uint32_t error = 0;
+  std::uint32_t flags = 0;
+  std::uint64_t number = 0;
+  std::uint16_t tls_version = 0;
+  std::uint16_t cipher_suite = 0;
+  std::uint16_t alpn_size = 0;
+  std::uint16_t unused = 0;
+  char reason[32] = {};
+  char name[256] = {};
+  char alpn[256] = {};
+  char text[256] = {};
+  sockaddr_in6 local{};
+  sockaddr_in6 remote{};
+};
+
+// The layouts are an interface: they change with kProtocolVersion alone.
+static_assert(std::is_trivially_copyable_v<Request> && sizeof(Request) == 24);
+static_assert(std::is_trivially_copyable_v<Answer> && sizeof(Answer) == 888);
+static_assert(offsetof(Answer, reason) == 32 && offsetof(Answer, local) == 832);
+
+inline constexpr std::size_t kRequestMax = sizeof(Request) + kPayloadMax;
+
+// A message of this version whose kind is one of ours, and which is as long as it says.
+[[nodiscard]] inline bool is_whole(const Request& request, std::size_t size) {
+  return size >= sizeof request && request.header.magic == kMagic &&
+         size == sizeof request + request.payload_size && request.payload_size <= kPayloadMax;
+}
+
+}  // namespace broker
