@@ -36,6 +36,7 @@ enum class ErrorCode : std::uint8_t {
   kKeyBudgetSpent,     // the same, because it has sealed as many records as it may
   kKeyMissing,         // the kernel waits for a receive key that nobody has brought
   kKeyUpdateFlood,     // the peer changes its key more often than KeyPolicy allows
+  kAbandoned,          // a program let go of its connection without a word, as when it is killed
   kTimeout,            // a deadline passed
   kCancelled,          // the operation's scope was cancelled
   kCrypto,             // libcrypto refused an operation that should not fail

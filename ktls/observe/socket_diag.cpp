@@ -238,7 +238,7 @@ Result<SocketIdentity> identity_of(int fd) {
   return identity;
 }
 
-Result<std::optional<HeldSocket>> look_at(const SocketIdentity& identity, bool was_found) {
+Result<std::optional<HeldSocket>> find_held_socket(const SocketIdentity& identity, bool was_found) {
   auto answer = ask(identity);
   if (!answer) {
     const bool is_missing =

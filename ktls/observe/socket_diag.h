@@ -1,4 +1,4 @@
-// SocketDiag: what sock_diag says of the upper-layer protocol of one TCP socket.
+// What sock_diag says of one TCP socket: its upper-layer protocol, and whether anybody has it.
 #pragma once
 
 #include <array>
@@ -67,8 +67,8 @@ struct HeldSocket {
 // Of that very socket, while any process has it; nothing once nobody has. Errors: kSystem,
 // EOPNOTSUPP where it is in another network namespace than the calling thread, or there is no
 // module tcp_diag, before it has ever been found: `was_found`; kDecodeError.
-[[nodiscard]] Result<std::optional<HeldSocket>> look_at(const SocketIdentity& identity,
-                                                        bool was_found);
+[[nodiscard]] Result<std::optional<HeldSocket>> find_held_socket(const SocketIdentity& identity,
+                                                                 bool was_found);
 
 class SocketDiag {
  public:

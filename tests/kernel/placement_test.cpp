@@ -202,7 +202,7 @@ TEST(HeldSockets, AreFoundForAsLongAsAnyDescriptorLeadsToThem) {
     Connection connection = connect(route);
     const auto identity = identity_of(connection.client.get());
     ASSERT_TRUE(identity) << identity.error().message();
-    auto seen = look_at(*identity, false);
+    auto seen = find_held_socket(*identity, false);
     ASSERT_TRUE(seen) << seen.error().message();
     ASSERT_TRUE(seen->has_value());
     struct stat status {};
@@ -211,22 +211,22 @@ TEST(HeldSockets, AreFoundForAsLongAsAnyDescriptorLeadsToThem) {
     EXPECT_EQ((*seen)->bytes_sent, 0U);
 
     ASSERT_EQ(::send(connection.client.get(), "twelve bytes", 12, 0), 12);
-    seen = look_at(*identity, true);
+    seen = find_held_socket(*identity, true);
     ASSERT_TRUE(seen && *seen);
     EXPECT_EQ((*seen)->bytes_sent, 12U);
 
     UniqueFd copy(::dup(connection.client.get()));
     connection.client.reset();
-    seen = look_at(*identity, true);
+    seen = find_held_socket(*identity, true);
     EXPECT_TRUE(seen && *seen);
     // What the other end does not read keeps the socket, which nobody has any more.
     copy.reset();
-    seen = look_at(*identity, true);
+    seen = find_held_socket(*identity, true);
     EXPECT_TRUE(seen && !*seen);
     connection.server.reset();
-    seen = look_at(*identity, true);
+    seen = find_held_socket(*identity, true);
     EXPECT_TRUE(seen && !*seen);
-    const auto never_seen = look_at(*identity, false);
+    const auto never_seen = find_held_socket(*identity, false);
     ASSERT_FALSE(never_seen);
     EXPECT_EQ(never_seen.error().sys_errno, EOPNOTSUPP);
   }

@@ -39,6 +39,8 @@ constexpr int kBacklog = 4096;
 constexpr milliseconds kAcceptPause{50};
 // For programs to read the ends of their streams, and to ask what kind of ends they are.
 constexpr milliseconds kLastQuestions{500};
+// For what was cut off to tell its peers.
+constexpr milliseconds kLastWordsTimeout = std::chrono::seconds(5);
 // What receives and what is sealed of each relay; and what a ring has on offer.
 constexpr std::size_t kBuffersPerConnection = 8;
 constexpr std::size_t kBuffersOnOffer = 256;
@@ -145,7 +147,7 @@ class BrokerRun {
     }
     cut_off_ = state_.sessions.size();
     for (Cancellation* each : state_.sessions) each->cancel();
-    Scope last_words(state_.loop, std::chrono::seconds(5));
+    Scope last_words(state_.loop, kLastWordsTimeout);
     while (!state_.sessions.empty()) {
       const auto rung = co_await state_.session_ended.wait(state_.loop, last_words);
       if (!rung) break;

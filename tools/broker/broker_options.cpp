@@ -48,7 +48,7 @@ uid_t user_of(const std::string& text) {
   uid_t id = 0;
   if (parse_number(text, id)) return id;
   const passwd* const entry = ::getpwnam(text.c_str());  // NOLINT(concurrency-mt-unsafe)
-  if (entry == nullptr) throw CLI::ValidationError("there is no user " + text);
+  if (entry == nullptr) throw CLI::ValidationError("--allow-user: there is no user " + text);
   return entry->pw_uid;
 }
 
@@ -56,7 +56,7 @@ gid_t group_of(const std::string& text) {
   gid_t id = 0;
   if (parse_number(text, id)) return id;
   const group* const entry = ::getgrnam(text.c_str());  // NOLINT(concurrency-mt-unsafe)
-  if (entry == nullptr) throw CLI::ValidationError("there is no group " + text);
+  if (entry == nullptr) throw CLI::ValidationError("--allow-group: there is no group " + text);
   return entry->gr_gid;
 }
 

@@ -26,13 +26,19 @@ std::size_t share_of(std::size_t all) {
   return (all + 1) / 2;
 }
 
+// Of channels, most of which live for one request: a program that ends many connections at once
+// wants one for each, and a request that is dropped costs a connection its orderly end.
+std::size_t large_share_of(std::size_t all) {
+  return all - all / 4;
+}
+
 std::size_t so_many(std::size_t descriptors, std::size_t each, std::size_t most) {
   return std::clamp<std::size_t>(descriptors / each, 1, most);
 }
 
 }  // namespace
 
-// Two fifths for connections, three tenths for channels and those that wait to be one, a tenth for
+// Two fifths for connections, a third for channels and those that wait to be one, a tenth for
 // listening sockets, and a sixth for requests.
 BrokerLimits limits_of(std::size_t open_files, std::size_t wanted) {
   const std::size_t spare = open_files - std::min(open_files, kDescriptorsBesides);
@@ -52,8 +58,8 @@ BrokerState::BrokerState(bridge::Loop& the_loop, const BrokerOptions& the_option
       as_client(client),
       open(the_loop),
       running(the_loop),
-      channels(share_of(limits.channels), limits.channels),
-      waiting_channels(share_of(share_of(limits.channels)), share_of(limits.channels)),
+      channels(large_share_of(limits.channels), limits.channels),
+      waiting_channels(share_of(limits.channels), large_share_of(limits.channels)),
       strangers(kStrangersOfUserMax, kStrangersMax),
       listeners(share_of(limits.listeners), limits.listeners),
       requests(share_of(limits.requests), limits.requests),

@@ -240,7 +240,7 @@ Task<Result<void>> HandedOutSockets::keep_to_limit(Scope& scope, Entry& entry,
 
 bool HandedOutSockets::look_after(Scope& scope, const std::shared_ptr<Entry>& entry) {
   if (loop_.now() - entry->since > kTicketTimeout) entry->connection->release_handshake();
-  const auto seen = ktls::look_at(entry->identity, true);
+  const auto seen = ktls::find_held_socket(entry->identity, true);
   if (!seen) return true;  // sock_diag says nothing: another time
   if (!*seen) return false;
   if (entry->connection->key_limit() == tls::kNoRecordLimit || entry->turn.locked()) return true;

@@ -71,7 +71,7 @@ class HandedOutSockets {
 
   // False: it is to be forgotten.
   [[nodiscard]] bool look_after(bridge::Scope& scope, const std::shared_ptr<Entry>& entry);
-  // Its records are to be counted. `seen`: what look_at() said of the socket.
+  // Its records are to be counted. `seen`: what find_held_socket() said of the socket.
   [[nodiscard]] bridge::Task<void> look_closer(bridge::Scope& scope, std::shared_ptr<Entry> entry,
                                                ktls::HeldSocket seen);
   // Has the key changed if it has sealed half of what it may. `inode`: of the socket.

@@ -29,6 +29,10 @@ using std::chrono::milliseconds;
 // When descriptors or memory run out, accepting again at once would spin: connections end first.
 constexpr milliseconds kAcceptPause{50};
 constexpr milliseconds kAcceptTimeout{100};
+// For a program to take the answer to kStop.
+constexpr milliseconds kFarewellTimeout = std::chrono::seconds(1);
+// A listening socket is there for as long as its program.
+constexpr milliseconds kForever = std::chrono::hours(24 * 365);
 
 // Shared by the tasks of one listening socket, the last of which frees it.
 struct Listening {
@@ -39,7 +43,7 @@ struct Listening {
         socket(std::move(the_socket)),
         replies(std::move(the_replies)),
         backlog(the_backlog),
-        open(the_state.open, std::chrono::hours(24 * 365)) {}
+        open(the_state.open, kForever) {}
   // One that was sent is no more on its way.
   void forget_one() {
     undelivered.pop_back();
@@ -191,7 +195,7 @@ Task<void> listening(BrokerState& state, Client client, ForeignFd socket, Foreig
   static_cast<void>(co_await when_both(accept_all(shared), heed(shared, is_stopped)));
   shared->socket.reset();
   if (is_stopped) {
-    Scope scope(state.loop, std::chrono::seconds(1));
+    Scope scope(state.loop, kFarewellTimeout);
     const auto said = co_await send_answer(state.loop, scope, shared->replies.get(),
                                            answer_of(broker::Kind::kDone));
     static_cast<void>(said);

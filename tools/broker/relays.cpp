@@ -36,7 +36,7 @@ Task<Result<void>> Relays::Relay::wait(bridge::Scope& scope) {
   if (auto failure = scope.failure()) co_return ktls::fail(*std::move(failure));
   if (is_closed_in_order_) co_return Result<void>();
   co_return ktls::fail(
-      Error::alerting(ErrorCode::kCancelled, tls::code_of(tls::AlertDescription::kInternalError),
+      Error::alerting(ErrorCode::kAbandoned, tls::code_of(tls::AlertDescription::kInternalError),
                       "the program let go of the connection without saying that it had sent all"));
 }
 

@@ -28,7 +28,7 @@ class Relays {
     ~Relay() override;
 
     // The program has let go of the stream: it said that this was all (close_in_order()), or it may
-    // as well have been killed. Error: kCancelled with an alert.
+    // as well have been killed. Error: kAbandoned with an alert.
     bridge::Task<ktls::Result<void>> wait(bridge::Scope& scope) override;
     // Both sides have said that it was all.
     void end_in_order() { has_ended_in_order_ = true; }

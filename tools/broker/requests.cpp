@@ -40,8 +40,6 @@ constexpr milliseconds kAnswerTimeout = std::chrono::seconds(5);
 constexpr milliseconds kStrangerTimeout = std::chrono::seconds(10);
 // For the peer of a socket that was closed with a full send buffer to take what is in it.
 constexpr milliseconds kCloseTimeout = std::chrono::seconds(60);
-// RFC 6066 section 3 has names of 2^16 bytes; DNS has no longer ones than this.
-constexpr std::size_t kNameMax = 253;
 constexpr milliseconds kChannelTimeout = std::chrono::seconds(5);
 constexpr milliseconds kControlTimeout = std::chrono::seconds(90);
 
@@ -102,7 +100,7 @@ Task<void> serve_connection(Request request) {
   const bool is_client = request.message.request.header.kind == Kind::kConnect;
   const std::string name(request.message.payload.begin(), request.message.payload.end());
   if (is_client &&
-      (name.empty() || name.size() > kNameMax || name.find('\0') != std::string::npos)) {
+      (name.empty() || name.size() > broker::kNameMax || name.find('\0') != std::string::npos)) {
     answer(request, refusal(EINVAL, "the name to verify has 1 to 253 bytes"));
     co_return;
   }

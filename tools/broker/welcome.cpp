@@ -101,7 +101,7 @@ bool Welcome::can_be_looked_after() const {
   const bool is_visible = client_.process != 0 && (::geteuid() == 0 || client_.user == ::geteuid());
   if (!is_visible) return false;
   const auto identity = ktls::identity_of(fd_.get());
-  return identity && ktls::look_at(*identity, false);
+  return identity && ktls::find_held_socket(*identity, false);
 }
 
 ktls::Reason Welcome::why_relayed() const {

@@ -62,7 +62,7 @@ class ProgramDeparture final : public bridge::Departure {
     if (!ready) co_return ready;
     if (end_->signal == 0) co_return Result<void>();
     co_return ktls::fail(Error::alerting(
-        ErrorCode::kEndOfStream, tls::code_of(tls::AlertDescription::kInternalError),
+        ErrorCode::kAbandoned, tls::code_of(tls::AlertDescription::kInternalError),
         std::string("the program was killed by SIG") + ::sigabbrev_np(end_->signal)));
   }
 

@@ -15,8 +15,8 @@
 namespace tools {
 
 // What the functions here borrow from the session; all of it outlives their tasks.
-//   intended     what the directions are planned by; --offload decides afterwards whether it will
-//   do server_name  client role: what the peer's certificate must be for; null: what `setting` says
+//   intended     what the directions are planned by; --offload decides afterwards if it will do
+//   server_name  client role: what the certificate must be for; null: what `setting` says
 struct TlsSession {
   bridge::Loop& loop;
   Cancellation& cancellation;

@@ -167,7 +167,7 @@ Ending ending_of(const Error& error) {
     case ErrorCode::kPeerAlert:
       return Ending::kAlert;
     case ErrorCode::kEndOfStream:
-      return error.alert == Error::kNoAlert ? Ending::kTruncated : Ending::kAlert;
+      return Ending::kTruncated;
     case ErrorCode::kSystem:
       return error.sys_errno == ECONNRESET || error.sys_errno == EPIPE ? Ending::kReset
                                                                        : Ending::kError;

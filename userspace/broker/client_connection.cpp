@@ -176,8 +176,8 @@ int ktlsb_serve(int fd, int timeout_ms, ktlsb_connection* info) {
 
 int ktlsb_connect(int fd, const char* name, int timeout_ms, ktlsb_connection* info) {
   const std::string_view wanted(name != nullptr ? name : "");
-  if (wanted.empty() || wanted.size() >= sizeof(ktlsb_connection::name)) {
-    return broker::fail(EINVAL, "", {"a name of 1 to 255 bytes is needed, to be verified"});
+  if (wanted.empty() || wanted.size() > broker::kNameMax) {
+    return broker::fail(EINVAL, "", {"a name of 1 to 253 bytes is needed, to be verified"});
   }
   return broker::establish(fd, broker::Kind::kConnect, wanted, timeout_ms, info);
 }

@@ -26,9 +26,10 @@ constexpr int kAnswerTimeoutMs = 10'000;
 constexpr int kKeyPauseMs = 10;
 // How long a broker that is being restarted is looked for, where there is no going on without it.
 constexpr int kRestartTimeoutMs = 1000;
-// What a peer may send between two pieces of data before the caller hears of it: tickets come in
-// twos, key updates one at a time.
+// What a peer may send in so much time between two pieces of data: tickets come in twos, key
+// updates one at a time. A caller that waits for days hears of no key update in them.
 constexpr int kControlRecordsMax = 64;
+constexpr int kControlTimeMs = 10'000;
 
 // HandshakeType: RFC 8446 section 4.
 constexpr std::uint8_t kNewSessionTicket = 4;
@@ -214,6 +215,23 @@ bool is_blocking(int fd) {
   return (::fcntl(fd, F_GETFL) & O_NONBLOCK) == 0;
 }
 
+// Control records that one call may still take.
+class ControlAllowance {
+ public:
+  // False: there were too many.
+  [[nodiscard]] bool take() {
+    if (until_.left_ms() == 0) {
+      left_ = kControlRecordsMax;
+      until_ = Deadline::in_ms(kControlTimeMs);
+    }
+    return left_-- > 0;
+  }
+
+ private:
+  int left_ = 0;
+  Deadline until_ = Deadline::in_ms(0);
+};
+
 // What read() would have answered, or EIO: what comes next is not data.
 ssize_t read_data(int fd, std::span<std::uint8_t> room) {
   const Received received = receive_data(fd, room);
@@ -237,7 +255,8 @@ using broker::Step;
 ssize_t ktlsb_read(int fd, void* buffer, size_t size) {
   if (size == 0) return 0;
   const std::span room(static_cast<std::uint8_t*>(buffer), size);
-  for (int i = 0; i < broker::kControlRecordsMax; ++i) {
+  broker::ControlAllowance allowance;
+  while (allowance.take()) {
     const ssize_t bytes = broker::read_data(fd, room);
     if (bytes > 0 || errno == EPROTO) return bytes;
     Step step = Step::kFailed;
@@ -257,7 +276,7 @@ ssize_t ktlsb_read(int fd, void* buffer, size_t size) {
 }
 
 int ktlsb_control(int fd) {
-  switch (broker::judge_next(fd, true)) {
+  switch (broker::judge_next(fd, broker::is_blocking(fd))) {
     case Step::kReadOn:
       return 1;
     case Step::kEnd:

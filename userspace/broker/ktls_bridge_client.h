@@ -60,7 +60,8 @@ KTLSB_API int ktlsb_use_broker(const char* path);
  * the socket, nothing has happened to it; after any other failure it is shut down in both
  * directions, so that nothing goes out in the clear. `info` may be NULL. 0, or -1 and errno:
  * ECONNREFUSED  nobody listens at the broker's path, or too many ask: the broker had nothing
- * EACCES        this user may not ask it
+ * EACCES        this user may not ask it; where it is the broker that says so, and not the file
+ *               system, the socket is shut down
  * ETIMEDOUT     the handshake took too long
  * ECONNABORTED  the broker ended meanwhile
  * EPROTO        whoever answered speaks another version of the protocol, or makes no sense
@@ -69,7 +70,7 @@ KTLSB_API int ktlsb_use_broker(const char* path);
 /* As the server of the handshake. */
 KTLSB_API int ktlsb_serve(int fd, int timeout_ms, struct ktlsb_connection* info);
 
-/* As the client. `name`, 1 to 255 bytes, is asked for (SNI) and the certificate has to be valid
+/* As the client. `name`, 1 to 253 bytes, is asked for (SNI) and the certificate has to be valid
  * for it: a host name, or an IP address as text. */
 KTLSB_API int ktlsb_connect(int fd, const char* name, int timeout_ms,
                             struct ktlsb_connection* info);

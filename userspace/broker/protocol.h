@@ -37,10 +37,9 @@ enum class Kind : std::uint16_t {
   kTaken = 16,  // connection `number` was taken: there is room for another one
   kStop = 17,   // no more: the broker answers kDone when its listening socket is closed
   // Answers.
-  kDone = 32,  // nothing more to say
-  kConnection =
-      33,       // a connection, whose descriptor comes with it where it is not the client's own
-  kError = 34,  // it did not work: `error`, `reason` and `text` say why
+  kDone = 32,        // nothing more to say
+  kConnection = 33,  // a connection, with its descriptor where that is not the client's own
+  kError = 34,       // it did not work: `error`, `reason` and `text` say why
 };
 
 struct Header {
@@ -51,6 +50,9 @@ struct Header {
 
 // What a payload may have at most: the content of one record (RFC 8446 section 5.1).
 inline constexpr std::size_t kPayloadMax = 16384;
+
+// Of the name that kConnect verifies: DNS has no longer ones.
+inline constexpr std::size_t kNameMax = 253;
 
 //   backlog       kListen: connections that may wait to be taken
 //   record_type   kControl: ContentType of the record
@@ -104,7 +106,7 @@ static_assert(offsetof(Answer, reason) == 32 && offsetof(Answer, local) == 832);
 
 inline constexpr std::size_t kRequestMax = sizeof(Request) + kPayloadMax;
 
-// A message of this version whose kind is one of ours, and which is as long as it says.
+// A message that is one, and as long as it says. Its version and its kind are for the reader.
 [[nodiscard]] inline bool is_whole(const Request& request, std::size_t size) {
   return size >= sizeof request && request.header.magic == kMagic &&
          size == sizeof request + request.payload_size && request.payload_size <= kPayloadMax;

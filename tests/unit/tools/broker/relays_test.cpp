@@ -16,7 +16,7 @@ TEST_P(RelaysTest, TakeAProgramThatLetsGoForKilledUnlessItSaidThatItHadSentAll) 
   run([&](Scope& scope) -> Task<void> {
     Relays::Relay relay(relays, 1);
     const auto killed = co_await relay.wait(scope);
-    bridge::expect_code(killed, ktls::ErrorCode::kCancelled);
+    bridge::expect_code(killed, ktls::ErrorCode::kAbandoned);
     EXPECT_NE(killed.error().alert, ktls::Error::kNoAlert);
     EXPECT_FALSE(relays.close_in_order(2));
     EXPECT_TRUE(relays.close_in_order(1));

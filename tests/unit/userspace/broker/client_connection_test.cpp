@@ -110,7 +110,7 @@ TEST_F(ClientConnection, SendsTheNameThatIsToBeVerified) {
 TEST_F(ClientConnection, WantsANameToVerify) {
   start_relay();
   const SocketPair pair = tcp_pair();
-  const std::string longest(255, 'a');
+  const std::string longest(kNameMax, 'a');
   const std::string too_long = longest + "a";
   for (const char* name : {static_cast<const char*>(nullptr), "", too_long.c_str()}) {
     EXPECT_EQ(ktlsb_connect(pair.ours.get(), name, -1, nullptr), -1);
