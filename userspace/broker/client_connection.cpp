@@ -163,6 +163,12 @@ void describe(const Answer& answer, ktlsb_connection* info) {
   std::memcpy(info, &full, std::min(info->size, sizeof full));
 }
 
+int hand_over_end(int fd) {
+  Call call;
+  // The datagram holds the socket from now on; nobody waits for the answer.
+  return place_close(fd, call);
+}
+
 static_assert(KTLSB_RELAYED == kIsRelayed && KTLSB_RESUMED == kIsResumed);
 static_assert(sizeof(ktlsb_connection::alpn) == sizeof(Answer::alpn));
 
@@ -206,9 +212,7 @@ int ktlsb_close(int fd) {
     if (error != 0 && error != EAGAIN) broker::fail(error, "", {"close_notify cannot be sent"});
   }
   if (is_for_broker) {
-    broker::Call call;
-    // The datagram holds the socket from now on; nobody waits for the answer.
-    error = broker::place_close(fd, call);
+    error = broker::hand_over_end(fd);
   } else {
     // For the copies that other processes may have, too: it is the end of the stream.
     ::shutdown(fd, SHUT_WR);

@@ -12,4 +12,8 @@ namespace broker {
 // Fills as much of `info` as there is; null: nothing.
 void describe(const Answer& answer, ktlsb_connection* info);
 
+// The broker sends close_notify when there is room, and shuts the write side down; waits for none
+// of it. 0, or an errno.
+[[nodiscard]] int hand_over_end(int fd);
+
 }  // namespace broker
