@@ -12,10 +12,10 @@
 #include <sys/un.h>
 #include <unistd.h>
 
-#include "userspace/broker/client_message.h"
 #include "tools/preload/replacing.h"
 #include "tools/preload/setting.h"
 #include "tools/preload/wrapped.h"
+#include "userspace/broker/client_message.h"
 
 namespace preload {
 namespace {

@@ -17,8 +17,8 @@ namespace preload {
 // Where there is no /proc, in a chroot, numbers beyond this are not looked at.
 inline constexpr int kBlindMax = 4096;
 
-// Calls `visit(fd)` for each. Without malloc, for a program may be anywhere; and one after the other
-// by number, so that `visit` may open and close descriptors.
+// Calls `visit(fd)` for each. Without malloc, for a program may be anywhere; and one after the
+// other by number, so that `visit` may open and close descriptors.
 template <class Visit>
 void for_each_descriptor(Visit visit) {
   const int directory = ::open("/proc/self/fd", O_RDONLY | O_DIRECTORY | O_CLOEXEC);

@@ -84,8 +84,8 @@ ProgramEnvironment::ProgramEnvironment(char* const given[]) : variables_(given) 
   if (given == nullptr) given = none;
   const std::string_view preload = find_preload(given);
   const std::size_t pointers = (count_of(given) + g_entries.size() + 2) * sizeof(char*);
-  const std::size_t text = std::strlen(kPreloadVariable) + std::strlen(g_library) +
-                           preload.size() + 3;
+  const std::size_t text =
+      std::strlen(kPreloadVariable) + std::strlen(g_library) + preload.size() + 3;
   room_size_ = pointers + text;
   room_ = ::mmap(nullptr, room_size_, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
   if (room_ == MAP_FAILED) {

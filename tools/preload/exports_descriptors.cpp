@@ -31,7 +31,7 @@ int enter_copy(int fd, int copy) {
   Wrapped* const wrapped = find(fd);
   if (wrapped == nullptr) return copy;
   if (!enter(copy, *wrapped)) {
-    ::close(copy);
+    real::close(copy);
     return fail_with(ENOMEM);
   }
   if (kind_of(*wrapped) == Kind::kEpoll) copy_set(fd, copy);
@@ -43,7 +43,7 @@ int enter_copy(int fd, int copy) {
 int make_way(int fd, int to) {
   Wrapped* const there = find(to);
   if (there == nullptr) return 0;
-  if (::fcntl(fd, F_GETFD) < 0) return EBADF;
+  if (real::fcntl(fd, F_GETFD) < 0) return EBADF;
   if (is_internal(there)) {
     const Changing changing;
     return make_room_at(to);
@@ -56,11 +56,11 @@ int make_way(int fd, int to) {
 int duplicate_to(int fd, int to, int flags) {
   if (is_internal(find(fd))) return fail_with(EBADF);
   if (const int error = make_way(fd, to); error != 0) return fail_with(error);
-  return enter_copy(fd, ::dup3(fd, to, flags));
+  return enter_copy(fd, real::dup3(fd, to, flags));
 }
 
 int set_descriptor_flags(int fd, int flags) {
-  const int set = ::fcntl(fd, F_SETFD, flags);
+  const int set = real::fcntl(fd, F_SETFD, flags);
   if (set != 0) return set;
   const Changing changing;
   const Wrapped* const wrapped = find(fd);
@@ -74,11 +74,11 @@ int control_wrapped(int fd, int operation, void* argument) {
   switch (operation) {
     case F_DUPFD:
     case F_DUPFD_CLOEXEC:
-      return enter_copy(fd, ::fcntl(fd, operation, number));
+      return enter_copy(fd, real::fcntl(fd, operation, number));
     case F_SETFD:
       return set_descriptor_flags(fd, number);
     default:
-      return ::fcntl(fd, operation, argument);
+      return real::fcntl(fd, operation, argument);
   }
 }
 
@@ -94,21 +94,21 @@ int close_between(unsigned first, unsigned last) {
   for_each_entry([&](int fd, Wrapped&) {
     const auto number = static_cast<unsigned>(fd);
     if (!is_in_range(fd, begin, last)) return;
-    if (number > begin) result |= ::close_range(begin, number - 1, 0);
+    if (number > begin) result |= real::close_range(begin, number - 1, 0);
     begin = number + 1;
   });
-  if (begin <= last) result |= ::close_range(begin, last, 0);
+  if (begin <= last) result |= real::close_range(begin, last, 0);
   return result;
 }
 
 int set_cloexec_between(unsigned first, unsigned last) {
-  const int result = ::close_range(first, last, CLOSE_RANGE_CLOEXEC);
+  const int result = real::close_range(first, last, CLOSE_RANGE_CLOEXEC);
   const Changing changing;
   for_each_entry([&](int fd, Wrapped& each) {
     if (!is_in_range(fd, first, last)) return;
     if (kind_of(each) == Kind::kListener) follow_inheritance(each);
     // The channel goes on to the next program, which is under the shim as this one is.
-    if (fd == channel()) ::fcntl(fd, F_SETFD, 0);
+    if (fd == channel()) real::fcntl(fd, F_SETFD, 0);
   });
   return result;
 }

@@ -27,9 +27,8 @@ namespace {
 using broker::Arrival;
 using broker::Arrived;
 using broker::Deadline;
-using broker::Kind;
 
-using EntryKind = preload::Kind;
+using Message = broker::Kind;
 
 // A broker that is being started or restarted is waited for: by whoever starts to listen, and by
 // whoever accepts after the broker has gone. An event loop is not to stand still.
@@ -46,18 +45,18 @@ bool is_blocking(int fd) {
 // Has the broker accept from `socket`. 0 and the channel on which connections come; or an errno.
 int register_socket(int socket, unsigned backlog, int patience_ms, ktls::UniqueFd& channel) {
   broker::Request request;
-  request.header.kind = Kind::kListen;
+  request.header.kind = Message::kListen;
   request.backlog = backlog;
   broker::Call call;
   const int refused = place_call(request, {}, socket, Deadline::in_ms(patience_ms), call);
   if (refused != 0) return refused;
   const Arrived arrived =
       broker::await_answer(call.answers.get(), Deadline::in_ms(kRegisterTimeoutMs));
-  if (arrived.arrival == Arrival::kMessage && arrived.answer.header.kind == Kind::kDone) {
+  if (arrived.arrival == Arrival::kMessage && arrived.answer.header.kind == Message::kDone) {
     channel = std::move(call.answers);
     return 0;
   }
-  if (arrived.arrival == Arrival::kMessage && arrived.answer.header.kind == Kind::kError) {
+  if (arrived.arrival == Arrival::kMessage && arrived.answer.header.kind == Message::kError) {
     broker::fail(arrived.answer);
     return errno;
   }
@@ -83,7 +82,7 @@ void name_channel(int channel, int socket, const sockaddr_in6& local) {
 Wrapped* enter_listener(int fd) {
   Wrapped* wrapped = find(fd);
   if (wrapped == nullptr) {
-    wrapped = make(EntryKind::kFresh);
+    wrapped = make(Kind::kFresh);
     if (wrapped == nullptr) return nullptr;
     if (!enter(fd, *wrapped)) {
       discard(*wrapped);
@@ -122,7 +121,7 @@ int place_channel(int fd, unsigned backlog, int copy, ktls::UniqueFd channel) {
   wrapped->backlog = backlog;
   wrapped->copy = copy;
   wrapped->is_owner = true;
-  const int error = replace_file(*wrapped, channel.get(), EntryKind::kListener);
+  const int error = replace_file(*wrapped, channel.get(), Kind::kListener);
   follow_inheritance(*wrapped);
   return error;
 }
@@ -140,7 +139,7 @@ int register_again(Wrapped& listener, int patience_ms) {
   int status = 0;
   for_each_descriptor_of(listener, [&](int number) { status = ::fcntl(number, F_GETFL); });
   ::fcntl(channel.get(), F_SETFL, status);
-  return replace_file(listener, channel.get(), EntryKind::kListener);
+  return replace_file(listener, channel.get(), Kind::kListener);
 }
 
 // EAGAIN where it does not block, or its SO_RCVTIMEO is over; EINTR as accept(2). A system call of
@@ -162,14 +161,14 @@ void tell_address(const sockaddr_in6& from, sockaddr* address, socklen_t* addres
 int take_connection(int channel, Arrived arrived, int flags) {
   const broker::Answer& answer = arrived.answer;
   // Where it cannot be told the broker is gone, which the next call sees.
-  broker::tell(channel, Kind::kTaken, answer.number);
+  broker::tell(channel, Message::kTaken, answer.number);
   const int fd = arrived.fd.get();
   const int status = ::fcntl(fd, F_GETFL) & ~O_NONBLOCK;
   ::fcntl(fd, F_SETFL, status | ((flags & SOCK_NONBLOCK) != 0 ? O_NONBLOCK : 0));
   ::fcntl(fd, F_SETFD, (flags & SOCK_CLOEXEC) != 0 ? FD_CLOEXEC : 0);
   const Changing changing;
   const bool is_relayed = (answer.flags & broker::kIsRelayed) != 0;
-  Wrapped* const wrapped = make(is_relayed ? EntryKind::kRelayed : EntryKind::kDirect);
+  Wrapped* const wrapped = make(is_relayed ? Kind::kRelayed : Kind::kDirect);
   if (wrapped == nullptr || !enter(fd, *wrapped)) {
     if (wrapped != nullptr) discard(*wrapped);
     errno = ENOBUFS;
@@ -260,13 +259,13 @@ int accept_from(int fd, Wrapped& listener, sockaddr* address, socklen_t* address
       case Arrival::kNone:
         continue;  // another thread or process was faster
       case Arrival::kNoDescriptor:
-        broker::tell(fd, Kind::kTaken, arrived.answer.number);
+        broker::tell(fd, Message::kTaken, arrived.answer.number);
         return fail_with(ECONNABORTED);
       default:
         return find_broker_again(fd, listener);
     }
-    if (arrived.answer.header.kind != Kind::kConnection) {
-      if (arrived.answer.header.kind == Kind::kError) broker::fail(arrived.answer);
+    if (arrived.answer.header.kind != Message::kConnection) {
+      if (arrived.answer.header.kind == Message::kError) broker::fail(arrived.answer);
       return fail_with(ECONNABORTED);
     }
     const sockaddr_in6 remote = arrived.answer.remote;
@@ -278,15 +277,16 @@ int accept_from(int fd, Wrapped& listener, sockaddr* address, socklen_t* address
 
 void end_listening(int fd, Wrapped& listener) {
   // Other processes may go on listening; the broker sees when the last one does not.
-  const bool is_last = !listener.is_shared.load() && listener.is_owner && listener.error.load() == 0;
-  if (is_last && broker::tell(fd, Kind::kStop, 0)) {
+  const bool is_last =
+      !listener.is_shared.load() && listener.is_owner && listener.error.load() == 0;
+  if (is_last && broker::tell(fd, Message::kStop, 0)) {
     const Deadline deadline = Deadline::in_ms(kStopTimeoutMs);
     for (;;) {
       // Connections on the way are closed here.
       const Arrived arrived = broker::await_answer(fd, deadline);
-      const bool is_over = arrived.arrival == Arrival::kGone || arrived.arrival == Arrival::kNone ||
-                           (arrived.arrival == Arrival::kMessage &&
-                            arrived.answer.header.kind == Kind::kDone);
+      const bool is_over =
+          arrived.arrival == Arrival::kGone || arrived.arrival == Arrival::kNone ||
+          (arrived.arrival == Arrival::kMessage && arrived.answer.header.kind == Message::kDone);
       if (is_over || deadline.left_ms() == 0) break;
     }
   }

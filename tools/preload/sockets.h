@@ -10,7 +10,7 @@
 namespace preload {
 
 inline bool is_socket(int fd) {
-  struct stat status{};
+  struct stat status {};
   return ::fstat(fd, &status) == 0 && S_ISSOCK(status.st_mode);
 }
 

@@ -1,4 +1,4 @@
-// The beginning of the shim in a process, before anything else of it runs (ld -z initfirst).
+// The beginning of the shim in a process: before main(), and after the libraries of the program.
 #include <cstdlib>
 
 #include <pthread.h>
