@@ -2,6 +2,8 @@
 #pragma once
 
 #include <cstddef>
+#include <cstdint>
+#include <map>
 #include <memory>
 #include <set>
 
@@ -62,6 +64,7 @@ struct BrokerState {
   Relays relays;
   HandedOutSockets handed_out;
   Places undelivered;  // descriptors that no client has said to have taken
+  std::map<std::uint64_t, std::size_t> leaving;  // by cookie: programs that have closed a socket
   std::set<Cancellation*> sessions;
   Doorbell session_ended;
 

@@ -16,4 +16,9 @@ void describe(const Answer& answer, ktlsb_connection* info);
 // of it. 0, or an errno.
 [[nodiscard]] int hand_over_end(int fd);
 
+// Closes `fd`, the last descriptor that this process has of a TLS socket or of a relayed stream,
+// and has the broker end the connection in order if nobody else has one. 0, or -1 and errno: `fd`
+// is closed then, too, and the peer sees no orderly end.
+int release(int fd);
+
 }  // namespace broker
