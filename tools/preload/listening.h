@@ -16,7 +16,11 @@ int begin_listening(int fd, unsigned backlog);
 int listen_again(Wrapped& listener, int backlog);
 // As accept4(2).
 int accept_from(int fd, Wrapped& listener, sockaddr* address, socklen_t* address_size, int flags);
-// Its last descriptor was closed: 0 once the port is free.
+// Closes `fd`, the last descriptor of it. Where no other process has one the port is free then.
 void end_listening(int fd, Wrapped& listener);
+
+// Programs that get one of its descriptors by exec get the listening socket as well. Under
+// Changing; after a change of FD_CLOEXEC, and of its descriptors.
+void follow_inheritance(const Wrapped& listener);
 
 }  // namespace preload

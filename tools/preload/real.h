@@ -7,6 +7,7 @@
 
 #include <csignal>
 #include <cstdio>
+#include <cstdlib>
 
 #include <fcntl.h>
 #include <netdb.h>
@@ -36,11 +37,13 @@ int __ppoll_chk(pollfd* descriptors, nfds_t count, const timespec* timeout, cons
 
 namespace preload::real {
 
-#define SHIM(name, what) extern decltype(&::name) name;
+// The jumps of real.cpp find them by these names.
+#define SHIM(name, what) \
+  extern __attribute__((visibility("hidden"))) decltype(&::name) name asm("real_" #name);
 #include "tools/preload/interposed.def"
 #undef SHIM
 
-// Finds them all; before anything else is called.
+// Finds them all. Until then each finds them at its first call.
 void resolve();
 
 }  // namespace preload::real

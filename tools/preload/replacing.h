@@ -5,10 +5,10 @@
 
 namespace preload {
 
-// `fd` takes all numbers of `wrapped`, each of which keeps its FD_CLOEXEC; epoll sets in which they
-// were are told again. `fd` itself stays open. Under Changing. 0, or an errno, when numbers that
-// were not replaced have what they had.
-int replace_file(Wrapped& wrapped, int fd);
+// `fd` takes all numbers of `wrapped`, each of which keeps its FD_CLOEXEC, and its kind is `kind`
+// from then on; epoll sets in which they were are told again. `fd` itself stays open. Under
+// Changing. 0, or an errno, when numbers that were not replaced have what they had.
+int replace_file(Wrapped& wrapped, int fd, Kind kind);
 
 // A copy of `fd` at a high number, where programs that count on low ones do not meet it; with
 // FD_CLOEXEC, entered as the shim's own. -1 and errno. Under Changing.

@@ -12,7 +12,7 @@ namespace preload {
 
 void say(std::initializer_list<std::string_view> parts) {
   const ErrnoKept kept;
-  struct stat status{};
+  struct stat status {};
   if (::fstat(STDERR_FILENO, &status) != 0 || S_ISSOCK(status.st_mode)) return;
   std::array<char, 512> line{};
   std::size_t size = 0;

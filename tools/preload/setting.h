@@ -3,7 +3,8 @@
 //   KTLS_BRIDGE_LISTEN    PORT[,PORT]: sockets that listen on these become TLS servers
 //   KTLS_BRIDGE_CONNECT   PATTERN[,PATTERN]: connections to these become TLS clients
 //   KTLS_BRIDGE_CHANNEL   number of the descriptor that is an open channel to the broker
-//   KTLS_BRIDGE_BROKER    the broker's path, where there is no channel (userspace/broker/protocol.h)
+//   KTLS_BRIDGE_BROKER    the broker's path, where there is no channel
+//   (userspace/broker/protocol.h)
 // A PATTERN is HOST:PORT, HOST or :PORT. HOST is a glob (`*`, `?`) over the name that the program
 // looked up, or over the address where it looked none up; an IPv6 address is in brackets.
 #pragma once

@@ -8,10 +8,10 @@
 
 #include <array>
 #include <atomic>
+#include <csignal>
 #include <cstddef>
 #include <cstdint>
 
-#include <csignal>
 #include <netinet/in.h>
 
 namespace preload {
@@ -80,7 +80,8 @@ inline Wrapped* find(int fd) {
   const auto number = static_cast<unsigned>(fd);
   if (number >= kDescriptorMax) return nullptr;
   Page* const page = g_pages[number >> kPageBits].load(std::memory_order_acquire);
-  if (page == nullptr) [[likely]] return nullptr;
+  if (page == nullptr) [[likely]]
+    return nullptr;
   return (*page)[number & ((1U << kPageBits) - 1)].load(std::memory_order_acquire);
 }
 
