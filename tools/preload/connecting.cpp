@@ -16,6 +16,7 @@
 #include "tools/preload/epoll_sets.h"
 #include "tools/preload/filters.h"
 #include "tools/preload/names.h"
+#include "tools/preload/options.h"
 #include "tools/preload/replacing.h"
 #include "tools/preload/say.h"
 #include "tools/preload/setting.h"
@@ -106,21 +107,6 @@ void copy_options(const std::array<OptionKept, kSize>& options, int from, int to
   }
 }
 
-// The options of TCP that a relayed stream has not, and the program may ask for.
-void remember_options(int tcp, Wrapped& wrapped) {
-  constexpr std::array kRemembered{
-      OptionKept{IPPROTO_TCP, TCP_NODELAY},
-      OptionKept{IPPROTO_IP, IP_TOS},
-  };
-  for (const OptionKept& each : kRemembered) {
-    int value = 0;
-    socklen_t size = sizeof value;
-    if (::getsockopt(tcp, each.level, each.name, &value, &size) != 0 || value == 0) continue;
-    if (wrapped.option_count == wrapped.options.size()) return;
-    wrapped.options[wrapped.option_count++] = {each.level, each.name, value};
-  }
-}
-
 // Whether it blocks is for the descriptor that the program had until now to say.
 void take_blocking(int from, int to) {
   const int is_nonblocking = ::fcntl(from, F_GETFL) & O_NONBLOCK;
@@ -182,7 +168,7 @@ int take_over(int fd, Wrapped& pending, const broker::Arrived& arrived) {
   const int connection = is_relayed ? arrived.fd.get() : tcp;
   if (is_relayed) {
     copy_options(kOptionsOfAnySocket, tcp, connection);
-    remember_options(tcp, pending);
+    remember_options_of(pending, tcp);
     pending.local = arrived.answer.local;
     pending.remote = arrived.answer.remote;
   }

@@ -41,7 +41,7 @@ struct RememberedOption {
   int name = 0;
   int value = 0;
 };
-inline constexpr std::size_t kRememberedOptions = 8;
+inline constexpr std::size_t kRememberedOptions = 16;
 
 //   kind         changes after everything else that belongs to it
 //   is_shared    other processes may have it: by fork, exec or SCM_RIGHTS, at whichever end
@@ -53,6 +53,9 @@ inline constexpr std::size_t kRememberedOptions = 8;
 //   local, remote  kListener: local; kPending: remote; kRelayed: both; sin6_family AF_INET or
 //                AF_INET6
 //   is_owner     kListener: this process registered it
+//   is_read_ended   the program has shut it down for reading: 0 is the answer, whoever ended it;
+//                   kListener: it listens no more
+//   is_write_ended  the program has shut it down for writing, also where the broker still sends
 struct Wrapped {
   std::atomic<Kind> kind = Kind::kFresh;
   std::atomic<bool> is_shared = false;
@@ -62,6 +65,8 @@ struct Wrapped {
   int copy = -1;
   unsigned backlog = 0;
   bool is_owner = false;
+  std::atomic<bool> is_read_ended = false;
+  std::atomic<bool> is_write_ended = false;
   sockaddr_in6 local{};
   sockaddr_in6 remote{};
   std::array<RememberedOption, kRememberedOptions> options{};
