@@ -368,6 +368,33 @@ Task<std::optional<Places::Place>> place_for_channel(BrokerState& state, uid_t u
   co_return place;
 }
 
+// One message of a channel. False: the channel is of no use any more.
+Task<bool> take_on(BrokerState& state, Scope& scope, const Client& client, Message message) {
+  Request request{.state = state, .client = client, .message = std::move(message)};
+  const auto& descriptors = request.message.descriptors;
+  if (descriptors.empty() || !takes_answers(descriptors.front().get())) co_return true;
+  if (descriptors.size() != 2) {
+    answer(request, refusal(EINVAL, "a request brings two descriptors"));
+    co_return true;
+  }
+  if (request.message.request.header.version != broker::kProtocolVersion) {
+    answer(request, refusal(EPROTONOSUPPORT, "this broker speaks version 1"));
+    co_return true;
+  }
+  if (&scope == &state.running && !is_about_end(request)) co_return state.options.is_private();
+  auto room = co_await state.requests.wait(state.loop, scope, client.user);
+  if (!room) co_return false;
+  request.place.emplace(*std::move(room));
+  state.loop.spawn(task_for(std::move(request)));
+  co_return true;
+}
+
+void warn_of_channel(const BrokerState& state, const Client& client, const Error& error) {
+  if (state.is_ending()) return;
+  state.log.write(LogLevel::kWarning, "channel",
+                  {{"uid", std::uint64_t{client.user}}, {"error", error.message()}});
+}
+
 }  // namespace
 
 Task<void> channel_session(BrokerState& state, UniqueFd channel) {
@@ -388,35 +415,36 @@ Task<void> channel_session(BrokerState& state, UniqueFd channel) {
   }
   // What we relay ends in order while we drain, too; but whoever wants anything else is to see that
   // we are gone.
-  const bool is_last = state.is_ending();
-  Scope& scope = is_last ? state.running : state.open;
+  Scope& scope = state.is_ending() ? state.running : state.open;
   for (;;) {
     auto message = co_await receive_message(state.loop, scope, channel.get());
     if (!message) {
-      if (!state.is_ending()) {
-        state.log.write(
-            LogLevel::kWarning, "channel",
-            {{"uid", std::uint64_t{client->user}}, {"error", message.error().message()}});
-      }
+      warn_of_channel(state, *client, message.error());
       co_return;
     }
     if (!*message) co_return;
-    Request request{.state = state, .client = *client, .message = **std::move(message)};
-    const auto& descriptors = request.message.descriptors;
-    if (descriptors.empty() || !takes_answers(descriptors.front().get())) continue;
-    if (descriptors.size() != 2) {
-      answer(request, refusal(EINVAL, "a request brings two descriptors"));
-      continue;
+    const bool goes_on = co_await take_on(state, scope, *client, **std::move(message));
+    if (!goes_on) co_return;
+  }
+}
+
+Task<void> private_channel(BrokerState& state, UniqueFd channel, pid_t program) {
+  auto client = client_of(channel.get());
+  if (!client) co_return;
+  client->process = program;
+  for (;;) {
+    Scope& scope = state.is_ending() ? state.running : state.open;
+    auto message = co_await receive_message(state.loop, scope, channel.get());
+    if (message && !*message) co_return;
+    if (message) {
+      const bool goes_on = co_await take_on(state, scope, *client, **std::move(message));
+      if (goes_on) continue;
     }
-    if (request.message.request.header.version != broker::kProtocolVersion) {
-      answer(request, refusal(EPROTONOSUPPORT, "this broker speaks version 1"));
-      continue;
-    }
-    if (is_last && !is_about_end(request)) co_return;
-    auto room = co_await state.requests.wait(state.loop, scope, client->user);
-    if (!room) co_return;
-    request.place.emplace(*std::move(room));
-    state.loop.spawn(task_for(std::move(request)));
+    if (state.running.failure()) co_return;
+    if (message || (state.is_ending() && &scope == &state.open)) continue;
+    // One message that is none, or lost its descriptors: there is no other channel.
+    warn_of_channel(state, *client, message.error());
+    if (message.error().code != ErrorCode::kDecodeError) co_return;
   }
 }
 

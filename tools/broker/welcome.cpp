@@ -114,6 +114,17 @@ ktls::Reason Welcome::why_relayed() const {
   return can_be_looked_after() ? ktls::Reason::kNone : ktls::Reason::kHoldersHidden;
 }
 
+// Who runs one program has one line for it, and not one for each connection.
+void Welcome::tell_of_relay(ktls::Reason reason) {
+  if (!state_.options.is_private() || std::exchange(state_.has_told_of_relay, true)) return;
+  const ktls::ReasonText& text = ktls::text_of(reason);
+  state_.log.write(LogLevel::kWarning, "relayed",
+                   {{"reason", std::string(text.code)},
+                    {"detail", std::string(text.sentence) +
+                                   ": this process encrypts for the program, here and from now on "
+                                   "where it has to"}});
+}
+
 Result<void> Welcome::make_stream(const broker::Answer& addresses) {
   int ends[2];
   if (::socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, ends) != 0) {
@@ -144,6 +155,7 @@ Result<broker::Answer> Welcome::introduce() {
     if (auto made = make_stream(answer); !made) return ktls::fail(std::move(made).error());
     answer.flags |= broker::kIsRelayed;
     copy_text(answer.reason, ktls::text_of(reason).code);
+    tell_of_relay(reason);
   } else {
     bridge::make_blocking(fd_.get());
   }

@@ -56,6 +56,7 @@ class Welcome {
   [[nodiscard]] bool can_be_looked_after() const;
   // The stream that takes the socket's place; the program's end tells the addresses of `addresses`.
   [[nodiscard]] ktls::Result<void> make_stream(const broker::Answer& addresses);
+  void tell_of_relay(ktls::Reason reason);
   void hand_out();
   [[nodiscard]] bridge::Task<void> relay();
 

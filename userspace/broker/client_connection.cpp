@@ -163,12 +163,6 @@ void describe(const Answer& answer, ktlsb_connection* info) {
   std::memcpy(info, &full, std::min(info->size, sizeof full));
 }
 
-int hand_over_end(int fd) {
-  Call call;
-  // The datagram holds the socket from now on; nobody waits for the answer.
-  return place_close(fd, call);
-}
-
 int release(int fd) {
   Request request;
   request.header.kind = Kind::kRelease;
@@ -179,6 +173,12 @@ int release(int fd) {
   if (error == 0) return 0;
   errno = error;
   return -1;
+}
+
+int hand_over_end(int fd) {
+  Call call;
+  // The datagram holds the socket from now on; nobody waits for the answer.
+  return place_close(fd, call);
 }
 
 static_assert(KTLSB_RELAYED == kIsRelayed && KTLSB_RESUMED == kIsResumed);
