@@ -14,6 +14,7 @@ sys.dont_write_bytecode = True
 sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "support"))
 
 import report  # noqa: E402
+import web_servers  # noqa: E402
 from payload import Payload  # noqa: E402
 from preload_case import PreloadCase, REQUIRES_KTLS, WAIT_S, free_port, talk  # noqa: E402
 from shared_certificates import certificates  # noqa: E402
@@ -21,50 +22,9 @@ from watched import NOBODY, Watched  # noqa: E402
 
 SIZE = (256 << 10) if REQUIRES_KTLS else (3 << 20)
 SPOKEN = (64 << 10) if REQUIRES_KTLS else (1 << 20)
-APACHE_MODULES = Path("/usr/lib/apache2/modules")
 POSTGRESQL = Path("/usr/lib/postgresql/15/bin")
 HEADER_SIZES = (200, 1536, 7168)
 BENCHMARK = (60, 4) if REQUIRES_KTLS else (2000, 20)  # requests, and connections
-NGINX = """\
-daemon off;
-user nobody nogroup;
-worker_processes 2;
-pid {folder}/nginx.pid;
-error_log stderr;
-events {{ worker_connections 64; }}
-http {{
-  access_log off;
-  sendfile on;
-  keepalive_timeout 60;
-  client_body_temp_path {folder}/body;
-  proxy_temp_path {folder}/proxy;
-  fastcgi_temp_path {folder}/fastcgi;
-  uwsgi_temp_path {folder}/uwsgi;
-  scgi_temp_path {folder}/scgi;
-  server {{
-    listen 127.0.0.1:{port};
-    root {folder}/site;
-    location /heard {{ return 200 $http_x_filler; }}
-  }}
-}}
-"""
-APACHE = """\
-ServerRoot {folder}
-ServerName localhost
-DefaultRuntimeDir {folder}
-PidFile {folder}/apache.pid
-ErrorLog /dev/stderr
-LoadModule mpm_prefork_module {modules}/mod_mpm_prefork.so
-LoadModule authz_core_module {modules}/mod_authz_core.so
-Listen 127.0.0.1:{port}
-User nobody
-Group nogroup
-StartServers 2
-MinSpareServers 1
-MaxSpareServers 2
-EnableSendfile On
-DocumentRoot {folder}/site
-"""
 URLLIB = """\
 import sys, urllib.request
 sys.stdout.buffer.write(urllib.request.urlopen(sys.argv[1]).read())
@@ -147,14 +107,8 @@ class Servers(ProgramCase):
                          self.site, port=self.port)
         self.assert_serves_files(run)
 
-    def start_configured(self, program, text, *flags):
-        configuration = self.folder / "configuration"
-        configuration.write_text(text.format(folder=self.folder, port=self.port,
-                                             modules=APACHE_MODULES), encoding="ascii")
-        return self.serve(program, *flags, configuration, port=self.port)
-
     def test_nginx_with_two_workers_serves_files_and_headers_of_all_sizes(self):
-        run = self.start_configured("nginx", NGINX, "-p", self.folder, "-e", "stderr", "-c")
+        run = self.serve(*web_servers.nginx(self.folder, self.port), port=self.port)
         self.assertEqual(self.assert_serves_files(run), 1)  # for both files of curl
         words = []
         for size in HEADER_SIZES:
@@ -173,7 +127,7 @@ class Servers(ProgramCase):
         return "".join(f"{number:07} ".replace(" ", "-") for number in range(size // 8))
 
     def test_apache_with_processes_forked_before_serves_files(self):
-        run = self.start_configured("apache2", APACHE, "-D", "FOREGROUND", "-d", self.folder, "-f")
+        run = self.serve(*web_servers.apache(self.folder, self.port), port=self.port)
         self.assertEqual(self.assert_serves_files(run), 1)
 
     def start_redis(self):
