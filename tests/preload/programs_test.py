@@ -208,8 +208,8 @@ class Clients(ProgramCase):
 
     def test_nc_has_an_echo_from_gnutls(self):
         keys = certificates()
-        self.start("gnutls-serv", "--echo", "--quiet", "--x509certfile", keys.chain, "--x509keyfile",
-                   keys.key, "--port", self.port, port=self.port)
+        self.start("gnutls-serv", "--echo", "--quiet", "--x509certfile", keys.chain,
+                   "--x509keyfile", keys.key, "--port", self.port, port=self.port)
         data = Payload(SPOKEN, seed=4).bytes()
         output, run = self.client("nc", "-N", "localhost", self.port, connect=(self.target,),
                                   send=data, size=SPOKEN)

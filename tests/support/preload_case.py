@@ -1,5 +1,5 @@
-"""PreloadCase: programs under `ktls-bridge run`, and TLS peers of theirs that know nothing of it, on
-this machine and inside scripts/vm."""
+"""PreloadCase: programs under `ktls-bridge run`, and TLS peers of theirs that know nothing of it,
+on this machine and inside scripts/vm."""
 
 import contextlib
 import os
@@ -141,8 +141,8 @@ def timer_to_kill(process, patience=WAIT_S):
 
 
 def talk(process, send, size=0):
-    """(all that it wrote, its exit status). Its standard input ends after what is sent, or if `size`
-    is given, when so much has been received: who ends at the end of its input has all by then."""
+    """(all that it wrote, its exit status). Its standard input ends after what is sent, or with
+    `size`, when so much has been received: who ends at the end of its input has all by then."""
     def write():
         with contextlib.suppress(OSError):  # whoever looks at the answer says what is missing
             process.stdin.write(send)

@@ -1,5 +1,5 @@
-"""nginx and apache2 with a configuration of their own, for plain HTTP: the words that start them. They
-serve FOLDER/site, which whoever they become has to be able to read."""
+"""nginx and apache2 with a configuration of their own, for plain HTTP: the words that start them.
+They serve FOLDER/site, which whoever they become has to be able to read."""
 
 _APACHE_MODULES = "/usr/lib/apache2/modules"
 _NGINX = """\
