@@ -3,6 +3,7 @@
 the suite it knows nothing of TLS, and is run with and without it."""
 
 import asyncio
+import contextlib
 import errno
 import hashlib
 import os
@@ -143,9 +144,12 @@ async def cancelled(port):
         waiting = asyncio.create_task(reader.read(1))
         await asyncio.sleep(0.05)
         waiting.cancel()
+        with contextlib.suppress(asyncio.CancelledError):
+            await waiting
         writer.write(b"and on")
         answer = await reader.readexactly(6)
-        writer.transport.abort()
+        writer.close()
+        await writer.wait_closed()
     return answer.decode()
 
 

@@ -18,20 +18,6 @@
 namespace suite {
 namespace {
 
-// What the suite is when it is executed by one of its cases: serves the connection that it
-// inherits, or accepts one from the listener.
-int serve_connection(int fd) {
-  const std::string got = read_some(fd, 8);
-  const bool well = write_all(fd, "[" + got + "]");
-  ::close(fd);
-  return well ? 0 : 1;
-}
-
-int serve_listener(int fd) {
-  const int server = ::accept(fd, nullptr, nullptr);
-  return server < 0 ? 1 : serve_connection(server);
-}
-
 std::vector<std::string> words_of(const char* act, int fd) {
   return {own_path(), kAnotherProgram, act, std::to_string(fd)};
 }
@@ -236,14 +222,6 @@ void through_a_shell() {
 }
 
 }  // namespace
-
-int be_another_program(std::span<char* const> words) {
-  if (words.size() != 2) {
-    return 2;
-  }
-  const int fd = std::atoi(words[1]);
-  return std::strcmp(words[0], "listener") == 0 ? serve_listener(fd) : serve_connection(fd);
-}
 
 std::span<const Case> process_cases() {
   static constexpr Case kCases[] = {

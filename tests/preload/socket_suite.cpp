@@ -68,9 +68,11 @@ int unserved_port() {
   return ports[kPorts];
 }
 
-void set_ports(std::span<const int> given) {
-  for (size_t index = 0; index < given.size() && index <= kPorts; ++index) {
-    ports[index] = given[index];
+void read_ports(const char* text) {
+  for (int& each : ports) {
+    char* end = nullptr;
+    each = int(std::strtol(text, &end, 10));
+    text = *end == ',' ? end + 1 : end;
   }
 }
 

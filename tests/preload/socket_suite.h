@@ -37,7 +37,8 @@ inline constexpr int kPatienceMs = 10'000;
 inline constexpr int kPorts = 3;
 int port(int index);
 int unserved_port();
-void set_ports(std::span<const int> ports);
+// From "PORT,PORT,PORT,PORT".
+void read_ports(const char* text);
 
 // Adds ` what=value` to the line of this case.
 void say(std::string_view what, std::string_view value);
@@ -96,6 +97,8 @@ std::string ending(pid_t pid);
 // What another program of this suite, started with the words, does.
 inline constexpr const char* kAnotherProgram = "--another";
 int be_another_program(std::span<char* const> words);
+// As that does with a listener: one connection, whose question of 8 bytes is answered.
+int serve_listener(int fd);
 std::string own_path();
 
 }  // namespace suite

@@ -1,6 +1,5 @@
 // The program: socket_suite PORT,PORT,PORT,PORT [NAME...] runs its cases, one line for each.
 #include <cstdio>
-#include <cstdlib>
 #include <cstring>
 
 #include "tests/preload/socket_suite.h"
@@ -23,16 +22,6 @@ bool wanted(std::span<char* const> names, const char* name) {
   return found;
 }
 
-void read_ports(const char* text) {
-  int ports[suite::kPorts + 1] = {};
-  for (int& port : ports) {
-    char* end = nullptr;
-    port = int(std::strtol(text, &end, 10));
-    text = *end == ',' ? end + 1 : end;
-  }
-  suite::set_ports(ports);
-}
-
 }  // namespace
 
 int main(int argc, char** argv) {
@@ -44,7 +33,7 @@ int main(int argc, char** argv) {
     std::fputs("usage: socket_suite PORT,PORT,PORT,PORT [NAME...]\n", stderr);
     return 2;
   }
-  read_ports(argv[1]);
+  suite::read_ports(argv[1]);
   bool well = true;
   for (const auto file : kFiles) {
     for (const Case& each : file()) {
