@@ -79,9 +79,9 @@ std::string program_of_env(std::string_view argument) {
 std::string privilege_of(int fd) {
   struct stat status {};
   if (::fstat(fd, &status) != 0 || ::prctl(PR_GET_NO_NEW_PRIVS, 0, 0, 0, 0) == 1) return {};
-  if ((status.st_mode & S_ISUID) != 0 && status.st_uid != ::getuid()) return "setuid";
+  if ((status.st_mode & S_ISUID) != 0 && status.st_uid != ::getuid()) return "is setuid";
   constexpr mode_t kSetgid = S_ISGID | S_IXGRP;
-  if ((status.st_mode & kSetgid) == kSetgid && status.st_gid != ::getgid()) return "setgid";
+  if ((status.st_mode & kSetgid) == kSetgid && status.st_gid != ::getgid()) return "is setgid";
   const bool has_capabilities = ::fgetxattr(fd, "security.capability", nullptr, 0) > 0;
   return has_capabilities && ::getuid() != 0 ? "has file capabilities" : "";
 }
