@@ -108,7 +108,7 @@ class Polling {
     for (std::size_t i = 0; i < count_; ++i) {
       pollfd& copy = room_[i];
       copy = {asked_[i].fd, static_cast<short>(asked_[i].events & ~known(i).events), 0};
-      const bool is_pending = is_of_kind(copy.fd, Kind::kPending) && !settle(*find(copy.fd));
+      const bool is_pending = is_of_kind(copy.fd, Kind::kPending);
       if (is_pending) copy.events = POLLIN;
       known(i).revents = is_pending ? 1 : 0;
     }
