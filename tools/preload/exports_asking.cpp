@@ -5,6 +5,7 @@
 #include <linux/sockios.h>
 
 #include "tools/preload/connecting.h"
+#include "tools/preload/exports.h"
 #include "tools/preload/options.h"
 #include "tools/preload/reading.h"
 #include "tools/preload/real.h"
@@ -110,17 +111,14 @@ using preload::find_minded;
 using preload::Wrapped;
 namespace real = preload::real;
 
-#pragma GCC visibility push(default)
-extern "C" {
-
-int shutdown(int fd, int how) noexcept {
+PRELOAD_EXPORT int shutdown(int fd, int how) noexcept {
   Wrapped* const wrapped = find_minded(fd);
   const bool is_known = how == SHUT_RD || how == SHUT_WR || how == SHUT_RDWR;
   if (wrapped == nullptr || !is_known) return real::shutdown(fd, how);
   return preload::shut_down(fd, *wrapped, how);
 }
 
-int ioctl(int fd, unsigned long request, ...) noexcept {
+PRELOAD_EXPORT int ioctl(int fd, unsigned long request, ...) noexcept {
   std::va_list arguments;
   va_start(arguments, request);
   void* const argument = va_arg(arguments, void*);
@@ -131,29 +129,27 @@ int ioctl(int fd, unsigned long request, ...) noexcept {
   return preload::control(fd, *wrapped, request, argument);
 }
 
-int getsockname(int fd, sockaddr* address, socklen_t* size) noexcept {
+PRELOAD_EXPORT int getsockname(int fd, sockaddr* address, socklen_t* size) noexcept {
   Wrapped* const wrapped = find_minded(fd);
   if (wrapped == nullptr) return real::getsockname(fd, address, size);
   return preload::tell_name(fd, *wrapped, address, size);
 }
 
-int getpeername(int fd, sockaddr* address, socklen_t* size) noexcept {
+PRELOAD_EXPORT int getpeername(int fd, sockaddr* address, socklen_t* size) noexcept {
   Wrapped* const wrapped = find_minded(fd);
   if (wrapped == nullptr) return real::getpeername(fd, address, size);
   return preload::tell_peer(fd, *wrapped, address, size);
 }
 
-int getsockopt(int fd, int level, int name, void* value, socklen_t* size) noexcept {
+PRELOAD_EXPORT int getsockopt(int fd, int level, int name, void* value, socklen_t* size) noexcept {
   Wrapped* const wrapped = find_minded(fd);
   if (wrapped == nullptr) return real::getsockopt(fd, level, name, value, size);
   return preload::ask_option(fd, *wrapped, level, name, value, size);
 }
 
-int setsockopt(int fd, int level, int name, const void* value, socklen_t size) noexcept {
+PRELOAD_EXPORT int setsockopt(int fd, int level, int name, const void* value,
+                              socklen_t size) noexcept {
   Wrapped* const wrapped = find_minded(fd);
   if (wrapped == nullptr) return real::setsockopt(fd, level, name, value, size);
   return preload::set_option(fd, *wrapped, level, name, value, size);
 }
-
-}  // extern "C"
-#pragma GCC visibility pop

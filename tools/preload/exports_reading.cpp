@@ -6,6 +6,7 @@
 #include <cstring>
 #include <ctime>
 
+#include "tools/preload/exports.h"
 #include "tools/preload/messages.h"
 #include "tools/preload/reading.h"
 #include "tools/preload/real.h"
@@ -185,10 +186,7 @@ using preload::find_minded;
 using preload::Wrapped;
 namespace real = preload::real;
 
-#pragma GCC visibility push(default)
-extern "C" {
-
-ssize_t read(int fd, void* buffer, size_t size) {
+PRELOAD_EXPORT ssize_t read(int fd, void* buffer, size_t size) {
   Wrapped* const wrapped = find_minded(fd);
   if (wrapped == nullptr) [[likely]]
     return real::read(fd, buffer, size);
@@ -196,46 +194,47 @@ ssize_t read(int fd, void* buffer, size_t size) {
   return preload::receive(fd, *wrapped, buffer, size, 0);
 }
 
-ssize_t __read_chk(int fd, void* buffer, size_t size, size_t room) {
+PRELOAD_EXPORT ssize_t __read_chk(int fd, void* buffer, size_t size, size_t room) {
   Wrapped* const wrapped = find_minded(fd);
   if (wrapped == nullptr || size > room) return real::__read_chk(fd, buffer, size, room);
   return preload::receive(fd, *wrapped, buffer, size, 0);
 }
 
-ssize_t readv(int fd, const iovec* parts, int count) {
+PRELOAD_EXPORT ssize_t readv(int fd, const iovec* parts, int count) {
   Wrapped* const wrapped = find_minded(fd);
   if (wrapped == nullptr) [[likely]]
     return real::readv(fd, parts, count);
   return preload::receive_vector(fd, *wrapped, parts, count);
 }
 
-ssize_t preadv2(int fd, const iovec* parts, int count, off_t offset, int flags) {
+PRELOAD_EXPORT ssize_t preadv2(int fd, const iovec* parts, int count, off_t offset, int flags) {
   Wrapped* const wrapped = find_minded(fd);
   if (wrapped == nullptr) return real::preadv2(fd, parts, count, offset, flags);
   return preload::receive_vector_at(fd, *wrapped, parts, count, offset, flags);
 }
 
-ssize_t preadv64v2(int fd, const iovec* parts, int count, off64_t offset, int flags) {
+PRELOAD_EXPORT ssize_t preadv64v2(int fd, const iovec* parts, int count, off64_t offset,
+                                  int flags) {
   Wrapped* const wrapped = find_minded(fd);
   if (wrapped == nullptr) return real::preadv64v2(fd, parts, count, offset, flags);
   return preload::receive_vector_at(fd, *wrapped, parts, count, offset, flags);
 }
 
-ssize_t recv(int fd, void* buffer, size_t size, int flags) {
+PRELOAD_EXPORT ssize_t recv(int fd, void* buffer, size_t size, int flags) {
   Wrapped* const wrapped = find_minded(fd);
   if (wrapped == nullptr) [[likely]]
     return real::recv(fd, buffer, size, flags);
   return preload::receive(fd, *wrapped, buffer, size, flags);
 }
 
-ssize_t __recv_chk(int fd, void* buffer, size_t size, size_t room, int flags) {
+PRELOAD_EXPORT ssize_t __recv_chk(int fd, void* buffer, size_t size, size_t room, int flags) {
   Wrapped* const wrapped = find_minded(fd);
   if (wrapped == nullptr || size > room) return real::__recv_chk(fd, buffer, size, room, flags);
   return preload::receive(fd, *wrapped, buffer, size, flags);
 }
 
-ssize_t recvfrom(int fd, void* buffer, size_t size, int flags, sockaddr* address,
-                 socklen_t* address_size) {
+PRELOAD_EXPORT ssize_t recvfrom(int fd, void* buffer, size_t size, int flags, sockaddr* address,
+                                socklen_t* address_size) {
   Wrapped* const wrapped = find_minded(fd);
   if (wrapped == nullptr) [[likely]] {
     return real::recvfrom(fd, buffer, size, flags, address, address_size);
@@ -243,8 +242,8 @@ ssize_t recvfrom(int fd, void* buffer, size_t size, int flags, sockaddr* address
   return preload::receive_from(fd, *wrapped, {buffer, size}, flags, address, address_size);
 }
 
-ssize_t __recvfrom_chk(int fd, void* buffer, size_t size, size_t room, int flags, sockaddr* address,
-                       socklen_t* address_size) {
+PRELOAD_EXPORT ssize_t __recvfrom_chk(int fd, void* buffer, size_t size, size_t room, int flags,
+                                      sockaddr* address, socklen_t* address_size) {
   Wrapped* const wrapped = find_minded(fd);
   if (wrapped == nullptr || size > room) {
     return real::__recvfrom_chk(fd, buffer, size, room, flags, address, address_size);
@@ -252,7 +251,7 @@ ssize_t __recvfrom_chk(int fd, void* buffer, size_t size, size_t room, int flags
   return preload::receive_from(fd, *wrapped, {buffer, size}, flags, address, address_size);
 }
 
-ssize_t recvmsg(int fd, msghdr* message, int flags) {
+PRELOAD_EXPORT ssize_t recvmsg(int fd, msghdr* message, int flags) {
   if (Wrapped* const wrapped = find_minded(fd); wrapped != nullptr) {
     return preload::receive_message(fd, *wrapped, message, flags);
   }
@@ -261,7 +260,8 @@ ssize_t recvmsg(int fd, msghdr* message, int flags) {
   return size;
 }
 
-int recvmmsg(int fd, mmsghdr* messages, unsigned count, int flags, timespec* timeout) {
+PRELOAD_EXPORT int recvmmsg(int fd, mmsghdr* messages, unsigned count, int flags,
+                            timespec* timeout) {
   if (Wrapped* const wrapped = find_minded(fd); wrapped != nullptr) {
     return preload::receive_messages(fd, *wrapped, messages, count, flags, timeout);
   }
@@ -269,6 +269,3 @@ int recvmmsg(int fd, mmsghdr* messages, unsigned count, int flags, timespec* tim
   for (int i = 0; i < taken; ++i) preload::recognise_arrived(messages[i].msg_hdr);
   return taken;
 }
-
-}  // extern "C"
-#pragma GCC visibility pop

@@ -3,6 +3,7 @@
 #include <array>
 #include <cerrno>
 
+#include "tools/preload/exports.h"
 #include "tools/preload/messages.h"
 #include "tools/preload/reading.h"
 #include "tools/preload/real.h"
@@ -120,10 +121,7 @@ using preload::find_minded;
 using preload::Wrapped;
 namespace real = preload::real;
 
-#pragma GCC visibility push(default)
-extern "C" {
-
-ssize_t write(int fd, const void* buffer, size_t size) {
+PRELOAD_EXPORT ssize_t write(int fd, const void* buffer, size_t size) {
   Wrapped* const wrapped = find_minded(fd);
   if (wrapped == nullptr) [[likely]]
     return real::write(fd, buffer, size);
@@ -131,7 +129,7 @@ ssize_t write(int fd, const void* buffer, size_t size) {
                            [&] { return real::write(fd, buffer, size); });
 }
 
-ssize_t writev(int fd, const iovec* parts, int count) {
+PRELOAD_EXPORT ssize_t writev(int fd, const iovec* parts, int count) {
   Wrapped* const wrapped = find_minded(fd);
   if (wrapped == nullptr) [[likely]]
     return real::writev(fd, parts, count);
@@ -139,27 +137,28 @@ ssize_t writev(int fd, const iovec* parts, int count) {
                            [&] { return real::writev(fd, parts, count); });
 }
 
-ssize_t pwritev2(int fd, const iovec* parts, int count, off_t offset, int flags) {
+PRELOAD_EXPORT ssize_t pwritev2(int fd, const iovec* parts, int count, off_t offset, int flags) {
   Wrapped* const wrapped = find_minded(fd);
   if (wrapped == nullptr) return real::pwritev2(fd, parts, count, offset, flags);
   return preload::write_vector_at(fd, *wrapped, parts, count, offset, flags);
 }
 
-ssize_t pwritev64v2(int fd, const iovec* parts, int count, off64_t offset, int flags) {
+PRELOAD_EXPORT ssize_t pwritev64v2(int fd, const iovec* parts, int count, off64_t offset,
+                                   int flags) {
   Wrapped* const wrapped = find_minded(fd);
   if (wrapped == nullptr) return real::pwritev64v2(fd, parts, count, offset, flags);
   return preload::write_vector_at(fd, *wrapped, parts, count, offset, flags);
 }
 
-ssize_t send(int fd, const void* buffer, size_t size, int flags) {
+PRELOAD_EXPORT ssize_t send(int fd, const void* buffer, size_t size, int flags) {
   Wrapped* const wrapped = find_minded(fd);
   if (wrapped == nullptr) [[likely]]
     return real::send(fd, buffer, size, flags);
   return preload::send_bytes(fd, *wrapped, buffer, size, flags);
 }
 
-ssize_t sendto(int fd, const void* buffer, size_t size, int flags, const sockaddr* address,
-               socklen_t address_size) {
+PRELOAD_EXPORT ssize_t sendto(int fd, const void* buffer, size_t size, int flags,
+                              const sockaddr* address, socklen_t address_size) {
   Wrapped* const wrapped = find_minded(fd);
   if (wrapped == nullptr) [[likely]] {
     return real::sendto(fd, buffer, size, flags, address, address_size);
@@ -167,7 +166,7 @@ ssize_t sendto(int fd, const void* buffer, size_t size, int flags, const sockadd
   return preload::send_bytes(fd, *wrapped, buffer, size, flags);
 }
 
-ssize_t sendmsg(int fd, const msghdr* message, int flags) {
+PRELOAD_EXPORT ssize_t sendmsg(int fd, const msghdr* message, int flags) {
   if (Wrapped* const wrapped = find_minded(fd); wrapped != nullptr) {
     return preload::send_message(fd, *wrapped, message, flags);
   }
@@ -178,7 +177,7 @@ ssize_t sendmsg(int fd, const msghdr* message, int flags) {
   return real::sendmsg(fd, message, flags);
 }
 
-int sendmmsg(int fd, mmsghdr* messages, unsigned count, int flags) {
+PRELOAD_EXPORT int sendmmsg(int fd, mmsghdr* messages, unsigned count, int flags) {
   if (Wrapped* const wrapped = find_minded(fd); wrapped != nullptr) {
     return preload::send_messages(fd, *wrapped, messages, count, flags);
   }
@@ -191,7 +190,7 @@ int sendmmsg(int fd, mmsghdr* messages, unsigned count, int flags) {
   return real::sendmmsg(fd, messages, count, flags);
 }
 
-ssize_t sendfile(int to, int from, off_t* offset, size_t size) noexcept {
+PRELOAD_EXPORT ssize_t sendfile(int to, int from, off_t* offset, size_t size) noexcept {
   Wrapped* const wrapped = find_minded(to);
   if (wrapped == nullptr) [[likely]]
     return real::sendfile(to, from, offset, size);
@@ -199,7 +198,7 @@ ssize_t sendfile(int to, int from, off_t* offset, size_t size) noexcept {
                            [&] { return real::sendfile(to, from, offset, size); });
 }
 
-ssize_t sendfile64(int to, int from, off64_t* offset, size_t size) noexcept {
+PRELOAD_EXPORT ssize_t sendfile64(int to, int from, off64_t* offset, size_t size) noexcept {
   Wrapped* const wrapped = find_minded(to);
   if (wrapped == nullptr) [[likely]]
     return real::sendfile64(to, from, offset, size);
@@ -207,10 +206,7 @@ ssize_t sendfile64(int to, int from, off64_t* offset, size_t size) noexcept {
                            [&] { return real::sendfile64(to, from, offset, size); });
 }
 
-ssize_t splice(int from, off64_t* from_offset, int to, off64_t* to_offset, size_t size,
-               unsigned flags) {
+PRELOAD_EXPORT ssize_t splice(int from, off64_t* from_offset, int to, off64_t* to_offset,
+                              size_t size, unsigned flags) {
   return preload::splice_any({from, from_offset, to, to_offset, size, flags});
 }
-
-}  // extern "C"
-#pragma GCC visibility pop

@@ -2,6 +2,8 @@
 //
 // Alerts are looked at and left in the queue. So the end of a connection needs no state of ours: it
 // is still there when the next call asks, in whatever process.
+#include "userspace/broker/client_reading.h"
+
 #include <array>
 #include <cerrno>
 #include <charconv>
