@@ -16,6 +16,7 @@
 
 #include "userspace/broker/client_error.h"
 #include "userspace/broker/client_message.h"
+#include "userspace/broker/client_reading.h"
 #include "userspace/broker/client_records.h"
 #include "userspace/broker/ktls_bridge_client.h"
 
