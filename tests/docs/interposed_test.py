@@ -49,4 +49,4 @@ class Interposed(unittest.TestCase):
 
 
 if __name__ == "__main__":
-    report.main()
+    report.main("interposed")

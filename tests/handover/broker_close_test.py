@@ -31,7 +31,7 @@ class Closing(BrokerCase):
         broker.wait_for_event("listening", patience=WAIT_S)
         return program
 
-    def seen(self, program, listener, way):
+    def seen(self, broker, program, listener, way):
         """(what arrived, how it ended, what the program wrote at most)."""
         stream = self.tls(listener)
         beside = b"and more" if way == "unread" else b""
@@ -41,6 +41,9 @@ class Closing(BrokerCase):
             written += int(program.stdout.readline())
         if way != "shutdown":  # which waits for us
             self.assertEqual(program.stdout.readline(), b"gone\n")
+        if way == "release, SIGKILL":
+            self.idle(broker)  # it has seen that the parent left
+            stream.sendall(b"!")
         received, end = all_of(stream)
         stream.close()
         if way == "shutdown":
@@ -57,7 +60,7 @@ class Closing(BrokerCase):
             idle = self.idle(broker)
             for way in WAYS:
                 with self.subTest(mode=mode, way=way):
-                    received, end, written = self.seen(program, listener, way)
+                    received, end, written = self.seen(broker, program, listener, way)
                     print(f"{mode}: {way}: {end} after {len(received)} of {written} bytes")
                     self.assertIn(end, told[way][column].split(" or "))
                     self.assert_data(way, end, received, written)
@@ -65,7 +68,7 @@ class Closing(BrokerCase):
 
     def assert_data(self, way, end, received, written):
         """An orderly end comes after everything, and no end after anything else."""
-        if way == "fork":
+        if way in ("fork", "release, fork", "release, SCM_RIGHTS"):
             self.assertEqual(received, SOME + LATE)
         elif end == "close_notify":
             self.assertEqual(len(received), written)
