@@ -210,9 +210,9 @@ class Clients(ProgramCase):
         keys = certificates()
         self.start("gnutls-serv", "--echo", "--quiet", "--x509certfile", keys.chain,
                    "--x509keyfile", keys.key, "--port", self.port, port=self.port)
-        data = Payload(SPOKEN, seed=4).bytes()
+        data = Payload(SPOKEN, seed=4).bytes().replace(b"\x8a", b"\n") + b"\n"  # it echoes lines
         output, run = self.client("nc", "-N", "localhost", self.port, connect=(self.target,),
-                                  send=data, size=SPOKEN)
+                                  send=data, size=len(data))
         self.assert_same(output, data)
         self.assert_placed(run, 1)
 
