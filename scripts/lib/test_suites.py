@@ -19,7 +19,8 @@ HANDOVER_IN_GUESTS = {
     "6.1": ("programs", "close", "rekey", "broker_rekey", "broker_restart", "client"),
     "6.12": ("programs", "rekey", "broker_rekey", "client"),
     "newest": ("programs", "close", "fd", "rekey", "broker_rekey", "broker_close",
-               "broker_connect", "broker_limits", "broker_restart", "secrets", "client", "examples"),
+               "broker_connect", "broker_limits", "broker_restart", "secrets", "client",
+               "examples"),
 }
 UNIT_TIMEOUT_S = 300
 # A guest runs on an emulated processor, some thirty times slower than the machine under it.
