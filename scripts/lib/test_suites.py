@@ -130,6 +130,7 @@ SUITES = [
     Suite("constant-time/valgrind", ("tests/constant_time/valgrind_test.py",),
           needs=("valgrind",), timeout_s=600),
     Suite("docs/man", ("tests/docs/man_test.py",), needs=("groff", "mandoc"), timeout_s=60),
+    Suite("docs/interposed", ("tests/docs/interposed_test.py",), needs=("readelf",), timeout_s=60),
     Suite("docs/readme", ("tests/docs/readme_test.py",), timeout_s=60),
     Suite("docs/http-requirements", ("tests/docs/http_requirements_test.py",), timeout_s=60),
     Suite("docs/demo", ("tests/docs/demo_test.py",), needs=("curl", "openssl"), timeout_s=120),

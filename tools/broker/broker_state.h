@@ -2,6 +2,8 @@
 #pragma once
 
 #include <cstddef>
+#include <cstdint>
+#include <map>
 #include <memory>
 #include <set>
 
@@ -62,6 +64,10 @@ struct BrokerState {
   Relays relays;
   HandedOutSockets handed_out;
   Places undelivered;  // descriptors that no client has said to have taken
+  std::map<std::uint64_t, std::size_t> leaving;  // by cookie: programs that have closed a socket
+  std::set<std::uint16_t> ports_listened;  // that programs have handed over
+  bool has_told_of_relay = false;          // a private broker says it once
+  bool has_programs = true;                // there may be some who ask
   std::set<Cancellation*> sessions;
   Doorbell session_ended;
 

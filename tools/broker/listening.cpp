@@ -184,6 +184,9 @@ Task<void> listening(BrokerState& state, Client client, ForeignFd socket, Foreig
       std::make_shared<Listening>(state, std::move(client), std::move(socket), std::move(replies),
                                   std::clamp<std::size_t>(backlog, 1, kUndeliveredOfListenerMax));
   const std::string address = local_text(shared->socket.get());
+  if (const auto bound = local_address(shared->socket.get())) {
+    state.ports_listened.insert(bound->port());
+  }
   const auto told = co_await send_answer(state.loop, shared->open, shared->replies.get(),
                                          answer_of(broker::Kind::kDone));
   if (!told) co_return;

@@ -59,6 +59,7 @@ struct Prepared {
   std::vector<char*> argument_pointers;
   std::vector<char*> environment_pointers;
   char* listen_pid = nullptr;  // where its digits go
+  Group group;
   Limits limits;
 
   explicit Prepared(const Launch& launch)
@@ -66,6 +67,7 @@ struct Prepared {
         arguments(launch.arguments),
         environment(launch.environment),
         descriptors(launch.descriptors),
+        group(launch.group),
         limits(original_limits()) {
     const std::string ours = std::string(kListenPid) + std::to_string(::getpid());
     for (std::string& each : environment) {
@@ -97,7 +99,7 @@ void write_pid(char* digits) {
 
 // In the child, which has our memory until it executes: answers errno if it cannot.
 int execute(Prepared& prepared) {
-  ::setpgid(0, 0);
+  if (prepared.group == Group::kOwn) ::setpgid(0, 0);
   if (prepared.listen_pid != nullptr) write_pid(prepared.listen_pid);
   if (!place_descriptors(prepared.descriptors)) return errno;
   ::setrlimit(RLIMIT_CORE, &prepared.limits.core);
@@ -149,6 +151,10 @@ void Program::remember_limits() {
   ::getrlimit(RLIMIT_NOFILE, &original_limits().open_files);
 }
 
+std::size_t Program::open_files_limit() {
+  return original_limits().open_files.rlim_cur;
+}
+
 Result<Program> Program::start(const Launch& launch) {
   Prepared prepared(launch);
   // A signal that came to the child before it has executed would run in our memory.
@@ -166,11 +172,11 @@ Result<Program> Program::start(const Launch& launch) {
   UniqueFd process(static_cast<int>(::syscall(SYS_pidfd_open, pid, 0)));
   if (!process) {
     Error error = Error::system(errno, "pidfd_open");
-    ::kill(-pid, SIGKILL);
+    ::kill(pid, SIGKILL);
     ::waitpid(pid, nullptr, 0);
     return ktls::fail(std::move(error));
   }
-  return Program(pid, std::move(process));
+  return Program(pid, launch.group, std::move(process));
 }
 
 Result<ProgramEnd> Program::reap() {
@@ -185,7 +191,7 @@ Result<ProgramEnd> Program::reap() {
 }
 
 void Program::signal(int number) const {
-  ::kill(-pid_, number);
+  ::kill(group_ == Group::kOwn ? -pid_ : pid_, number);
 }
 
 }  // namespace tools

@@ -163,6 +163,18 @@ void describe(const Answer& answer, ktlsb_connection* info) {
   std::memcpy(info, &full, std::min(info->size, sizeof full));
 }
 
+int release(int fd) {
+  Request request;
+  request.header.kind = Kind::kRelease;
+  Call call;
+  const int error = place_call(request, {}, fd, Deadline::in_ms(0), call);
+  if (::close(fd) != 0 && errno == EBADF) return fail(EBADF, "", {"no descriptor"});
+  // The end of call.answers tells the broker that it is closed.
+  if (error == 0) return 0;
+  errno = error;
+  return -1;
+}
+
 static_assert(KTLSB_RELAYED == kIsRelayed && KTLSB_RESUMED == kIsResumed);
 static_assert(sizeof(ktlsb_connection::alpn) == sizeof(Answer::alpn));
 

@@ -27,6 +27,11 @@ class Deadline {
 // Where the broker is: ktlsb_use_broker()'s path, or the environment's, or the default. Never null.
 [[nodiscard]] const char* broker_path();
 
+// From now on requests go over `fd`, an open channel to a broker that is borrowed for ever, instead
+// of one that is connected for each. Where nobody is at its other end any more, and a path was
+// chosen or stands in the environment, that is where the next broker is.
+void use_channel(int fd);
+
 // A request under way. The channel is open until the answer is there, for the broker judges a
 // request by who is at the other end.
 struct Call {

@@ -11,6 +11,7 @@
 #include <memory>
 #include <mutex>
 #include <optional>
+#include <set>
 #include <string>
 #include <string_view>
 #include <utility>
@@ -48,8 +49,9 @@ Folder open_folder(const std::string& path) {
 }
 
 // "socket:[12345]", as a link of /proc/PID/fd names a socket.
+constexpr std::string_view kSocketLink = "socket:[";
 std::string link_of_inode(std::uint64_t inode) {
-  return "socket:[" + std::to_string(inode) + "]";
+  return std::string(kSocketLink) + std::to_string(inode) + "]";
 }
 
 std::string link_of(int fd) {
@@ -58,17 +60,35 @@ std::string link_of(int fd) {
   return link_of_inode(status.st_ino);
 }
 
+// What an entry of /proc/PID/fd leads to; cut off where that is long, as it is not for a socket.
+std::string link_in(DIR* folder, const dirent& entry) {
+  std::array<char, 64> link{};
+  const ssize_t size = ::readlinkat(::dirfd(folder), static_cast<const char*>(entry.d_name),
+                                    link.data(), link.size());
+  return size > 0 ? std::string(link.data(), static_cast<std::size_t>(size)) : std::string();
+}
+
+// Of a unix socket, by its file in /proc/PID/fdinfo (proc(5), net/unix/af_unix.c,
+// unix_show_fdinfo); none of any other.
+std::size_t descriptors_waiting_in(const std::string& fdinfo) {
+  std::ifstream file(fdinfo);
+  constexpr std::string_view kField = "scm_fds:";
+  for (std::string line; std::getline(file, line);) {
+    if (!line.starts_with(kField)) continue;
+    std::size_t count = 0;
+    const std::size_t at = std::min(line.find_first_not_of(" \t", kField.size()), line.size());
+    std::from_chars(line.data() + at, line.data() + line.size(), count);
+    return count;
+  }
+  return 0;
+}
+
 // The number of a descriptor with that link. None of one that may not be looked at, or has ended.
 std::optional<int> find_link(pid_t pid, std::string_view wanted) {
   const Folder folder = open_folder("/proc/" + std::to_string(pid) + "/fd");
   if (!folder) return std::nullopt;
   while (const dirent* entry = ::readdir(folder.get())) {
-    std::array<char, 64> link{};
-    const ssize_t size = ::readlinkat(
-        ::dirfd(folder.get()), static_cast<const char*>(entry->d_name), link.data(), link.size());
-    if (size > 0 && std::string_view(link.data(), static_cast<std::size_t>(size)) == wanted) {
-      return number_of(*entry);
-    }
+    if (link_in(folder.get(), *entry) == wanted) return number_of(*entry);
   }
   return std::nullopt;
 }
@@ -213,6 +233,26 @@ Result<bool> Holders::stop() {
     some_were_new = some_were_new || is_new;
   }
   return !some_were_new;
+}
+
+Held who_holds(int fd) {
+  const std::string wanted = link_of(fd);
+  const Folder folder = open_folder("/proc");
+  if (!folder || wanted.empty()) return {.by_somebody = true, .in_flight = 0};
+  Held held;
+  std::set<std::string> seen;
+  while (const dirent* entry = ::readdir(folder.get())) {
+    const auto pid = number_of(*entry);
+    if (!pid || *pid == ::getpid()) continue;
+    const Folder fds = open_folder(folder_of(*pid) + "/fd");
+    while (const dirent* each = fds ? ::readdir(fds.get()) : nullptr) {
+      const std::string link = link_in(fds.get(), *each);
+      if (link == wanted) return {.by_somebody = true, .in_flight = 0};
+      if (!link.starts_with(kSocketLink) || !seen.insert(link).second) continue;
+      held.in_flight += descriptors_waiting_in(folder_of(*pid) + "/fdinfo/" + each->d_name);
+    }
+  }
+  return held;
 }
 
 UniqueFd borrow_socket(std::uint64_t inode) {

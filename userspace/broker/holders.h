@@ -1,6 +1,7 @@
 // Holders: the processes that hold a socket besides this one, and how they are made to stand still.
 #pragma once
 
+#include <cstddef>
 #include <cstdint>
 #include <optional>
 #include <vector>
@@ -58,6 +59,16 @@ class Holders {
   std::optional<uid_t> user_;
   std::vector<Stopped> stopped_;
 };
+
+//   by_somebody  a process but this one has it, or nothing is to be seen of any
+//   in_flight    descriptors on their way between processes (SCM_RIGHTS), which may be of anything
+struct Held {
+  bool by_somebody = false;
+  std::size_t in_flight = 0;
+};
+// Of the socket `fd`, as far as processes may be looked at: what is on its way to this process does
+// not count.
+[[nodiscard]] Held who_holds(int fd);
 
 // A descriptor of the socket with that inode, from any process that has it (pidfd_getfd); none
 // where no process that has it may be looked at.

@@ -1,0 +1,121 @@
+#include "tools/preload/environment.h"
+
+#include <algorithm>
+#include <array>
+#include <cstdlib>
+#include <cstring>
+#include <string_view>
+
+#include <dlfcn.h>
+#include <sys/mman.h>
+
+#include "tools/preload/setting.h"
+#include "userspace/broker/protocol.h"
+
+namespace preload {
+namespace {
+
+constexpr std::size_t kTextMax = 8192;
+constexpr std::array kOwnVariables{kListenVariable, kConnectVariable, kChannelVariable,
+                                   broker::kPathVariable};
+
+// "NAME=VALUE" of those of kOwnVariables that there are, and the path of this library.
+std::array<char, kTextMax> g_text;
+std::array<const char*, kOwnVariables.size()> g_entries;
+const char* g_library = "";
+
+std::size_t copy_entry(std::string_view name, std::string_view value, std::size_t at) {
+  if (at + name.size() + value.size() + 2 > g_text.size()) return at;
+  char* to = g_text.data() + at;
+  to += name.copy(to, name.size());
+  *to++ = '=';
+  to += value.copy(to, value.size());
+  *to++ = '\0';
+  return static_cast<std::size_t>(to - g_text.data());
+}
+
+// Whether "NAME=VALUE" is of that name.
+bool is_variable(std::string_view entry, std::string_view name) {
+  return entry.size() > name.size() && entry.substr(0, name.size()) == name &&
+         entry[name.size()] == '=';
+}
+
+bool is_own(std::string_view entry) {
+  return std::any_of(kOwnVariables.begin(), kOwnVariables.end(),
+                     [&](const char* name) { return is_variable(entry, name); });
+}
+
+bool names_library(std::string_view preload) {
+  return preload.find(g_library) != std::string_view::npos;
+}
+
+const char* find_preload(char* const given[]) {
+  for (; *given != nullptr; ++given) {
+    if (is_variable(*given, kPreloadVariable)) return *given + std::strlen(kPreloadVariable) + 1;
+  }
+  return "";
+}
+
+std::size_t count_of(char* const given[]) {
+  std::size_t count = 0;
+  while (given[count] != nullptr) ++count;
+  return count;
+}
+
+}  // namespace
+
+void remember_environment() {
+  Dl_info info{};
+  static const int here = 0;
+  if (::dladdr(&here, &info) != 0) g_library = info.dli_fname;
+  std::size_t at = 0;
+  for (std::size_t i = 0; i < kOwnVariables.size(); ++i) {
+    const char* const value = std::getenv(kOwnVariables.at(i));
+    g_entries.at(i) = nullptr;
+    if (value == nullptr) continue;
+    const std::size_t end = copy_entry(kOwnVariables.at(i), value, at);
+    if (end != at) g_entries.at(i) = g_text.data() + at;
+    at = end;
+  }
+}
+
+ProgramEnvironment::ProgramEnvironment(char* const given[]) : variables_(given) {
+  static char* const none[] = {nullptr};
+  if (given == nullptr) given = none;
+  const std::string_view preload = find_preload(given);
+  const std::size_t pointers = (count_of(given) + g_entries.size() + 2) * sizeof(char*);
+  const std::size_t text =
+      std::strlen(kPreloadVariable) + std::strlen(g_library) + preload.size() + 3;
+  room_size_ = pointers + text;
+  room_ = ::mmap(nullptr, room_size_, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+  if (room_ == MAP_FAILED) {
+    room_ = nullptr;
+    return;
+  }
+  auto* const variables = static_cast<char**>(room_);
+  char* const line = static_cast<char*>(room_) + pointers;
+  std::size_t count = 0;
+  for (char* const* each = given; *each != nullptr; ++each) {
+    if (!is_own(*each) && !is_variable(*each, kPreloadVariable)) variables[count++] = *each;
+  }
+  for (const char* const each : g_entries) {
+    if (each != nullptr) variables[count++] = const_cast<char*>(each);
+  }
+  char* to = line + std::string_view(kPreloadVariable).copy(line, text);
+  *to++ = '=';
+  if (!names_library(preload)) {
+    to += std::string_view(g_library).copy(to, text);
+    if (!preload.empty()) *to++ = ':';
+  }
+  to += preload.copy(to, preload.size());
+  *to = '\0';
+  variables[count++] = line;
+  variables[count] = nullptr;
+  variables_ = variables;
+}
+
+ProgramEnvironment::~ProgramEnvironment() {
+  if (room_ != nullptr) ::munmap(room_, room_size_);
+}
+
+}  // namespace preload

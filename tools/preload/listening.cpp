@@ -1,0 +1,308 @@
+#include "tools/preload/listening.h"
+
+#include <algorithm>
+#include <cerrno>
+#include <cstring>
+#include <utility>
+
+#include <fcntl.h>
+#include <poll.h>
+#include <sys/random.h>
+#include <sys/un.h>
+#include <unistd.h>
+
+#include "tools/preload/descriptors.h"
+#include "tools/preload/filters.h"
+#include "tools/preload/replacing.h"
+#include "tools/preload/say.h"
+#include "tools/preload/setting.h"
+#include "tools/preload/sockets.h"
+#include "userspace/broker/client_error.h"
+#include "userspace/broker/client_message.h"
+#include "userspace/broker/ktls_bridge_client.h"
+
+namespace preload {
+namespace {
+
+using broker::Arrival;
+using broker::Arrived;
+using broker::Deadline;
+
+using Message = broker::Kind;
+
+// A broker that is being started or restarted is waited for: by whoever starts to listen, and by
+// whoever accepts after the broker has gone. An event loop is not to stand still.
+constexpr int kStartTimeoutMs = 1000;
+constexpr int kLoopTimeoutMs = 50;
+constexpr int kRegisterTimeoutMs = 5000;
+constexpr int kStopTimeoutMs = 5000;
+constexpr unsigned kBacklogMax = 4096;
+
+bool is_blocking(int fd) {
+  return (::fcntl(fd, F_GETFL) & O_NONBLOCK) == 0;
+}
+
+// Has the broker accept from `socket`. 0 and the channel on which connections come; or an errno.
+int register_socket(int socket, unsigned backlog, int patience_ms, ktls::UniqueFd& channel) {
+  broker::Request request;
+  request.header.kind = Message::kListen;
+  request.backlog = backlog;
+  broker::Call call;
+  const int refused = place_call(request, {}, socket, Deadline::in_ms(patience_ms), call);
+  if (refused != 0) return refused;
+  const Arrived arrived =
+      broker::await_answer(call.answers.get(), Deadline::in_ms(kRegisterTimeoutMs));
+  if (arrived.arrival == Arrival::kMessage && arrived.answer.header.kind == Message::kDone) {
+    channel = std::move(call.answers);
+    return 0;
+  }
+  if (arrived.arrival == Arrival::kMessage && arrived.answer.header.kind == Message::kError) {
+    broker::fail(arrived.answer);
+    return errno;
+  }
+  broker::fail(arrived.arrival == Arrival::kNone ? ETIMEDOUT : ECONNREFUSED, "broker_gone",
+               {"the broker did not answer about the listening socket"});
+  return errno;
+}
+
+// Whoever gets the channel by exec or SCM_RIGHTS knows by its name what it is.
+void name_channel(int channel, int socket, const sockaddr_in6& local) {
+  broker::ListenName name;
+  static_cast<void>(::getrandom(name.secret.data(), name.secret.size(), 0));
+  const std::uint64_t cookie = cookie_of(socket);
+  std::memcpy(name.cookie.data(), &cookie, sizeof cookie);
+  name.local = local;
+  sockaddr_un address{};
+  const socklen_t size = broker::address_of_name(name, address);
+  // Without the name the programs that this one runs do not know it, and read nothing from it.
+  static_cast<void>(::bind(channel, reinterpret_cast<const sockaddr*>(&address), size));
+}
+
+// The listener's entry, with all numbers that the socket has here.
+Wrapped* enter_listener(int fd) {
+  Wrapped* wrapped = find(fd);
+  if (wrapped == nullptr) {
+    wrapped = make(Kind::kFresh);
+    if (wrapped == nullptr) return nullptr;
+    if (!enter(fd, *wrapped)) {
+      discard(*wrapped);
+      return nullptr;
+    }
+  }
+  return wrapped;
+}
+
+// The numbers that the same socket has besides, which nobody has told us of.
+void enter_duplicates(int fd, Wrapped& wrapped) {
+  const std::uint64_t cookie = cookie_of(fd);
+  for_each_descriptor([&](int other) {
+    if (find(other) == nullptr && is_socket(other) && cookie_of(other) == cookie) {
+      static_cast<void>(enter(other, wrapped));
+    }
+  });
+}
+
+// Takes a listening socket to where it can neither be accepted from in the clear nor be mistaken.
+int refuse_to_listen(int fd, int error, std::string_view why) {
+  ::shutdown(fd, SHUT_RD);
+  say({"this program cannot listen: ", why});
+  errno = error;
+  return -1;
+}
+
+int place_channel(int fd, unsigned backlog, int copy, ktls::UniqueFd channel) {
+  Wrapped* const wrapped = find(fd);
+  sockaddr_in6 local{};
+  socklen_t size = sizeof local;
+  static_cast<void>(::getsockname(copy, reinterpret_cast<sockaddr*>(&local), &size));
+  name_channel(channel.get(), copy, local);
+  ::fcntl(channel.get(), F_SETFL, ::fcntl(fd, F_GETFL));
+  wrapped->local = local;
+  wrapped->backlog = backlog;
+  wrapped->copy = copy;
+  wrapped->is_owner = true;
+  const int error = replace_file(*wrapped, channel.get(), Kind::kListener);
+  follow_inheritance(*wrapped);
+  return error;
+}
+
+// 0: the channel was replaced, or was there; else an errno.
+int register_again(Wrapped& listener, int patience_ms) {
+  ktls::UniqueFd channel;
+  if (listener.copy < 0) return ECONNABORTED;
+  const int refused = register_socket(listener.copy, listener.backlog, patience_ms, channel);
+  if (refused != 0) return refused;
+  const Changing changing;
+  name_channel(channel.get(), listener.copy, listener.local);
+  listener.error.store(0);
+  listener.is_owner = true;
+  int status = 0;
+  for_each_descriptor_of(listener, [&](int number) { status = ::fcntl(number, F_GETFL); });
+  ::fcntl(channel.get(), F_SETFL, status);
+  return replace_file(listener, channel.get(), Kind::kListener);
+}
+
+// EAGAIN where it does not block, or its SO_RCVTIMEO is over; EINTR as accept(2). A system call of
+// the kind that is begun again after a handler with SA_RESTART, as accept is, and poll is not.
+int await_message(int channel) {
+  char first = 0;
+  const ssize_t size = ::recv(channel, &first, sizeof first, MSG_PEEK);
+  return size >= 0 || errno == ECONNRESET ? 0 : errno;
+}
+
+void tell_address(const sockaddr_in6& from, sockaddr* address, socklen_t* address_size) {
+  if (address == nullptr || address_size == nullptr) return;
+  const socklen_t size = from.sin6_family == AF_INET ? sizeof(sockaddr_in) : sizeof(sockaddr_in6);
+  std::memcpy(address, &from, std::min(size, *address_size));
+  *address_size = size;
+}
+
+// The connection that came is the program's from now on.
+int take_connection(int channel, Arrived arrived, int flags) {
+  const broker::Answer& answer = arrived.answer;
+  // Where it cannot be told the broker is gone, which the next call sees.
+  broker::tell(channel, Message::kTaken, answer.number);
+  const int fd = arrived.fd.get();
+  const int status = ::fcntl(fd, F_GETFL) & ~O_NONBLOCK;
+  ::fcntl(fd, F_SETFL, status | ((flags & SOCK_NONBLOCK) != 0 ? O_NONBLOCK : 0));
+  ::fcntl(fd, F_SETFD, (flags & SOCK_CLOEXEC) != 0 ? FD_CLOEXEC : 0);
+  const Changing changing;
+  const bool is_relayed = (answer.flags & broker::kIsRelayed) != 0;
+  Wrapped* const wrapped = make(is_relayed ? Kind::kRelayed : Kind::kDirect);
+  if (wrapped == nullptr || !enter(fd, *wrapped)) {
+    if (wrapped != nullptr) discard(*wrapped);
+    errno = ENOBUFS;
+    return -1;
+  }
+  wrapped->local = answer.local;
+  wrapped->remote = answer.remote;
+  return arrived.fd.release();
+}
+
+int fail_with(int error) {
+  errno = error;
+  return -1;
+}
+
+// Whether a descriptor can be made: one that comes in a message and has no place is lost.
+bool has_descriptor_left() {
+  const int spare = ::fcntl(0, F_DUPFD_CLOEXEC, 0);
+  if (spare >= 0) ::close(spare);
+  if (spare < 0 && errno == EBADF) {
+    // Number 0 is free.
+    return true;
+  }
+  return spare >= 0;
+}
+
+// The broker is gone: told once, then another one is looked for.
+int find_broker_again(int fd, Wrapped& listener) {
+  if (listener.error.exchange(ECONNABORTED) == 0) return fail_with(ECONNABORTED);
+  const bool waits = is_blocking(fd);
+  const int error = register_again(listener, waits ? kStartTimeoutMs : kLoopTimeoutMs);
+  if (error == 0) return 0;
+  return fail_with(waits ? ECONNABORTED : EAGAIN);
+}
+
+}  // namespace
+
+bool is_to_be_wrapped(int fd) {
+  if (!wraps_any_port()) return false;
+  const int domain = socket_option(fd, SO_DOMAIN);
+  if ((domain != AF_INET && domain != AF_INET6) || socket_option(fd, SO_TYPE) != SOCK_STREAM) {
+    return false;
+  }
+  sockaddr_in6 local{};
+  socklen_t size = sizeof local;
+  return ::getsockname(fd, reinterpret_cast<sockaddr*>(&local), &size) == 0 &&
+         wraps_port(port_of(local));
+}
+
+int begin_listening(int fd, unsigned backlog) {
+  if (is_broken()) return refuse_to_listen(fd, EACCES, "what is to be TLS cannot be read");
+  if (!may_make_connections()) {
+    return refuse_to_listen(fd, EACCES, "its system call filter forbids what TLS needs");
+  }
+  int copy = -1;
+  {
+    const Changing changing;
+    Wrapped* const wrapped = enter_listener(fd);
+    if (wrapped != nullptr) enter_duplicates(fd, *wrapped);
+    if (wrapped != nullptr) copy = make_internal_copy(fd);
+  }
+  if (copy < 0) return refuse_to_listen(fd, EMFILE, "no descriptor or no memory is left for TLS");
+  ktls::UniqueFd channel;
+  const unsigned wanted = std::clamp(backlog, 1U, kBacklogMax);
+  int error = register_socket(copy, wanted, kStartTimeoutMs, channel);
+  const Changing changing;
+  if (error == 0) error = place_channel(fd, wanted, copy, std::move(channel));
+  if (error == 0) return 0;
+  close_internal(copy);
+  return refuse_to_listen(fd, error, ktlsb_error_text());
+}
+
+int listen_again(Wrapped& listener, int backlog) {
+  return ::listen(listener.copy, backlog);
+}
+
+int accept_from(int fd, Wrapped& listener, sockaddr* address, socklen_t* address_size, int flags) {
+  if ((flags & ~(SOCK_NONBLOCK | SOCK_CLOEXEC)) != 0) return fail_with(EINVAL);
+  const ErrnoKept kept;
+  for (;;) {
+    if (listener.error.load() != 0 && find_broker_again(fd, listener) != 0) return -1;
+    if (const int error = await_message(fd); error != 0) return fail_with(error);
+    if (!has_descriptor_left()) return -1;
+    Arrived arrived = broker::receive(fd, broker::Take::kWhole);
+    switch (arrived.arrival) {
+      case Arrival::kMessage:
+        break;
+      case Arrival::kNone:
+        continue;  // another thread or process was faster
+      case Arrival::kNoDescriptor:
+        broker::tell(fd, Message::kTaken, arrived.answer.number);
+        return fail_with(ECONNABORTED);
+      default:
+        return find_broker_again(fd, listener);
+    }
+    if (arrived.answer.header.kind != Message::kConnection) {
+      if (arrived.answer.header.kind == Message::kError) broker::fail(arrived.answer);
+      return fail_with(ECONNABORTED);
+    }
+    const sockaddr_in6 remote = arrived.answer.remote;
+    const int connection = take_connection(fd, std::move(arrived), flags);
+    if (connection >= 0) tell_address(remote, address, address_size);
+    return connection;
+  }
+}
+
+void end_listening(int fd, Wrapped& listener) {
+  // Other processes may go on listening; the broker sees when the last one does not.
+  const bool is_last =
+      !listener.is_shared.load() && listener.is_owner && listener.error.load() == 0;
+  if (is_last && broker::tell(fd, Message::kStop, 0)) {
+    const Deadline deadline = Deadline::in_ms(kStopTimeoutMs);
+    for (;;) {
+      // Connections on the way are closed here.
+      const Arrived arrived = broker::await_answer(fd, deadline);
+      const bool is_over =
+          arrived.arrival == Arrival::kGone || arrived.arrival == Arrival::kNone ||
+          (arrived.arrival == Arrival::kMessage && arrived.answer.header.kind == Message::kDone);
+      if (is_over || deadline.left_ms() == 0) break;
+    }
+  }
+  ::close(fd);
+  if (listener.copy < 0) return;
+  const Changing changing;
+  close_internal(listener.copy);
+}
+
+void follow_inheritance(const Wrapped& listener) {
+  if (listener.copy < 0) return;
+  bool is_inherited = false;
+  for_each_descriptor_of(listener, [&](int number) {
+    if ((::fcntl(number, F_GETFD) & FD_CLOEXEC) == 0) is_inherited = true;
+  });
+  ::fcntl(listener.copy, F_SETFD, is_inherited ? 0 : FD_CLOEXEC);
+}
+
+}  // namespace preload
