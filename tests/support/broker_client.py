@@ -11,10 +11,10 @@ from pathlib import Path
 from watched import PATIENCE_S, Watched, wait_until
 
 MAGIC = 0x424C544B
-LISTEN, SERVE, CONNECT, CLOSE, CONTROL, END = range(1, 7)
+LISTEN, SERVE, CONNECT, CLOSE, CONTROL, END, RELEASE = range(1, 8)
 TAKEN, STOP = 16, 17
 DONE, CONNECTION, ERROR = 32, 33, 34
-RELAYED, RESUMED = 1, 2
+RELAYED, RESUMED, NOT_CONNECTED = 1, 2, 4
 
 _REQUEST = struct.Struct("=IHHIHHQ")
 _ANSWER = struct.Struct("=IHHIIQHHHH32s256s256s256s28s28s")
@@ -28,9 +28,10 @@ ALERT, HANDSHAKE, DATA = 21, 22, 23
 class BrokerError(Exception):
     """kError: `number` is the errno, `reason` the code of a Reason."""
 
-    def __init__(self, number, reason, text):
+    def __init__(self, number, reason, text, flags=0):
         super().__init__(f"{errno.errorcode.get(number, number)} {reason} {text}")
         self.number, self.reason, self.text = number, reason, text
+        self.was_connected = not flags & NOT_CONNECTED
 
 
 class Gone(Exception):
@@ -70,7 +71,7 @@ def receive(replies):
      sentence, _, _) = _ANSWER.unpack(message)
     assert (magic, version) == (MAGIC, 1), message
     if kind == ERROR:
-        raise BrokerError(error, text(reason), text(sentence))
+        raise BrokerError(error, text(reason), text(sentence), flags)
     if kind == DONE:
         return None
     assert kind == CONNECTION, kind

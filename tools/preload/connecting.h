@@ -11,6 +11,11 @@ namespace preload {
 // As connect(2), of any socket; null: it is none of ours.
 int connect_socket(int fd, Wrapped* wrapped, const sockaddr* address, socklen_t size);
 
+// Whether this is a TCP socket that neither listens nor is connected.
+[[nodiscard]] bool may_become_tls(int fd);
+// The object of such a socket, which has one from now on; null: there is no memory. Under Changing.
+[[nodiscard]] Wrapped* enter_fresh(int fd);
+
 // Acts on the broker's answer, if it is there: the connection takes the number, or has failed.
 // False: it is still under way. Not under Changing.
 bool settle(Wrapped& pending);

@@ -41,7 +41,7 @@ struct RememberedOption {
   int name = 0;
   int value = 0;
 };
-inline constexpr std::size_t kRememberedOptions = 8;
+inline constexpr std::size_t kRememberedOptions = 16;
 
 //   kind         changes after everything else that belongs to it
 //   is_shared    other processes may have it: by fork, exec or SCM_RIGHTS, at whichever end
@@ -49,16 +49,24 @@ inline constexpr std::size_t kRememberedOptions = 8;
 //   copy         kListener: the listening socket; kPending: the TCP socket; an internal descriptor
 //   backlog      kListener: of listen()
 //   error        kFailed: what nobody has been told yet, or 0
-//   local, remote  kListener: local; kRelayed: both; sin6_family AF_INET or AF_INET6
+//   owes_answer  kPending, and after it: connect(2) has not told yet how it ended
+//   local, remote  kListener: local; kPending: remote; kRelayed: both; sin6_family AF_INET or
+//                AF_INET6
 //   is_owner     kListener: this process registered it
+//   is_read_ended   the program has shut it down for reading: 0 is the answer, whoever ended it;
+//                   kListener: it listens no more
+//   is_write_ended  the program has shut it down for writing, also where the broker still sends
 struct Wrapped {
   std::atomic<Kind> kind = Kind::kFresh;
   std::atomic<bool> is_shared = false;
   std::atomic<int> error = 0;
+  std::atomic<bool> owes_answer = false;
   unsigned descriptors = 0;
   int copy = -1;
   unsigned backlog = 0;
   bool is_owner = false;
+  std::atomic<bool> is_read_ended = false;
+  std::atomic<bool> is_write_ended = false;
   sockaddr_in6 local{};
   sockaddr_in6 remote{};
   std::array<RememberedOption, kRememberedOptions> options{};

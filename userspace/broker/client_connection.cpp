@@ -175,6 +175,12 @@ int release(int fd) {
   return -1;
 }
 
+int hand_over_end(int fd) {
+  Call call;
+  // The datagram holds the socket from now on; nobody waits for the answer.
+  return place_close(fd, call);
+}
+
 static_assert(KTLSB_RELAYED == kIsRelayed && KTLSB_RESUMED == kIsResumed);
 static_assert(sizeof(ktlsb_connection::alpn) == sizeof(Answer::alpn));
 
@@ -218,9 +224,7 @@ int ktlsb_close(int fd) {
     if (error != 0 && error != EAGAIN) broker::fail(error, "", {"close_notify cannot be sent"});
   }
   if (is_for_broker) {
-    broker::Call call;
-    // The datagram holds the socket from now on; nobody waits for the answer.
-    error = broker::place_close(fd, call);
+    error = broker::hand_over_end(fd);
   } else {
     // For the copies that other processes may have, too: it is the end of the stream.
     ::shutdown(fd, SHUT_WR);

@@ -17,4 +17,8 @@ void describe(const Answer& answer, ktlsb_connection* info);
 // is closed then, too, and the peer sees no orderly end.
 int release(int fd);
 
+// The broker sends close_notify when there is room, and shuts the write side down; waits for none
+// of it. 0, or an errno.
+[[nodiscard]] int hand_over_end(int fd);
+
 }  // namespace broker
