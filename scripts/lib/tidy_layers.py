@@ -43,7 +43,7 @@ HEADERS = [
     ("netlink/", ("ktls/observe",), "netlink is spoken in one room"),
     ("liburing.h", ("userspace/io", "tests"),
      "only the loops do I/O: use the awaitables of userspace/io"),
-    ("sys/epoll.h", ("userspace/io", "tools/preload", "tests/preload"),
+    ("sys/epoll.h", ("userspace/io", "tools/preload", "tests"),
      "only the loops do I/O: use the awaitables of userspace/io"),
     ("tl/expected.hpp", ("ktls/base/result.h",),
      "use ktls::Result, so that the type behind it can change"),

@@ -20,8 +20,8 @@ class App;
 namespace tools {
 
 struct BrokerOptions {
-  std::string socket;         // path to listen on; empty: there is none, but a channel by descriptor
-  std::vector<uid_t> users;   // besides our own and root: who may connect
+  std::string socket;        // path to listen on; empty: there is none, but a channel by descriptor
+  std::vector<uid_t> users;  // besides our own and root: who may connect
   std::vector<gid_t> groups;  // and whose members
   std::string ca_file;        // client role; empty: the system's trust store
   NoRekey no_rekey = NoRekey::kKernel;

@@ -33,7 +33,8 @@ class BrokerRun {
   [[nodiscard]] const TlsSetting& as_server() const { return as_server_; }
   [[nodiscard]] const TlsSetting& as_client() const { return as_client_; }
 
-  // Until drain() has come to its end; what state().loop was given is run meanwhile. Error: kSystem.
+  // Until drain() has come to its end; what state().loop was given is run meanwhile. Error:
+  // kSystem.
   [[nodiscard]] ktls::Result<void> run();
   // Takes on nothing new, and ends when what it has to do has ended, or --drain-timeout is over.
   void drain();

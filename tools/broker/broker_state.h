@@ -65,9 +65,9 @@ struct BrokerState {
   HandedOutSockets handed_out;
   Places undelivered;  // descriptors that no client has said to have taken
   std::map<std::uint64_t, std::size_t> leaving;  // by cookie: programs that have closed a socket
-  std::set<std::uint16_t> ports_listened;  // that programs have handed over
-  bool has_told_of_relay = false;          // a private broker says it once
-  bool has_programs = true;                // there may be some who ask
+  std::set<std::uint16_t> ports_listened;        // that programs have handed over
+  bool has_told_of_relay = false;                // a private broker says it once
+  bool has_programs = true;                      // there may be some who ask
   std::set<Cancellation*> sessions;
   Doorbell session_ended;
 

@@ -27,7 +27,8 @@ struct ProgramEnd {
 //   arguments    the name under which it was asked for first
 //   environment  "NAME=VALUE", all of it
 //   descriptors  of ours, and the numbers that they have there; it has no others of ours but 2
-//   group        of its own: its children can be told from others, and a terminal's signals reach us
+//   group        of its own: its children can be told from others, and a terminal's signals reach
+//   us
 //                alone; or ours: it has the terminal as we have it
 enum class Group : std::uint8_t { kOwn, kOurs };
 struct Launch {

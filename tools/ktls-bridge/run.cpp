@@ -21,6 +21,7 @@
 #include "tools/ktls-bridge/announcement.h"
 #include "tools/ktls-bridge/complaint.h"
 #include "tools/ktls-bridge/program.h"
+#include "tools/ktls-bridge/program_inspection.h"
 #include "tools/ktls-bridge/run_environment.h"
 #include "tools/ktls-bridge/signals.h"
 
@@ -223,6 +224,9 @@ int run_run(const RunOptions& options) {
   }
   auto path = find_program(options.words.front());
   if (!path) return complain_of_program(path.error());
+  auto unfit = inspect_program(*path);
+  if (!unfit) unfit = inspect_seccomp();
+  if (unfit) return complain({kExitUnavailable, text_of(options.words.front(), *unfit)});
   auto library = find_library();
   if (!library) return complain({kExitUnavailable, library.error().message()});
   auto signals = Signals::hold(signals_of_programs());
@@ -230,15 +234,15 @@ int run_run(const RunOptions& options) {
   const Log log(options.broker.service.log_format, options.broker.service.log_level);
   BrokerRun broker(options.broker, log);
   if (const auto failed = broker.prepare()) return complain(*failed);
-  const Launch launch{.path = *std::move(path),
-                      .arguments = options.words,
-                      .environment = run_environment(own_environment(),
-                                                     {.library = *std::move(library),
-                                                      .listen = options.listen,
-                                                      .connect = options.connect,
-                                                      .channel = number}),
-                      .descriptors = {},
-                      .group = Group::kOurs};
+  const Launch launch{
+      .path = *std::move(path),
+      .arguments = options.words,
+      .environment = run_environment(own_environment(), {.library = *std::move(library),
+                                                         .listen = options.listen,
+                                                         .connect = options.connect,
+                                                         .channel = number}),
+      .descriptors = {},
+      .group = Group::kOurs};
   return run_program(options, broker, *signals, launch, number);
 }
 

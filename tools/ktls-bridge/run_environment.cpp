@@ -102,14 +102,15 @@ Result<std::string> find_preload(const std::vector<std::string>& places) {
       continue;
     }
     std::array<char, PATH_MAX> whole{};
-    const std::string path = ::realpath(each.c_str(), whole.data()) != nullptr ? whole.data() : each;
+    const std::string path =
+        ::realpath(each.c_str(), whole.data()) != nullptr ? whole.data() : each;
     if (path.find_first_of(": ") == std::string::npos) return path;
     return ktls::fail(Error::of(ErrorCode::kUnsupported,
                                 path + ": LD_PRELOAD takes no path with a space or a colon"));
   }
-  return ktls::fail(Error::of(
-      ErrorCode::kUnsupported,
-      "the library that is loaded into programs is not there: neither as " + tried));
+  return ktls::fail(
+      Error::of(ErrorCode::kUnsupported,
+                "the library that is loaded into programs is not there: neither as " + tried));
 }
 
 Result<std::string> program_directory() {

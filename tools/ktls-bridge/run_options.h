@@ -29,8 +29,8 @@ void add_run_command(CLI::App& app, RunOptions& options);
 // What one flag alone cannot tell. Error: kInvalidArgument naming the flags.
 [[nodiscard]] ktls::Result<void> validate(const RunOptions& options);
 
-// Of a destination: HOST:PORT, HOST or :PORT, where HOST may have `*` in it for anything and `?` for
-// any character, and an IPv6 address stands in brackets. Empty: it is one; else why it is none.
+// Of a destination: HOST:PORT, HOST or :PORT, where HOST may have `*` in it for anything and `?`
+// for any character, and an IPv6 address stands in brackets. Empty: it is one; else why it is none.
 [[nodiscard]] std::string fault_of_pattern(std::string_view pattern);
 
 }  // namespace tools
