@@ -281,6 +281,24 @@ void ends_of_processes() {
   }
 }
 
+// Whoever starts a server again finds its port free.
+void ends_with_listeners() {
+  for (const bool at_once : {false, true}) {
+    const pid_t pid = child([&]() -> int {
+      listener();
+      if (at_once) {
+        ::_exit(4);
+      }
+      std::exit(3);
+    });
+    say("child", ending(pid));
+    const int fd = listener();
+    const int client = connected();
+    say("talk", talk(client, must(::accept(fd, nullptr, nullptr), "accept")));
+    say("close", outcome(::close(fd)));
+  }
+}
+
 }  // namespace
 
 std::span<const Case> share_cases() {
@@ -296,6 +314,7 @@ std::span<const Case> share_cases() {
       {"a connection passed to another process", passed_on},
       {"a connection passed within a process", passed_within},
       {"exit and _exit with a connection", ends_of_processes},
+      {"exit and _exit with a listener", ends_with_listeners},
   };
   return kCases;
 }

@@ -4,10 +4,8 @@ listener, on both ends of a connection, and on what is no business of the shim.
 
 The same program runs without the shim first: what it expects is what the system does."""
 
-import os
 import subprocess
 import sys
-import unittest
 from pathlib import Path
 
 sys.dont_write_bytecode = True
@@ -16,49 +14,48 @@ REPOSITORY = HERE.parents[1]
 sys.path[:0] = [str(HERE), str(HERE.parent / "support"), str(REPOSITORY / "tools" / "preload")]
 
 import interposed_list  # noqa: E402
-import report  # noqa: E402
 import under_run  # noqa: E402
 from watched import BUILD  # noqa: E402
 
 PROGRAM = str(BUILD / "tests" / "preload" / "preload_symbols")
-NAMES = [name for name, _ in
-         interposed_list.rows_of(REPOSITORY / "tools" / "preload" / "interposed.def")]
-# The shim's names that are not the program's own words, as the report needs them.
-_RESULTS = {}
+TABLE = REPOSITORY / "tools" / "preload" / "interposed.def"
 
 
-def results(wrapped):
-    """{symbol: what was wrong with it}, of one run for all."""
-    if wrapped not in _RESULTS:
-        ports = under_run.free_ports()
-        words = under_run.words(ports) if wrapped else []
-        found, errors, _ = under_run.results([*words, PROGRAM, ",".join(map(str, ports))])
-        if errors:
-            print(errors)
-        _RESULTS[wrapped] = found
-    return _RESULTS[wrapped]
+def report(name, good):
+    print(f"{'ok' if good else 'FAIL'} {name}", flush=True)
+    return good
 
 
-class Symbols(unittest.TestCase):
-    def test_every_symbol_of_the_table_has_a_test_and_no_other(self):
-        listed = subprocess.run([PROGRAM, "--list"], check=True, text=True,
-                                stdout=subprocess.PIPE).stdout.split()
-        self.assertEqual(sorted(listed), sorted(NAMES))
-
-    def test_the_expectations_are_those_of_the_system(self):
-        self.assertEqual({name: text for name, text in results(False).items() if text}, {})
+def tested():
+    return subprocess.run([PROGRAM, "--list"], check=True, text=True,
+                          stdout=subprocess.PIPE).stdout.split()
 
 
-def add_row(name):
-    def test(self):
-        self.assertEqual(results(True).get(name, "no result"), "")
-    setattr(Symbols, f"test_under_run_{name}_is_right", test)
+def run_all(wrapped):
+    """{symbol: what was wrong with it}"""
+    ports = under_run.free_ports()
+    words = under_run.words(ports) if wrapped else []
+    found, errors, took = under_run.results([*words, PROGRAM, ",".join(map(str, ports))])
+    print(f"{'wrapped' if wrapped else 'plain'}: {len(found)} symbols in {took:.1f} s\n{errors}")
+    return found
 
 
-for each in NAMES:
-    add_row(each)
+def main():
+    names = [name for name, _ in interposed_list.rows_of(TABLE)]
+    missing, idle = set(names) - set(tested()), set(tested()) - set(names)
+    print(f"without a test: {sorted(missing)}, not in the table: {sorted(idle)}")
+    well = report("every symbol of the table has a test, and there is no other",
+                  not missing and not idle)
+    for wrapped in (False, True):
+        found = run_all(wrapped)
+        for name in names:
+            wrong = found.get(name, "no result")
+            if wrong:
+                print(f"{name}: {wrong}")
+            where = "under run" if wrapped else "without it, as expected"
+            well = report(f"{name} {where}", not wrong) and well
+    return 0 if well else 1
 
 
 if __name__ == "__main__":
-    assert os.access(PROGRAM, os.X_OK), PROGRAM
-    report.main("preload/symbols")
+    sys.exit(main())
