@@ -58,6 +58,27 @@ void print_line(const char* name) {
 
 const char* running = "";
 
+// What the case before has left behind is gone soon, but where its processes were killed not at
+// once.
+void await_free_ports() {
+  for (int index = 0; index < kPorts; ++index) {
+    sockaddr_in address{};
+    address.sin_family = AF_INET;
+    address.sin_port = htons(uint16_t(port(index)));
+    const int on = 1;
+    for (int attempt = 0; attempt < kPatienceMs / 10; ++attempt) {
+      const int fd = tcp_socket(AF_INET);
+      must(::setsockopt(fd, SOL_SOCKET, SO_REUSEADDR, &on, sizeof on), "SO_REUSEADDR");
+      const int result = ::bind(fd, reinterpret_cast<sockaddr*>(&address), sizeof address);
+      ::close(fd);
+      if (result == 0) {
+        break;
+      }
+      ::usleep(10'000);
+    }
+  }
+}
+
 }  // namespace
 
 int port(int index) {
@@ -101,6 +122,7 @@ bool run_case(const Case& one) {
   if (pid == 0) {
     ::setpgid(0, 0);
     ::alarm(kCaseSeconds);
+    await_free_ports();
     one.run();
     print_line(one.name);
     ::_exit(0);
@@ -278,6 +300,8 @@ std::string talk(int one, int other) {
     if (!write_all(from, word)) {
       return "write " + error_name(errno);
     }
+    // It may be a socket that does not block.
+    await(to, POLLIN);
     if (const std::string got = read_some(to, std::strlen(word)); got != word) {
       return "read " + std::to_string(got.size()) + " " + error_name(errno);
     }
