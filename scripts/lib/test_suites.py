@@ -16,12 +16,21 @@ FUZZ_TARGETS = ("c_api", "http_request", "record_ssl2", "record_tls")
 BROKER_TESTS = ("broker_close", "broker_connect", "broker_limits", "broker_restart",
                 "broker_robustness", "secrets")
 HANDOVER_IN_GUESTS = {
-    "6.1": ("programs", "close", "rekey", "broker_rekey", "broker_restart", "client"),
-    "6.12": ("programs", "rekey", "broker_rekey", "client"),
+    "6.1": ("programs", "close", "rekey", "broker_rekey", "broker_restart"),
+    "6.12": ("programs", "rekey", "broker_rekey"),
     "newest": ("programs", "close", "fd", "rekey", "broker_rekey", "broker_close",
-               "broker_connect", "broker_limits", "broker_restart", "secrets", "client",
-               "examples"),
+               "broker_connect", "broker_restart", "secrets", "client", "examples"),
 }
+# The same of tests/preload.
+PRELOAD_TESTS = ("programs", "close", "rekey", "thousand")
+PRELOAD_IN_GUESTS = {
+    "6.1": ("programs", "close", "rekey"),
+    "6.12": ("programs", "rekey"),
+    "newest": ("programs", "close", "sendfile", "rekey"),
+}
+PRELOAD_NEEDS = ("openssl", "curl", "gnutls-cli", "gnutls-serv", "busybox", "nginx", "apache2",
+                 "redis-server", "redis-cli", "redis-benchmark", "nc", "socat", "psql",
+                 "postgresql")
 UNIT_TIMEOUT_S = 300
 # A guest runs on an emulated processor, some thirty times slower than the machine under it.
 VM_TIMEOUT_S = 1200
@@ -107,11 +116,19 @@ SUITES = [
             needs=("openssl", "curl", "busybox", "inetd", "systemd-socket-activate"),
             timeout_s=180) for name in ("exec", "fd", "programs", "close")),
     # On two processors the program writes while the guard stops it.
-    *(Suite(f"kernel/{kernel}/handover", ("tests/handover/in_kernel.py", kernel, *scripts),
+    *(Suite(f"kernel/{kernel}/handover", ("tests/support/in_kernel.py", "handover", kernel,
+                                                  *scripts),
             needs=("vm", "openssl", "curl", "strace", "busybox", "inetd",
                    "systemd-socket-activate"),
             timeout_s=VM_TIMEOUT_S, kernel=kernel, cpus=2 if kernel == "newest" else 1,
             environment=REQUIRE_KTLS) for kernel, scripts in HANDOVER_IN_GUESTS.items()),
+    *(Suite(f"preload/{name.replace('_', '-')}", (f"tests/preload/{name}_test.py",),
+            needs=(*PRELOAD_NEEDS, "root"), timeout_s=300) for name in PRELOAD_TESTS),
+    # On two processors a program reads while its key is changed.
+    *(Suite(f"kernel/{kernel}/preload", ("tests/support/in_kernel.py", "preload", kernel, *scripts),
+            needs=("vm", "strace", *PRELOAD_NEEDS), timeout_s=VM_TIMEOUT_S, kernel=kernel,
+            cpus=2 if kernel == "newest" else 1, environment=REQUIRE_KTLS)
+      for kernel, scripts in PRELOAD_IN_GUESTS.items()),
     Suite("api/vectors", ("tests/api/vectors_test.py",), timeout_s=120),
     Suite("api/records", ("tests/api/records_test.py",), timeout_s=120),
     Suite("api/suites", ("tests/api/suites_test.py",), timeout_s=120),
@@ -222,9 +239,16 @@ def _vm():
     return "" if (REPOSITORY / "scripts" / "vm").exists() else "there is no scripts/vm"
 
 
+def _postgresql():
+    """Its server is in no PATH."""
+    found = any(Path("/usr/lib/postgresql").glob("*/bin/postgres"))
+    return "" if found else "the server of PostgreSQL is not installed"
+
+
 # Each returns why it is not met, or nothing. A name that is not here is a program to be in PATH.
 NEEDS = {
     "vm": _vm,
+    "postgresql": _postgresql,
     "root": lambda: "" if os.geteuid() == 0 else "needs root",
 }
 

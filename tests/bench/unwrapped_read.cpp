@@ -1,5 +1,5 @@
-// What a read of a descriptor costs that has nothing to do with TLS: a byte of /dev/zero, so that the
-// kernel has as little to do as there is.
+// What a read of a descriptor costs that has nothing to do with TLS: a byte of /dev/zero, so that
+// the kernel has as little to do as there is.
 //
 //   unwrapped_read [CALLS]   prints nanoseconds a call
 #include <chrono>

@@ -2,8 +2,6 @@
 """What the peer of a program sees when the program lets go of its connection, in each way that
 there is, and whether the table in userspace/broker/README.md says so."""
 
-import re
-import ssl
 import subprocess
 import sys
 from pathlib import Path
@@ -14,8 +12,8 @@ sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "support"))
 import report  # noqa: E402
 from broker_case import BrokerCase, REQUIRES_KTLS, WAIT_S  # noqa: E402
 from broker_closing import LATE, SOME, WAYS  # noqa: E402
+from closing_table import all_of, closing_table  # noqa: E402
 from watched import REPOSITORY  # noqa: E402
-from wrap_tls_stream import Truncated  # noqa: E402
 
 README = REPOSITORY / "userspace" / "broker" / "README.md"
 PROGRAM = Path(__file__).resolve().parents[1] / "support" / "broker_closing.py"
@@ -23,14 +21,6 @@ PROGRAM = Path(__file__).resolve().parents[1] / "support" / "broker_closing.py"
 MODES = {"direct": (1, ()), "relayed": (2, ("--offload", "never"))}
 if not REQUIRES_KTLS:
     del MODES["direct"]
-
-
-def table():
-    """{way: the cells of its row}, of the section about closing."""
-    section = README.read_text(encoding="utf-8").split("### Closing", 1)[1].split("\n#", 1)[0]
-    rows = [[cell.strip() for cell in line.strip("|").split("|")]
-            for line in section.splitlines() if line.startswith("| ")]
-    return {match[1]: cells for cells in rows if (match := re.search(r"\(`(.+?)`\)", cells[0]))}
 
 
 class Closing(BrokerCase):
@@ -54,28 +44,14 @@ class Closing(BrokerCase):
         if way == "release, SIGKILL":
             self.idle(broker)  # it has seen that the parent left
             stream.sendall(b"!")
-        received, end = self.all_of(stream)
+        received, end = all_of(stream)
         stream.close()
         if way == "shutdown":
             self.assertEqual(program.stdout.readline(), b"gone\n")
         return received, end, written
 
-    @staticmethod
-    def all_of(stream):
-        received = b""
-        try:
-            while data := stream.recv(65536):
-                received += data
-            return received, "close_notify"
-        except Truncated:
-            return received, "bare FIN"
-        except ConnectionResetError:
-            return received, "reset"
-        except ssl.SSLError as error:
-            return received, "fatal alert" if "ALERT" in error.reason else error.reason
-
     def test_peers_see_what_the_table_says(self):
-        told = table()
+        told = closing_table(README, "### Closing")
         self.assertEqual(set(told), set(WAYS))
         for mode, (column, flags) in MODES.items():
             broker = self.broker(*flags, path=self.folder / mode)

@@ -63,9 +63,8 @@ class Watched:
         self.lines = []
         self._records = []
         self._changed = threading.Condition()
-        self.process = subprocess.Popen([*command, *arguments], stdin=subprocess.DEVNULL,
-                                        stdout=subprocess.DEVNULL, stderr=subprocess.PIPE,
-                                        **options)
+        options = {"stdin": subprocess.DEVNULL, "stdout": subprocess.DEVNULL, **options}
+        self.process = subprocess.Popen([*command, *arguments], stderr=subprocess.PIPE, **options)
         self._reader = threading.Thread(target=self._read, daemon=True)
         self._reader.start()
         if ready:

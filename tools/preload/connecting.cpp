@@ -57,8 +57,7 @@ void complain(std::string_view host, const sockaddr_in6& remote, std::string_vie
 
 // Who connects to such an address dissolves a connection (connect(2)).
 bool is_unspecified(const sockaddr* address, socklen_t size) {
-  return address != nullptr && size >= sizeof address->sa_family &&
-         address->sa_family == AF_UNSPEC;
+  return address != nullptr && size >= sizeof address->sa_family && address->sa_family == AF_UNSPEC;
 }
 
 bool is_tcp(int fd) {
@@ -91,9 +90,9 @@ constexpr std::array kOptionsOfAnySocket{
     OptionKept{SOL_SOCKET, SO_RCVLOWAT},
 };
 constexpr std::array kOptionsOfTcp{
-    OptionKept{SOL_SOCKET, SO_REUSEADDR},    OptionKept{SOL_SOCKET, SO_REUSEPORT},
-    OptionKept{IPPROTO_TCP, TCP_NODELAY},    OptionKept{IPPROTO_TCP, TCP_KEEPIDLE},
-    OptionKept{IPPROTO_TCP, TCP_KEEPINTVL},  OptionKept{IPPROTO_TCP, TCP_KEEPCNT},
+    OptionKept{SOL_SOCKET, SO_REUSEADDR},      OptionKept{SOL_SOCKET, SO_REUSEPORT},
+    OptionKept{IPPROTO_TCP, TCP_NODELAY},      OptionKept{IPPROTO_TCP, TCP_KEEPIDLE},
+    OptionKept{IPPROTO_TCP, TCP_KEEPINTVL},    OptionKept{IPPROTO_TCP, TCP_KEEPCNT},
     OptionKept{IPPROTO_TCP, TCP_USER_TIMEOUT},
 };
 
@@ -173,8 +172,7 @@ int take_over(int fd, Wrapped& pending, const broker::Arrived& arrived) {
     pending.remote = arrived.answer.remote;
   }
   take_blocking(fd, connection);
-  const int error =
-      replace_file(pending, connection, is_relayed ? Kind::kRelayed : Kind::kDirect);
+  const int error = replace_file(pending, connection, is_relayed ? Kind::kRelayed : Kind::kDirect);
   if (error != 0) return error;
   close_internal(tcp);
   pending.copy = -1;
@@ -234,8 +232,7 @@ int connect_or_wait(int fd, Wrapped& pending, int otherwise) {
 // The program may try again with a socket that came to nothing, which is another one then.
 int renew(int fd, Wrapped& failed) {
   const int before = errno;
-  const ktls::UniqueFd fresh(
-      ::socket(socket_option(fd, SO_DOMAIN), SOCK_STREAM | SOCK_CLOEXEC, 0));
+  const ktls::UniqueFd fresh(::socket(socket_option(fd, SO_DOMAIN), SOCK_STREAM | SOCK_CLOEXEC, 0));
   if (!fresh) return -1;
   copy_options(kOptionsOfAnySocket, fd, fresh.get());
   copy_options(kOptionsOfTcp, fd, fresh.get());

@@ -281,11 +281,14 @@ Wrapped* find_by_mark(std::uint64_t mark) {
 bool is_of_failed(int set, std::uint64_t data) {
   const unsigned known = set_at(set);
   if (known == 0) return false;
-  return std::any_of(g_entries.begin() + 1, g_entries.begin() + g_entry_end, [&](const Entry& each) {
-    if (!each.is_used || each.set != known || each.wanted.data.u64 != data) return false;
-    const Wrapped* const wrapped = find(each.fd);
-    return wrapped != nullptr && kind_of(*wrapped) == Kind::kFailed && wrapped->error.load() != 0;
-  });
+  return std::any_of(g_entries.begin() + 1, g_entries.begin() + g_entry_end,
+                     [&](const Entry& each) {
+                       if (!each.is_used || each.set != known || each.wanted.data.u64 != data)
+                         return false;
+                       const Wrapped* const wrapped = find(each.fd);
+                       return wrapped != nullptr && kind_of(*wrapped) == Kind::kFailed &&
+                              wrapped->error.load() != 0;
+                     });
 }
 
 }  // namespace preload

@@ -122,9 +122,8 @@ PRELOAD_EXPORT int epoll_ctl(int set, int operation, int fd, epoll_event* event)
 PRELOAD_EXPORT int epoll_wait(int set, epoll_event* events, int room, int timeout_ms) {
   if (!preload::wraps_any_peer()) return real::epoll_wait(set, events, room, timeout_ms);
   const TimeLeft time = TimeLeft::in_ms(timeout_ms);
-  return preload::wait_in_set(set, events, time, [&] {
-    return real::epoll_wait(set, events, room, time.left_ms());
-  });
+  return preload::wait_in_set(set, events, time,
+                              [&] { return real::epoll_wait(set, events, room, time.left_ms()); });
 }
 
 PRELOAD_EXPORT int epoll_pwait(int set, epoll_event* events, int room, int timeout_ms,

@@ -3,10 +3,13 @@
 #include <array>
 #include <cerrno>
 
+#include <sys/stat.h>
+
 #include "tools/preload/exports.h"
 #include "tools/preload/messages.h"
 #include "tools/preload/reading.h"
 #include "tools/preload/real.h"
+#include "tools/preload/room.h"
 #include "tools/preload/writing.h"
 
 namespace preload {
@@ -104,12 +107,19 @@ ssize_t splice_from(const Splice& splice, Wrapped& wrapped) {
   return answer;
 }
 
+bool is_pipe(int fd) {
+  struct stat status {};
+  return ::fstat(fd, &status) == 0 && S_ISFIFO(status.st_mode);
+}
+
 ssize_t splice_any(const Splice& splice) {
   Wrapped* const source = find_minded(splice.from);
   Wrapped* const target = find_minded(splice.to);
   if (target == nullptr) {
     return source == nullptr ? splice.call() : splice_from(splice, *source);
   }
+  // The kernel looks at the kinds of files first.
+  if (!is_connection(*target) && !is_pipe(splice.from)) return splice.call();
   const bool is_waiting = (splice.flags & SPLICE_F_NONBLOCK) == 0;
   return write_by(splice.to, *target, is_waiting, false, [&] { return splice.call(); });
 }

@@ -108,7 +108,7 @@ class Polling {
     for (std::size_t i = 0; i < count_; ++i) {
       pollfd& copy = room_[i];
       copy = {asked_[i].fd, static_cast<short>(asked_[i].events & ~known(i).events), 0};
-      const bool is_pending = is_of_kind(copy.fd, Kind::kPending) && !settle(*find(copy.fd));
+      const bool is_pending = is_of_kind(copy.fd, Kind::kPending);
       if (is_pending) copy.events = POLLIN;
       known(i).revents = is_pending ? 1 : 0;
     }
@@ -190,9 +190,8 @@ int TimeLeft::left_ms() const {
 
 int poll_all(pollfd* descriptors, nfds_t count, const timespec* timeout, const sigset_t* mask) {
   const bool is_any = count < kDescriptorMax && descriptors != nullptr &&
-                      std::any_of(descriptors, descriptors + count, [](const pollfd& each) {
-                        return is_to_be_translated(each.fd);
-                      });
+                      std::any_of(descriptors, descriptors + count,
+                                  [](const pollfd& each) { return is_to_be_translated(each.fd); });
   const TimeLeft time(timeout);
   PollRoom room(is_any ? count * 2 : 0);
   if (!is_any || !time.is_valid()) return ::ppoll(descriptors, count, timeout, mask);

@@ -2,10 +2,10 @@
 #pragma once
 
 #include <cerrno>
-#include <cstdint>
-
 #include <csignal>
+#include <cstdint>
 #include <ctime>
+
 #include <poll.h>
 #include <sys/epoll.h>
 #include <sys/select.h>
