@@ -192,7 +192,7 @@ TEST_F(HoldersTest, CountsDescriptorsThatAreOnTheirWayToOthers) {
   const UniqueFd near(ends[0]);
   UniqueFd far(ends[1]);
   const Child one(far.get(), Keeps::kSocket);
-  const Child other(far.get(), Keeps::kSocket);  // of one socket, which counts once
+  const Child another(far.get(), Keeps::kSocket);  // of one socket, which counts once
   far.reset();
   const UniqueFd sent(::socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0));  // which they have not
   // Whatever else is on its way on this machine counts, too.
