@@ -10,6 +10,7 @@
 #include <utility>
 
 #include <gtest/gtest.h>
+#include <sys/prctl.h>
 #include <sys/ptrace.h>
 #include <sys/socket.h>
 #include <sys/wait.h>
@@ -166,6 +167,34 @@ TEST_F(HoldersTest, TellsWhetherAnotherProcessHasTheSocket) {
   }
   EXPECT_FALSE(who_holds(ours.get()).by_somebody);
   EXPECT_TRUE(who_holds(-1).by_somebody);  // of no socket nothing is known
+}
+
+TEST_F(HoldersTest, TakesADescendantThatHidesItsDescriptorsForAHolder) {
+  if (::geteuid() != 0) GTEST_SKIP() << "needs root, to be somebody else";
+  const pid_t looker = ::fork();
+  if (looker == 0) {
+    int ready[2] = {-1, -1};
+    if (::pipe(ready) != 0 || ::setresuid(65534, 65534, 65534) != 0) ::_exit(1);
+    ::prctl(PR_SET_DUMPABLE, 1);
+    const UniqueFd own(::socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0));
+    if (who_holds(own.get()).by_somebody) ::_exit(2);
+    const pid_t child = ::fork();
+    if (child == 0) {
+      ::close(own.get());
+      ::prctl(PR_SET_DUMPABLE, 0);
+      static_cast<void>(!::write(ready[1], "x", 1));
+      for (;;) ::pause();
+    }
+    char byte = 0;
+    static_cast<void>(!::read(ready[0], &byte, 1));
+    const bool is_held = who_holds(own.get()).by_somebody;
+    ::kill(child, SIGKILL);
+    ::waitpid(child, nullptr, 0);
+    ::_exit(is_held ? 7 : 3);
+  }
+  int status = 0;
+  ASSERT_EQ(::waitpid(looker, &status, 0), looker);
+  EXPECT_EQ(WIFEXITED(status) ? WEXITSTATUS(status) : -1, 7);
 }
 
 bool send_twice(int socket, int fd) {
