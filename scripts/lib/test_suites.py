@@ -86,6 +86,7 @@ SUITES = [
     Suite("cli/log", ("tests/cli/log_test.py",), needs=("openssl",), timeout_s=120),
     Suite("cli/serving", ("tests/cli/serving_test.py",), needs=("openssl",), timeout_s=240),
     Suite("cli/reload", ("tests/cli/reload_test.py",), needs=("openssl",), timeout_s=180),
+    Suite("cli/run", ("tests/cli/run_test.py",), needs=("openssl",), timeout_s=180),
     Suite("cli/client-role", ("tests/cli/client_role_test.py",), needs=("openssl",),
           timeout_s=180),
     Suite("serve/requirements", ("tests/serve/requirements_test.py",), needs=("openssl",),

@@ -8,7 +8,10 @@
 #include <type_traits>
 
 #include <elf.h>
+#include <fcntl.h>
 #include <unistd.h>
+
+#include "ktls/base/unique_fd.h"
 
 namespace tools {
 namespace {
@@ -21,25 +24,12 @@ constexpr unsigned char kOurClass = sizeof(void*) == 8 ? ELFCLASS64 : ELFCLASS32
 constexpr unsigned char kOurOrder =
     std::endian::native == std::endian::little ? ELFDATA2LSB : ELFDATA2MSB;
 
-// The machine that this program is for.
+// The machine that this program is for; 0 if it cannot be read.
 ElfW(Half) our_machine() {
-#if defined(__x86_64__)
-  return EM_X86_64;
-#elif defined(__aarch64__)
-  return EM_AARCH64;
-#elif defined(__i386__)
-  return EM_386;
-#elif defined(__arm__)
-  return EM_ARM;
-#elif defined(__riscv)
-  return EM_RISCV;
-#elif defined(__powerpc64__)
-  return EM_PPC64;
-#elif defined(__s390x__)
-  return EM_S390;
-#else
-#error "name this machine as elf.h does"
-#endif
+  const ktls::UniqueFd self(::open("/proc/self/exe", O_RDONLY | O_CLOEXEC));
+  ElfW(Ehdr) header{};
+  if (::pread(self.get(), &header, sizeof header, 0) != sizeof header) return EM_NONE;
+  return header.e_machine;
 }
 
 // To its zero byte. Empty: it has none, or is not there.

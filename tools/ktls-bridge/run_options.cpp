@@ -29,7 +29,8 @@ constexpr const char* kExamples = R"(Examples:
   ktls-bridge run --connect db.example:5432 --ca ca.pem -- psql -h db.example
 
   # Both: a proxy that speaks TLS to its clients and to its backends
-  ktls-bridge run --listen 8443 --cert chain.pem --connect '*.internal:443' -- haproxy -f haproxy.cfg
+  ktls-bridge run --listen 8443 --cert chain.pem --connect '*.internal:443' -- \
+      haproxy -f haproxy.cfg
 
 The program is not changed: a library is loaded into it (LD_PRELOAD), and this process does its
 handshakes. What cannot be run this way is refused, with what can be done instead.

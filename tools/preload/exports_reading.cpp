@@ -10,6 +10,7 @@
 #include "tools/preload/messages.h"
 #include "tools/preload/reading.h"
 #include "tools/preload/real.h"
+#include "tools/preload/room.h"
 
 namespace preload {
 namespace {

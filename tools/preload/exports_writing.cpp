@@ -9,6 +9,7 @@
 #include "tools/preload/messages.h"
 #include "tools/preload/reading.h"
 #include "tools/preload/real.h"
+#include "tools/preload/room.h"
 #include "tools/preload/writing.h"
 
 namespace preload {

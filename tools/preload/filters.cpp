@@ -17,6 +17,7 @@
 #include <unistd.h>
 
 #include "tools/preload/say.h"
+#include "tools/preload/setting.h"
 #include "tools/preload/wrapped.h"
 
 namespace preload {
@@ -142,7 +143,8 @@ bool may_make_connections() {
 void try_filter(unsigned operation, unsigned flags, void* filter) {
   const bool is_filter = operation == SECCOMP_SET_MODE_STRICT ||
                          (operation == SECCOMP_SET_MODE_FILTER && filter != nullptr);
-  if (!is_filter || !g_may_make_connections.load()) return;
+  const bool makes_any = wraps_any_port() || wraps_any_peer();
+  if (!is_filter || !makes_any || !g_may_make_connections.load()) return;
   const ErrnoKept kept;
   if (survives(operation, flags, filter)) return;
   if (!g_may_make_connections.exchange(false)) return;

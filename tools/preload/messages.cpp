@@ -1,10 +1,7 @@
 #include "tools/preload/messages.h"
 
 #include <cerrno>
-#include <climits>
 #include <cstring>
-
-#include <sys/uio.h>
 
 #include "tools/preload/connecting.h"
 #include "tools/preload/identity.h"
@@ -53,16 +50,6 @@ int share_departing(const msghdr& message) {
     wrapped->is_shared.store(true);
     return 0;
   });
-}
-
-std::size_t room_of(const iovec* parts, std::size_t count) {
-  if (count > IOV_MAX || (parts == nullptr && count > 0)) return kUnusable;
-  std::size_t room = 0;
-  for (std::size_t i = 0; i < count; ++i) {
-    if (parts[i].iov_len > SSIZE_MAX - room) return kUnusable;
-    room += parts[i].iov_len;
-  }
-  return room;
 }
 
 }  // namespace preload

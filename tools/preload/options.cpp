@@ -9,6 +9,7 @@
 
 #include "ktls/base/unique_fd.h"
 #include "tools/preload/connecting.h"
+#include "tools/preload/remembered.h"
 
 namespace preload {
 namespace {
@@ -119,29 +120,6 @@ int set_listener(int fd, const Wrapped& listener, int level, int name, const voi
 
 }  // namespace
 
-const RememberedOption* find_option(const Wrapped& wrapped, int level, int name) {
-  const std::size_t count = std::min(wrapped.option_count, wrapped.options.size());
-  for (std::size_t i = 0; i < count; ++i) {
-    const RememberedOption& option = wrapped.options[i];
-    if (option.level == level && option.name == name) return &option;
-  }
-  return nullptr;
-}
-
-void remember_option(Wrapped& wrapped, const RememberedOption& option) {
-  const RememberedOption* known = find_option(wrapped, option.level, option.name);
-  if (known != nullptr) {
-    wrapped.options[static_cast<std::size_t>(known - wrapped.options.data())] = option;
-    return;
-  }
-  if (wrapped.option_count == wrapped.options.size()) {
-    std::rotate(wrapped.options.begin(), wrapped.options.begin() + 1, wrapped.options.end());
-    wrapped.options.back() = option;
-    return;
-  }
-  wrapped.options[wrapped.option_count++] = option;
-}
-
 void remember_options_of(Wrapped& relayed, int tcp) {
   constexpr std::array<std::array<int, 2>, 14> kOptions{{
       {IPPROTO_TCP, TCP_NODELAY},
@@ -166,15 +144,6 @@ void remember_options_of(Wrapped& relayed, int tcp) {
     if (::getsockopt(tcp, level, name, &option.value, &size) != 0) continue;
     if (size == sizeof option.value) remember_option(relayed, option);
   }
-}
-
-int tell_address(const sockaddr_in6& from, sockaddr* to, socklen_t* size) {
-  if (size == nullptr || to == nullptr) return EFAULT;
-  if (static_cast<int>(*size) < 0) return EINVAL;
-  const socklen_t whole = from.sin6_family == AF_INET6 ? sizeof(sockaddr_in6) : sizeof(sockaddr_in);
-  std::memcpy(to, &from, std::min(*size, whole));
-  *size = whole;
-  return 0;
 }
 
 int ask_option(int fd, Wrapped& wrapped, int level, int name, void* value, socklen_t* size) {
