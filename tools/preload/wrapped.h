@@ -160,13 +160,24 @@ void for_each_entry(Visit visit) {
 void hold_lock();
 void release_lock();
 
-// A wrapper that succeeds leaves errno as it was.
+// Keeps errno over what a caller is not told of.
 class ErrnoKept {
  public:
   ErrnoKept();
   ~ErrnoKept();
   ErrnoKept(const ErrnoKept&) = delete;
   ErrnoKept& operator=(const ErrnoKept&) = delete;
+
+ private:
+  int before_;
+};
+
+// A wrapper that succeeds leaves errno as it was; one that fails has set it.
+class ErrnoOnSuccess {
+ public:
+  ErrnoOnSuccess();
+  // What the wrapper is to answer.
+  [[nodiscard]] int answer(int result) const;
 
  private:
   int before_;

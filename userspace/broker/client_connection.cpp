@@ -2,12 +2,14 @@
 #include "userspace/broker/client_connection.h"
 
 #include <algorithm>
+#include <array>
 #include <cerrno>
 #include <cstring>
 #include <string_view>
 
 #include <fcntl.h>
 #include <poll.h>
+#include <strings.h>
 #include <sys/socket.h>
 #include <unistd.h>
 
@@ -141,6 +143,19 @@ int end_relayed(int fd) {
               {"the broker did not say that it has noted the end of the stream"});
 }
 
+// Tickets and key updates that nobody read are no data that a peer would miss, but the kernel takes
+// them for such, and resets the connection at its close (RFC 9293 section 3.6.1).
+void drop_control_records(int fd) {
+  constexpr int kRecordsMax = 64;
+  std::array<std::uint8_t, kPayloadMax> room;
+  for (int i = 0; i < kRecordsMax; ++i) {
+    const Received next = receive_record(fd, std::span(room).first(1), Keep::kPeek);
+    if (next.size < 0 || next.type == kNoRecord || next.type == kDataRecord) break;
+    static_cast<void>(receive_record(fd, room, Keep::kTake));
+  }
+  ::explicit_bzero(room.data(), room.size());
+}
+
 }  // namespace
 
 bool has_room(const ktlsb_connection* info) {
@@ -228,6 +243,7 @@ int ktlsb_close(int fd) {
   } else {
     // For the copies that other processes may have, too: it is the end of the stream.
     ::shutdown(fd, SHUT_WR);
+    if (kind == StreamKind::kKernelTls) broker::drop_control_records(fd);
   }
   if (::close(fd) != 0 && errno == EBADF) return broker::fail(EBADF, "", {"no descriptor"});
   if (error == 0) return 0;
