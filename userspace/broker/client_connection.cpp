@@ -243,7 +243,7 @@ int ktlsb_close(int fd) {
   } else {
     // For the copies that other processes may have, too: it is the end of the stream.
     ::shutdown(fd, SHUT_WR);
-    if (kind == StreamKind::kKernelTls) drop_control_records(fd);
+    if (kind == StreamKind::kKernelTls) broker::drop_control_records(fd);
   }
   if (::close(fd) != 0 && errno == EBADF) return broker::fail(EBADF, "", {"no descriptor"});
   if (error == 0) return 0;
