@@ -24,6 +24,8 @@ namespace {
 
 constexpr unsigned kCaseSeconds = 30;
 constexpr size_t kReadSize = 65536;
+// No status that a case expects of a child.
+constexpr int kGaveUp = 90;
 
 int ports[kPorts + 1];
 std::string line;
@@ -62,12 +64,13 @@ const char* running = "";
 // once.
 void await_free_ports() {
   for (int index = 0; index < kPorts; ++index) {
-    sockaddr_in address{};
-    address.sin_family = AF_INET;
-    address.sin_port = htons(uint16_t(port(index)));
+    sockaddr_in6 address{};
+    address.sin6_family = AF_INET6;
+    address.sin6_port = htons(uint16_t(port(index)));
     const int on = 1;
     for (int attempt = 0; attempt < kPatienceMs / 10; ++attempt) {
-      const int fd = tcp_socket(AF_INET);
+      // Of all addresses, also those of IPv4.
+      const int fd = tcp_socket(AF_INET6);
       must(::setsockopt(fd, SOL_SOCKET, SO_REUSEADDR, &on, sizeof on), "SO_REUSEADDR");
       const int result = ::bind(fd, reinterpret_cast<sockaddr*>(&address), sizeof address);
       ::close(fd);
@@ -108,7 +111,7 @@ void say(std::string_view what, long value) {
 void give_up(std::string_view what) {
   line += " GAVE UP at " + std::string(what) + ": " + error_name(errno);
   print_line(running);
-  ::_exit(1);
+  ::_exit(kGaveUp);
 }
 
 void leave(int status) {

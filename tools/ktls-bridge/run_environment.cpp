@@ -91,7 +91,7 @@ std::vector<std::string> preload_places(const std::string& program_directory) {
   const bool is_absolute = libraries.starts_with('/');
   const std::string installed = is_absolute ? libraries : program_directory + "/../" + libraries;
   const std::string file = "/" + std::string(kLibrary);
-  return {program_directory + "/../preload" + file, installed + file};
+  return {program_directory + "/../preload" + file, installed + "/ktls-bridge" + file};
 }
 
 Result<std::string> find_preload(const std::vector<std::string>& places) {

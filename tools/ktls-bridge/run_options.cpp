@@ -14,7 +14,8 @@
 namespace tools {
 namespace {
 
-constexpr std::chrono::milliseconds kIdleTimeout = std::chrono::hours(2);
+// Programs have their own ideas of how long is too long.
+constexpr std::chrono::milliseconds kIdleTimeout = std::chrono::hours(24);
 constexpr std::chrono::milliseconds kDrainTimeout = std::chrono::seconds(10);
 constexpr std::size_t kHandshakesMax = 1024;
 // Of the variables of the environment that tell them on.

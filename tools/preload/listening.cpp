@@ -158,6 +158,17 @@ void tell_address(const sockaddr_in6& from, sockaddr* address, socklen_t* addres
   *address_size = size;
 }
 
+// A TCP connection has the options of its listening socket.
+void inherit_options(int fd, Wrapped& connection, int listening) {
+  remember_options_of(connection, listening);
+  if (kind_of(connection) == Kind::kDirect) {
+    restore_delay(connection, fd);
+    return;
+  }
+  const int keeps_alive = socket_option(listening, SO_KEEPALIVE);
+  static_cast<void>(::setsockopt(fd, SOL_SOCKET, SO_KEEPALIVE, &keeps_alive, sizeof keeps_alive));
+}
+
 // The connection that came is the program's from now on.
 int take_connection(int channel, const Wrapped& listener, Arrived arrived, int flags) {
   const broker::Answer& answer = arrived.answer;
@@ -177,12 +188,7 @@ int take_connection(int channel, const Wrapped& listener, Arrived arrived, int f
   }
   wrapped->local = answer.local;
   wrapped->remote = answer.remote;
-  // A TCP connection has the options of its listening socket.
-  if (is_relayed && listener.copy >= 0) {
-    remember_options_of(*wrapped, listener.copy);
-    const int keeps_alive = socket_option(listener.copy, SO_KEEPALIVE);
-    static_cast<void>(::setsockopt(fd, SOL_SOCKET, SO_KEEPALIVE, &keeps_alive, sizeof keeps_alive));
-  }
+  if (listener.copy >= 0) inherit_options(fd, *wrapped, listener.copy);
   return arrived.fd.release();
 }
 

@@ -68,17 +68,21 @@ std::string link_in(DIR* folder, const dirent& entry) {
   return size > 0 ? std::string(link.data(), static_cast<std::size_t>(size)) : std::string();
 }
 
+// Behind spaces, from `at` on. 0: there is none.
+int number_in(std::string_view line, std::size_t at) {
+  int number = 0;
+  const std::size_t begin = std::min(line.find_first_not_of(" \t", at), line.size());
+  std::from_chars(line.data() + begin, line.data() + line.size(), number);
+  return std::max(number, 0);
+}
+
 // Of a unix socket, by its file in /proc/PID/fdinfo (proc(5), net/unix/af_unix.c,
 // unix_show_fdinfo); none of any other.
 std::size_t descriptors_waiting_in(const std::string& fdinfo) {
   std::ifstream file(fdinfo);
   constexpr std::string_view kField = "scm_fds:";
   for (std::string line; std::getline(file, line);) {
-    if (!line.starts_with(kField)) continue;
-    std::size_t count = 0;
-    const std::size_t at = std::min(line.find_first_not_of(" \t", kField.size()), line.size());
-    std::from_chars(line.data() + at, line.data() + line.size(), count);
-    return count;
+    if (line.starts_with(kField)) return static_cast<std::size_t>(number_in(line, kField.size()));
   }
   return 0;
 }
@@ -235,6 +239,21 @@ Result<bool> Holders::stop() {
   return !some_were_new;
 }
 
+// Whether it is a child of this process, or one of a child, as far as parents have not ended.
+bool is_descendant(pid_t pid) {
+  constexpr int kGenerationsMax = 100;
+  constexpr std::string_view kField = "PPid:";
+  for (int generation = 0; pid > 1 && generation < kGenerationsMax; ++generation) {
+    std::ifstream file(folder_of(pid) + "/status");
+    pid = 0;
+    for (std::string line; pid == 0 && std::getline(file, line);) {
+      if (line.starts_with(kField)) pid = number_in(line, kField.size());
+    }
+    if (pid == ::getpid()) return true;
+  }
+  return false;
+}
+
 Held who_holds(int fd) {
   const std::string wanted = link_of(fd);
   const Folder folder = open_folder("/proc");
@@ -245,6 +264,9 @@ Held who_holds(int fd) {
     const auto pid = number_of(*entry);
     if (!pid || *pid == ::getpid()) continue;
     const Folder fds = open_folder(folder_of(*pid) + "/fd");
+    // One that hides its descriptors (PR_SET_DUMPABLE) may have any that its parents had.
+    const bool is_hidden = !fds && errno == EACCES;
+    if (is_hidden && is_descendant(*pid)) return {.by_somebody = true, .in_flight = 0};
     while (const dirent* each = fds ? ::readdir(fds.get()) : nullptr) {
       const std::string link = link_in(fds.get(), *each);
       if (link == wanted) return {.by_somebody = true, .in_flight = 0};

@@ -60,7 +60,7 @@ class Holders {
   std::vector<Stopped> stopped_;
 };
 
-//   by_somebody  a process but this one has it, or nothing is to be seen of any
+//   by_somebody  a process but this one has it, or a descendant of this one that hides what it has
 //   in_flight    descriptors on their way between processes (SCM_RIGHTS), which may be of anything
 struct Held {
   bool by_somebody = false;

@@ -5,10 +5,12 @@
 #include <cerrno>
 #include <chrono>
 #include <csignal>
+#include <cstring>
 #include <thread>
 #include <utility>
 
 #include <gtest/gtest.h>
+#include <sys/prctl.h>
 #include <sys/ptrace.h>
 #include <sys/socket.h>
 #include <sys/wait.h>
@@ -155,6 +157,85 @@ TEST_F(HoldersTest, RefusesWhereOneIsTracedWhomItsTracerMayHaveGoOn) {
   ASSERT_FALSE(still);
   EXPECT_EQ(still.error().code, ErrorCode::kRekeyImpossible);
   EXPECT_NE(still.error().detail.find("traced"), std::string::npos);
+}
+
+TEST_F(HoldersTest, TellsWhetherAnotherProcessHasTheSocket) {
+  EXPECT_FALSE(who_holds(ours.get()).by_somebody);
+  {
+    const Child holder(ours.get(), Keeps::kSocket);
+    EXPECT_TRUE(who_holds(ours.get()).by_somebody);
+  }
+  EXPECT_FALSE(who_holds(ours.get()).by_somebody);
+  EXPECT_TRUE(who_holds(-1).by_somebody);  // of no socket nothing is known
+}
+
+TEST_F(HoldersTest, TakesADescendantThatHidesItsDescriptorsForAHolder) {
+  if (::geteuid() != 0) GTEST_SKIP() << "needs root, to be somebody else";
+  const pid_t looker = ::fork();
+  if (looker == 0) {
+    int ready[2] = {-1, -1};
+    if (::pipe(ready) != 0 || ::setresuid(65534, 65534, 65534) != 0) ::_exit(1);
+    ::prctl(PR_SET_DUMPABLE, 1);
+    const UniqueFd own(::socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0));
+    if (who_holds(own.get()).by_somebody) ::_exit(2);
+    const pid_t child = ::fork();
+    if (child == 0) {
+      ::close(own.get());
+      ::prctl(PR_SET_DUMPABLE, 0);
+      static_cast<void>(!::write(ready[1], "x", 1));
+      for (;;) ::pause();
+    }
+    char byte = 0;
+    static_cast<void>(!::read(ready[0], &byte, 1));
+    const bool is_held = who_holds(own.get()).by_somebody;
+    ::kill(child, SIGKILL);
+    ::waitpid(child, nullptr, 0);
+    ::_exit(is_held ? 7 : 3);
+  }
+  int status = 0;
+  ASSERT_EQ(::waitpid(looker, &status, 0), looker);
+  EXPECT_EQ(WIFEXITED(status) ? WEXITSTATUS(status) : -1, 7);
+}
+
+bool send_twice(int socket, int fd) {
+  char byte = 'x';
+  iovec part{&byte, 1};
+  const int fds[2] = {fd, fd};
+  alignas(cmsghdr) char control[CMSG_SPACE(sizeof fds)] = {};
+  msghdr message{};
+  message.msg_iov = &part;
+  message.msg_iovlen = 1;
+  message.msg_control = control;
+  message.msg_controllen = sizeof control;
+  cmsghdr* const header = CMSG_FIRSTHDR(&message);
+  header->cmsg_level = SOL_SOCKET;
+  header->cmsg_type = SCM_RIGHTS;
+  header->cmsg_len = CMSG_LEN(sizeof fds);
+  std::memcpy(CMSG_DATA(header), fds, sizeof fds);
+  return ::sendmsg(socket, &message, 0) == 1;
+}
+
+TEST_F(HoldersTest, CountsDescriptorsThatAreOnTheirWayToOthers) {
+  int ends[2] = {-1, -1};
+  ASSERT_EQ(::socketpair(AF_UNIX, SOCK_DGRAM | SOCK_CLOEXEC, 0, ends), 0);
+  const UniqueFd near(ends[0]);
+  UniqueFd far(ends[1]);
+  const Child one(far.get(), Keeps::kSocket);
+  const Child another(far.get(), Keeps::kSocket);  // of one socket, which counts once
+  far.reset();
+  const UniqueFd sent(::socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0));  // which they have not
+  // Whatever else is on its way on this machine counts, too.
+  const std::size_t before = who_holds(sent.get()).in_flight;
+  ASSERT_TRUE(send_twice(near.get(), sent.get()));
+  const auto deadline = std::chrono::steady_clock::now() + kPatience;
+  std::size_t more = 0;
+  while (more != before + 2 && std::chrono::steady_clock::now() < deadline) {
+    const Held held = who_holds(sent.get());
+    EXPECT_FALSE(held.by_somebody);
+    more = held.in_flight;
+    if (more != before + 2) std::this_thread::sleep_for(kPoll);
+  }
+  EXPECT_EQ(more, before + 2);
 }
 
 TEST_F(HoldersTest, IsAtOnceStillWhereNobodyHasTheSocket) {
