@@ -14,12 +14,13 @@ FUZZ_TARGETS = ("c_api", "http_request", "record_ssl2", "record_tls")
 # Under tests/handover. Those in a kernel share one boot; the newest has all that kernels differ in,
 # and the older ones what differs there.
 BROKER_TESTS = ("broker_close", "broker_connect", "broker_limits", "broker_restart",
-                "broker_robustness", "secrets")
+                "broker_robustness", "broker_unlisten", "secrets")
 HANDOVER_IN_GUESTS = {
     "6.1": ("programs", "close", "rekey", "broker_rekey", "broker_restart"),
     "6.12": ("programs", "rekey", "broker_rekey"),
     "newest": ("programs", "close", "fd", "rekey", "broker_rekey", "broker_close",
-               "broker_connect", "broker_restart", "secrets", "client", "examples"),
+               "broker_connect", "broker_restart", "broker_unlisten", "secrets", "client",
+               "examples"),
 }
 # The same of tests/preload.
 PRELOAD_TESTS = ("programs", "close", "rekey", "thousand")

@@ -12,6 +12,7 @@
 #include "tools/broker/client.h"
 #include "tools/broker/handed_out_sockets.h"
 #include "tools/broker/handshakes.h"
+#include "tools/broker/listened_sockets.h"
 #include "tools/broker/relays.h"
 #include "tools/common/log.h"
 #include "tools/ktls-bridge/address_limit.h"
@@ -66,8 +67,9 @@ struct BrokerState {
   Places undelivered;  // descriptors that no client has said to have taken
   std::map<std::uint64_t, std::size_t> leaving;  // by cookie: programs that have closed a socket
   std::set<std::uint16_t> ports_listened;        // that programs have handed over
-  bool has_told_of_relay = false;                // a private broker says it once
-  bool has_programs = true;                      // there may be some who ask
+  ListenedSockets listened_sockets;
+  bool has_told_of_relay = false;  // a private broker says it once
+  bool has_programs = true;        // there may be some who ask
   std::set<Cancellation*> sessions;
   Doorbell session_ended;
 

@@ -15,6 +15,7 @@
 
 #include "userspace/broker/client_error.h"
 #include "userspace/broker/client_message.h"
+#include "userspace/broker/client_reading.h"
 #include "userspace/broker/client_records.h"
 
 namespace broker {
@@ -143,19 +144,6 @@ int end_relayed(int fd) {
               {"the broker did not say that it has noted the end of the stream"});
 }
 
-// Tickets and key updates that nobody read are no data that a peer would miss, but the kernel takes
-// them for such, and resets the connection at its close (RFC 9293 section 3.6.1).
-void drop_control_records(int fd) {
-  constexpr int kRecordsMax = 64;
-  std::array<std::uint8_t, kPayloadMax> room;
-  for (int i = 0; i < kRecordsMax; ++i) {
-    const Received next = receive_record(fd, std::span(room).first(1), Keep::kPeek);
-    if (next.size < 0 || next.type == kNoRecord || next.type == kDataRecord) break;
-    static_cast<void>(receive_record(fd, room, Keep::kTake));
-  }
-  ::explicit_bzero(room.data(), room.size());
-}
-
 }  // namespace
 
 bool has_room(const ktlsb_connection* info) {
@@ -179,6 +167,7 @@ void describe(const Answer& answer, ktlsb_connection* info) {
 }
 
 int release(int fd) {
+  if (kind_of(fd) == StreamKind::kKernelTls) take_control_records(fd);
   Request request;
   request.header.kind = Kind::kRelease;
   Call call;
@@ -233,6 +222,8 @@ int ktlsb_close(int fd) {
   const StreamKind kind = broker::kind_of(fd);
   int error = 0;
   bool is_for_broker = kind == StreamKind::kRelayed;
+  // A key update may ask for one of ours: while we may write.
+  if (kind == StreamKind::kKernelTls) broker::take_control_records(fd);
   if (kind == StreamKind::kKernelTls && broker::may_write(fd)) {
     error = broker::send_alert(fd, broker::kCloseNotify);
     is_for_broker = error == EAGAIN;
@@ -243,7 +234,7 @@ int ktlsb_close(int fd) {
   } else {
     // For the copies that other processes may have, too: it is the end of the stream.
     ::shutdown(fd, SHUT_WR);
-    if (kind == StreamKind::kKernelTls) broker::drop_control_records(fd);
+    if (kind == StreamKind::kKernelTls) broker::take_control_records(fd);
   }
   if (::close(fd) != 0 && errno == EBADF) return broker::fail(EBADF, "", {"no descriptor"});
   if (error == 0) return 0;
