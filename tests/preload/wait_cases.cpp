@@ -129,7 +129,7 @@ void by_select() {
     if (writing) {
       FD_SET(fd, &writes);
     }
-    timeval limit{0, kShortMs * 1000};
+    timeval limit{0, kShortMs * 1000L};
     const timespec precise{kPatienceMs / 1000, 0};
     const int count = by_pselect ? ::pselect(fd + 1, &reads, &writes, nullptr, &precise, nullptr)
                                  : ::select(fd + 1, &reads, &writes, nullptr, &limit);
@@ -287,7 +287,7 @@ void epoll_rdhup() {
   say("half", epoll.wait());
   must(epoll.control(EPOLL_CTL_MOD, pair.server, EPOLLIN | EPOLLOUT | EPOLLRDHUP), "modify");
   say("all", epoll.wait());
-  say("read", read_all(pair.server).size());
+  say("read", long(read_all(pair.server).size()));
   say("write", write_all(pair.server, "still") ? 1 : 0);
   say("reads", read_some(pair.client, 5));
 }
