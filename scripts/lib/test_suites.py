@@ -14,19 +14,20 @@ FUZZ_TARGETS = ("c_api", "http_request", "record_ssl2", "record_tls")
 # Under tests/handover. Those in a kernel share one boot; the newest has all that kernels differ in,
 # and the older ones what differs there.
 BROKER_TESTS = ("broker_close", "broker_connect", "broker_limits", "broker_restart",
-                "broker_robustness", "secrets")
+                "broker_robustness", "broker_unlisten", "secrets")
 HANDOVER_IN_GUESTS = {
     "6.1": ("programs", "close", "rekey", "broker_rekey", "broker_restart"),
     "6.12": ("programs", "rekey", "broker_rekey"),
     "newest": ("programs", "close", "fd", "rekey", "broker_rekey", "broker_close",
-               "broker_connect", "broker_restart", "secrets", "client", "examples"),
+               "broker_connect", "broker_restart", "broker_unlisten", "secrets", "client",
+               "examples"),
 }
 # The same of tests/preload.
 PRELOAD_TESTS = ("programs", "close", "rekey", "thousand")
 PRELOAD_IN_GUESTS = {
-    "6.1": ("programs", "close", "rekey"),
-    "6.12": ("programs", "rekey"),
-    "newest": ("programs", "close", "sendfile", "rekey"),
+    "6.1": ("socket_suite", "symbols", "programs", "close", "rekey"),
+    "6.12": ("socket_suite", "symbols", "programs", "rekey"),
+    "newest": ("socket_suite", "symbols", "programs", "close", "sendfile", "rekey"),
 }
 PRELOAD_NEEDS = ("openssl", "curl", "gnutls-cli", "gnutls-serv", "busybox", "nginx", "apache2",
                  "redis-server", "redis-cli", "redis-benchmark", "nc", "socat", "psql",
@@ -126,6 +127,8 @@ SUITES = [
             environment=REQUIRE_KTLS) for kernel, scripts in HANDOVER_IN_GUESTS.items()),
     *(Suite(f"preload/{name.replace('_', '-')}", (f"tests/preload/{name}_test.py",),
             needs=(*PRELOAD_NEEDS, "root"), timeout_s=300) for name in PRELOAD_TESTS),
+    *(Suite(f"preload/{name.replace('_', '-')}", (f"tests/preload/{name}_test.py",),
+            needs=("openssl",), timeout_s=180) for name in ("socket_suite", "symbols")),
     # On two processors a program reads while its key is changed.
     *(Suite(f"kernel/{kernel}/preload", ("tests/support/in_kernel.py", "preload", kernel, *scripts),
             needs=("vm", "strace", *PRELOAD_NEEDS), timeout_s=VM_TIMEOUT_S, kernel=kernel,

@@ -31,7 +31,7 @@ TIMES = 4
 # A relay is ahead of its peer by what the buffers hold.
 FILE = Payload((4 if REQUIRES_KTLS else 24) << 20, seed=7)
 ASK_EVERY = 256 << 10  # beside what is on its way when it is asked
-LINES = 16_000
+LINES = [hashlib.sha256(str(number).encode()).hexdigest() for number in range(16_000)]
 TICKETS = 2  # of openssl's, after each handshake
 
 
@@ -48,7 +48,7 @@ class RekeyCase(PreloadCase):
     def speaker(self, mode, argument, flags=()):
         words = (sys.executable, "-S", PROGRAM, mode, self.port, argument)
         options = {"flags": flags, "stdout": subprocess.PIPE}
-        if mode == "connect":
+        if mode.startswith("connect"):
             return self.run_program(*words, connect=(f"localhost:{self.port}",), **options)
         return self.serve(*words, port=self.port, **options)
 
@@ -80,6 +80,30 @@ class RekeyCase(PreloadCase):
         self.assertEqual(self.told(run)[0],
                          "ECONNRESET" if isinstance(peer, SServer) else "closed")
         self.assertEqual(run.wait(WAIT_S), 0, run.text())
+        self.assert_placed(run, 1)
+
+
+    def lines(self):
+        """A file of them."""
+        path = self.folder / "lines"
+        path.write_text("".join(f"{line}\n" for line in LINES), encoding="ascii")
+        return path
+
+    def assert_lines(self, peer, run):
+        """They are what it has received."""
+        received = without_messages(peer.text())
+        self.assertTrue("\n".join(LINES) in received,
+                        f"{sum(line in received for line in LINES)} of {len(LINES)} lines arrived:\n"
+                        + run.text())
+
+    def check_client_that_never_reads(self):
+        server = self.s_server()
+        run = self.speaker("connect-deaf", self.lines())
+        status, alerts = server.wait_for_end()
+        self.assertEqual(server.count(">>> TLS 1.3.*NewSessionTicket"), TICKETS)
+        self.assert_lines(server, run)
+        self.assertEqual((status, alerts), (0, [("warning", "close_notify")]))
+        self.assertEqual(self.told(run)[0], "closed")
         self.assert_placed(run, 1)
 
 
@@ -138,16 +162,12 @@ class WhereKeysChange(RekeyCase):
         self.assert_placed(run, 1)
 
     def check_sendfile(self, mode):
-        lines = [hashlib.sha256(str(number).encode()).hexdigest() for number in range(LINES)]
-        text = "".join(f"{line}\n" for line in lines)
-        path = self.folder / "lines"
-        path.write_text(text, encoding="ascii")
-        run = self.speaker(mode, path)
+        run = self.speaker(mode, self.lines())
         client = self.s_client("-tls1_3")
         for _ in range(TIMES):
             client.update_key(NOT_REQUESTED)
         status, alerts = client.wait_for_end()
-        self.assertIn(text, without_messages(client.text()))
+        self.assert_lines(client, run)
         self.assertEqual([alert for alert in alerts if alert[0] == "fatal"], [])
         self.assertEqual(self.told(run)[0], "closed")
         self.assert_placed(run, 1)
@@ -158,6 +178,9 @@ class WhereKeysChange(RekeyCase):
 
     def test_a_peer_s_new_keys_do_no_harm_to_a_program_that_never_reads(self):
         self.check_sendfile("send-deaf")
+
+    def test_tickets_do_no_harm_to_a_client_that_never_reads(self):
+        self.check_client_that_never_reads()
 
 
 class WhereKeysCannotChange(RekeyCase):
@@ -184,6 +207,9 @@ class WhereKeysCannotChange(RekeyCase):
                         "its tickets")
         self.exchange(server, 0)
         self.end(run, server)
+
+    def test_tickets_do_no_harm_to_a_client_that_never_reads(self):
+        self.check_client_that_never_reads()
 
     def test_no_rekey_relay_follows_and_answers_each(self):
         run = self.speaker("serve", "poll", flags=("--no-rekey", "relay"))

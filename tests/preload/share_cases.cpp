@@ -2,6 +2,7 @@
 #include <algorithm>
 #include <cerrno>
 #include <csignal>
+#include <cstdlib>
 
 #include <fcntl.h>
 #include <poll.h>
@@ -262,14 +263,13 @@ void passed_within() {
 }
 
 void ends_of_processes() {
-  for (const bool at_once : {false, true}) {
+  void (*const ends[])(int) = {std::exit, ::_exit, std::quick_exit};
+  for (const auto end : ends) {
     const Pair pair = pair_of();
     const pid_t pid = child([&]() -> int {
       write_all(pair.server, "bye");
-      if (at_once) {
-        ::_exit(4);
-      }
-      std::exit(3);
+      end(4);
+      return 1;
     });
     ::close(pair.server);
     ::close(pair.listener);
@@ -278,6 +278,23 @@ void ends_of_processes() {
     char byte = 0;
     say("end", outcome(::read(pair.client, &byte, 1)));
     ::close(pair.client);
+  }
+}
+
+// Whoever starts a server again finds its port free.
+void ends_with_listeners() {
+  void (*const ends[])(int) = {std::exit, ::_exit, std::quick_exit};
+  for (const auto end : ends) {
+    const pid_t pid = child([&]() -> int {
+      listener();
+      end(4);
+      return 1;
+    });
+    say("child", ending(pid));
+    const int fd = listener();
+    const int client = connected();
+    say("talk", talk(client, must(::accept(fd, nullptr, nullptr), "accept")));
+    say("close", outcome(::close(fd)));
   }
 }
 
@@ -295,7 +312,8 @@ std::span<const Case> share_cases() {
       {"a client's connection shared by children", client_shared},
       {"a connection passed to another process", passed_on},
       {"a connection passed within a process", passed_within},
-      {"exit and _exit with a connection", ends_of_processes},
+      {"exit, _exit and quick_exit with a connection", ends_of_processes},
+      {"exit, _exit and quick_exit with a listener", ends_with_listeners},
   };
   return kCases;
 }

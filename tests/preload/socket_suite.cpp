@@ -24,6 +24,8 @@ namespace {
 
 constexpr unsigned kCaseSeconds = 30;
 constexpr size_t kReadSize = 65536;
+// No status that a case expects of a child.
+constexpr int kGaveUp = 90;
 
 int ports[kPorts + 1];
 std::string line;
@@ -58,6 +60,28 @@ void print_line(const char* name) {
 
 const char* running = "";
 
+// What the case before has left behind is gone soon, but where its processes were killed not at
+// once.
+void await_free_ports() {
+  for (int index = 0; index < kPorts; ++index) {
+    sockaddr_in6 address{};
+    address.sin6_family = AF_INET6;
+    address.sin6_port = htons(uint16_t(port(index)));
+    const int on = 1;
+    for (int attempt = 0; attempt < kPatienceMs / 10; ++attempt) {
+      // Of all addresses, also those of IPv4.
+      const int fd = tcp_socket(AF_INET6);
+      must(::setsockopt(fd, SOL_SOCKET, SO_REUSEADDR, &on, sizeof on), "SO_REUSEADDR");
+      const int result = ::bind(fd, reinterpret_cast<sockaddr*>(&address), sizeof address);
+      ::close(fd);
+      if (result == 0) {
+        break;
+      }
+      ::usleep(10'000);
+    }
+  }
+}
+
 }  // namespace
 
 int port(int index) {
@@ -87,7 +111,7 @@ void say(std::string_view what, long value) {
 void give_up(std::string_view what) {
   line += " GAVE UP at " + std::string(what) + ": " + error_name(errno);
   print_line(running);
-  ::_exit(1);
+  ::_exit(kGaveUp);
 }
 
 void leave(int status) {
@@ -101,6 +125,7 @@ bool run_case(const Case& one) {
   if (pid == 0) {
     ::setpgid(0, 0);
     ::alarm(kCaseSeconds);
+    await_free_ports();
     one.run();
     print_line(one.name);
     ::_exit(0);
@@ -278,6 +303,8 @@ std::string talk(int one, int other) {
     if (!write_all(from, word)) {
       return "write " + error_name(errno);
     }
+    // It may be a socket that does not block.
+    await(to, POLLIN);
     if (const std::string got = read_some(to, std::strlen(word)); got != word) {
       return "read " + std::to_string(got.size()) + " " + error_name(errno);
     }

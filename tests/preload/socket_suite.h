@@ -24,7 +24,7 @@ std::span<const Case> data_cases();
 std::span<const Case> event_cases();
 std::span<const Case> listener_cases();
 std::span<const Case> option_cases();
-std::span<const Case> process_cases();
+std::span<const Case> program_cases();
 std::span<const Case> share_cases();
 std::span<const Case> stdio_cases();
 std::span<const Case> transfer_cases();

@@ -10,7 +10,7 @@ using suite::Case;
 
 constexpr std::span<const Case> (*kFiles[])() = {
     suite::connect_cases, suite::wait_cases,     suite::listener_cases, suite::data_cases,
-    suite::option_cases,  suite::transfer_cases, suite::process_cases,  suite::share_cases,
+    suite::option_cases,  suite::transfer_cases, suite::program_cases,  suite::share_cases,
     suite::stdio_cases,   suite::event_cases,
 };
 

@@ -6,60 +6,24 @@ relayed, and inside scripts/vm, where the kernel does it."""
 
 import argparse
 import contextlib
-import os
-import socket
 import subprocess
 import sys
-import time
 from pathlib import Path
 
 sys.dont_write_bytecode = True
 HERE = Path(__file__).resolve().parent
-sys.path.insert(0, str(HERE.parent / "support"))
+sys.path[:0] = [str(HERE), str(HERE.parent / "support")]
 
 import wrap_peers as peers  # noqa: E402
 from shared_certificates import certificates  # noqa: E402
-from watched import BINARY, BUILD  # noqa: E402
+from under_run import REQUIRES_KTLS, free_ports, results, words  # noqa: E402
+from watched import BUILD  # noqa: E402
 from wrap_tls_stream import TlsStream  # noqa: E402
 
 SUITE = str(BUILD / "tests" / "preload" / "socket_suite")
 ASYNCIO = str(HERE / "asyncio_suite.py")
-REQUIRES_KTLS = os.environ.get("KTLS_BRIDGE_REQUIRE_KTLS") == "1"
-# A guest runs on an emulated processor.
-TIMEOUT_S = 600 if REQUIRES_KTLS else 120
 COUNTERS = ("TlsTxSw", "TlsRxSw")
-# Served and connected to; the last one is only connected to.
-PORTS = 4
 COLUMN_MAX = 60
-
-
-def free_ports(count):
-    with contextlib.ExitStack() as stack:
-        probes = [stack.enter_context(socket.create_server(("127.0.0.1", 0)))
-                  for _ in range(count)]
-        return [probe.getsockname()[1] for probe in probes]
-
-
-def under_run(ports):
-    """The words in front of a program, both ends of whose connections are to be TLS."""
-    patterns = [f"{host}:{port}" for port in ports for host in ("localhost", "[::1]")]
-    return [BINARY, "run", "--listen", ",".join(map(str, ports[:-1])), "--connect",
-            ",".join(patterns), "--ca", certificates().ca, *certificates().server_flags, "--"]
-
-
-def results(command):
-    """{case: line}, what it said on standard error, how long it took."""
-    started = time.monotonic()
-    with subprocess.Popen(command, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE,
-                          stderr=subprocess.PIPE, start_new_session=True) as program:
-        try:
-            output, errors = program.communicate(timeout=TIMEOUT_S)
-        except subprocess.TimeoutExpired:
-            program.kill()
-            output, errors = program.communicate()
-    lines = output.decode("utf-8", "replace").splitlines()
-    pairs = (line.split(": ", 1) for line in lines if ": " in line)
-    return dict(pairs), errors.decode("utf-8", "replace"), time.monotonic() - started
 
 
 def counters():
@@ -93,7 +57,7 @@ def compare(plain, wrapped):
 def is_tls(ports):
     """Whether what listens under run speaks TLS: with a peer that is not under it."""
     server = subprocess.Popen(
-        [*under_run(ports), sys.executable, "-c",
+        [*words(ports), sys.executable, "-c",
          "import socket, sys\n"
          f"with socket.create_server(('127.0.0.1', {ports[0]})) as listener:\n"
          "    print('ready', flush=True)\n"
@@ -120,12 +84,12 @@ def run_all(names):
     plain, wrapped, well = {}, {}, True
     before = counters()
     for program in ((SUITE,), (sys.executable, "-B", ASYNCIO)):
-        ports = free_ports(PORTS)
+        ports = free_ports()
         arguments = ([",".join(map(str, ports)), *names] if program[0] == SUITE
                      else [str(ports[0])])
         if names and program[0] != SUITE:
             continue
-        for found, command in ((plain, []), (wrapped, under_run(ports))):
+        for found, command in ((plain, []), (wrapped, words(ports))):
             values, errors, took = results([*command, *program, *arguments])
             found.update(values)
             print(f"{'wrapped' if command else 'plain'}: {len(values)} cases in {took:.1f} s")
@@ -147,7 +111,7 @@ def main():
                         help="of the cases, those that have these names")
     names = parser.parse_args().only
     well = run_all(names)
-    well = report("what listens under run speaks TLS", is_tls(free_ports(PORTS))) and well
+    well = report("what listens under run speaks TLS", is_tls(free_ports())) and well
     return 0 if well else 1
 
 

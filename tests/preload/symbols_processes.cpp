@@ -224,7 +224,6 @@ void of_exit() {
 
 std::span<const suite::Case> processes() {
   static constexpr suite::Case kCases[] = {
-      {"fork", of_fork},
       {"_Fork", of_fork},
       {"vfork", of_vfork},
       {"clone", of_clone},
@@ -243,7 +242,6 @@ std::span<const suite::Case> processes() {
       {"execle", of_execle},
       {"_exit", of_exit},
       {"_Exit", of_exit},
-      {"quick_exit", of_exit},
   };
   return kCases;
 }

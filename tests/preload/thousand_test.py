@@ -28,6 +28,7 @@ PROGRAMS = int(os.environ.get("KTLS_BRIDGE_PROGRAMS", "1000"))
 AT_ONCE = 2
 EVERY = 50  # of so many one serves, and another one connects
 FOLDERS = ("/tmp", "/run", "/dev/shm", "/var/tmp")
+OTHERS = ("ktls-vm-",)  # suites beside this one
 SERVE = """\
 import socket, sys
 with socket.create_server(("127.0.0.1", int(sys.argv[1]))) as listener:
@@ -51,8 +52,9 @@ def left(mark):
         "unix sockets": sorted(tables["unix"]),
         "listeners": [line for name in ("tcp", "tcp6") for line in tables[name]
                       if line.split()[3] == "0A"],
-        "files": sorted(str(path) for folder in FOLDERS if os.path.isdir(folder)
-                        for path in Path(folder).iterdir() if "ktls" in path.name),
+        "files": {str(path) for folder in FOLDERS if os.path.isdir(folder)
+                  for path in Path(folder).iterdir()
+                  if "ktls" in path.name and not path.name.startswith(OTHERS)},
         "processes": [folder.name for folder in Path("/proc").glob("[0-9]*")
                       if mark in environment(folder)],
     }

@@ -129,13 +129,21 @@ class BrokerClient:
     def listen(self, listener, backlog=16):
         return BrokerListener(self.ask(LISTEN, listener, backlog=backlog))
 
+    def release(self, listener, listening):
+        """This process closes its last descriptors of both, which others may have."""
+        with self.ask(RELEASE, listener) as replies:
+            listening.close()
+            listener.close()
+            replies.shutdown(socket.SHUT_WR)
+            assert receive(replies) is None
+
 
 class BrokerListener:
     """The socket on which connections come."""
 
-    def __init__(self, replies):
+    def __init__(self, replies, is_registered=False):
         self.replies = replies
-        assert receive(replies) is None
+        assert is_registered or receive(replies) is None
 
     def accept(self):
         connection = receive(self.replies)

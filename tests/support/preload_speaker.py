@@ -5,6 +5,7 @@ preload_speaker.py connect PORT WAIT        connects to localhost, and answers w
 preload_speaker.py send PORT FILE           accepts one connection and sends the file by sendfile,
                                             while a thread reads
 preload_speaker.py send-deaf PORT FILE      and reads nothing
+preload_speaker.py connect-deaf PORT FILE   connects to localhost, sends the file, and reads nothing
 
 WAIT is `read`, a descriptor that blocks; or `poll`, asked before each read; or `select`, of a
 descriptor that does not block. How it ended is told on standard output, `closed` or the name of an
@@ -82,6 +83,11 @@ def send(sock, path, deaf):
         reading.join()
 
 
+def say(port, path):
+    with socket.create_connection(("localhost", int(port))) as sock, open(path, "rb") as file:
+        sock.sendall(file.read())
+
+
 def main():
     mode, port, argument = sys.argv[1:]
     nothing = 0
@@ -90,6 +96,8 @@ def main():
             nothing = echo(socket.create_connection(("localhost", int(port))), argument)
         elif mode == "serve":
             nothing = echo(accept(port), argument)
+        elif mode == "connect-deaf":
+            say(port, argument)
         else:
             with accept(port) as sock:
                 send(sock, argument, mode == "send-deaf")

@@ -92,7 +92,8 @@ Task<bool> is_held_by_nobody(BrokerState& state, int fd) {
 
 Task<void> await_release(BrokerState& state, int replies) {
   Scope scope(state.loop, kReleaseTimeout);
-  const auto left = co_await state.loop.hung_up(scope, replies);
+  // There is nothing to read there but the end; who sends something else has told it too early.
+  const auto left = co_await state.loop.readable(scope, replies);
   static_cast<void>(left);
 }
 

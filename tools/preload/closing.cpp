@@ -111,7 +111,9 @@ void close_all() {
     const Wrapped* const wrapped = find(fd);
     if (wrapped == nullptr) continue;
     const Kind kind = kind_of(*wrapped);
-    if (kind == Kind::kDirect || kind == Kind::kRelayed) close_wrapped(fd);
+    if (kind == Kind::kDirect || kind == Kind::kRelayed || kind == Kind::kListener) {
+      close_wrapped(fd);
+    }
   }
 }
 

@@ -167,9 +167,10 @@ int take_over(int fd, Wrapped& pending, const broker::Arrived& arrived) {
   const int connection = is_relayed ? arrived.fd.get() : tcp;
   if (is_relayed) {
     copy_options(kOptionsOfAnySocket, tcp, connection);
-    remember_options_of(pending, tcp);
     pending.local = arrived.answer.local;
     pending.remote = arrived.answer.remote;
+  } else {
+    restore_delay(pending, tcp);
   }
   take_blocking(fd, connection);
   const int error = replace_file(pending, connection, is_relayed ? Kind::kRelayed : Kind::kDirect);
@@ -290,6 +291,8 @@ int start(int fd, const Peer& peer, Wrapped*& wrapped) {
   }
   wrapped->remote = peer.address;
   wrapped->copy = copy;
+  // Before the broker sets some of its own.
+  remember_options_of(*wrapped, copy);
   return 0;
 }
 

@@ -5,12 +5,14 @@
 
 #include "tools/preload/channel.h"
 #include "tools/preload/closing.h"
+#include "tools/preload/connecting.h"
 #include "tools/preload/descriptors.h"
 #include "tools/preload/epoll_sets.h"
 #include "tools/preload/exports.h"
 #include "tools/preload/listening.h"
 #include "tools/preload/real.h"
 #include "tools/preload/replacing.h"
+#include "tools/preload/setting.h"
 
 namespace preload {
 namespace {
@@ -22,6 +24,16 @@ int fail_with(int error) {
 
 bool is_internal(const Wrapped* wrapped) {
   return wrapped != nullptr && kind_of(*wrapped) == Kind::kInternal;
+}
+
+// A socket that has nothing to do with TLS yet may have before its copy has: then the copy is to be
+// known as well.
+bool is_to_be_known(int fd) {
+  if (find(fd) != nullptr) return true;
+  if ((!wraps_any_port() && !wraps_any_peer()) || !may_become_tls(fd)) return false;
+  const ErrnoKept kept;
+  const Changing changing;
+  return enter_fresh(fd) != nullptr;
 }
 
 // `copy` is a new number of what `fd` is. -1 and errno ENOMEM, with `copy` closed.
@@ -54,9 +66,10 @@ int make_way(int fd, int to) {
 
 // dup2() and dup3() with different numbers.
 int duplicate_to(int fd, int to, int flags) {
+  const ErrnoOnSuccess keeps;
   if (is_internal(find(fd))) return fail_with(EBADF);
   if (const int error = make_way(fd, to); error != 0) return fail_with(error);
-  return enter_copy(fd, real::dup3(fd, to, flags));
+  return keeps.answer(enter_copy(fd, real::dup3(fd, to, flags)));
 }
 
 int set_descriptor_flags(int fd, int flags) {
@@ -69,17 +82,26 @@ int set_descriptor_flags(int fd, int flags) {
 }
 
 int control_wrapped(int fd, int operation, void* argument) {
-  const ErrnoKept kept;
+  const ErrnoOnSuccess keeps;
   const int number = static_cast<int>(reinterpret_cast<long>(argument));
   switch (operation) {
     case F_DUPFD:
     case F_DUPFD_CLOEXEC:
-      return enter_copy(fd, real::fcntl(fd, operation, number));
+      return keeps.answer(enter_copy(fd, real::fcntl(fd, operation, number)));
     case F_SETFD:
-      return set_descriptor_flags(fd, number);
+      return keeps.answer(set_descriptor_flags(fd, number));
     default:
       return real::fcntl(fd, operation, argument);
   }
+}
+
+bool makes_copy(int operation) {
+  return operation == F_DUPFD || operation == F_DUPFD_CLOEXEC;
+}
+
+// Whether fcntl() of it is more than the kernel's own.
+bool is_controlled(int fd, int operation) {
+  return makes_copy(operation) ? is_to_be_known(fd) : find(fd) != nullptr;
 }
 
 bool is_in_range(int fd, unsigned first, unsigned last) {
@@ -148,19 +170,21 @@ PRELOAD_EXPORT void closefrom(int first) noexcept {
 }
 
 PRELOAD_EXPORT int dup(int fd) noexcept {
-  const Wrapped* const wrapped = find(fd);
-  if (wrapped == nullptr) return preload::real::dup(fd);
-  if (preload::is_internal(wrapped)) return preload::fail_with(EBADF);
-  return preload::enter_copy(fd, preload::real::dup(fd));
+  if (!preload::is_to_be_known(fd)) return preload::real::dup(fd);
+  if (preload::is_internal(find(fd))) return preload::fail_with(EBADF);
+  const preload::ErrnoOnSuccess keeps;
+  return keeps.answer(preload::enter_copy(fd, preload::real::dup(fd)));
 }
 
 PRELOAD_EXPORT int dup2(int fd, int to) noexcept {
-  if (fd == to || (find(fd) == nullptr && find(to) == nullptr)) return preload::real::dup2(fd, to);
+  if (fd == to || (!preload::is_to_be_known(fd) && find(to) == nullptr)) {
+    return preload::real::dup2(fd, to);
+  }
   return preload::duplicate_to(fd, to, 0);
 }
 
 PRELOAD_EXPORT int dup3(int fd, int to, int flags) noexcept {
-  if (fd == to || (find(fd) == nullptr && find(to) == nullptr)) {
+  if (fd == to || (!preload::is_to_be_known(fd) && find(to) == nullptr)) {
     return preload::real::dup3(fd, to, flags);
   }
   return preload::duplicate_to(fd, to, flags);
@@ -172,9 +196,8 @@ PRELOAD_EXPORT int fcntl(int fd, int operation, ...) {
   va_start(arguments, operation);
   void* const argument = va_arg(arguments, void*);
   va_end(arguments);
-  const Wrapped* const wrapped = find(fd);
-  if (wrapped == nullptr) return preload::real::fcntl(fd, operation, argument);
-  if (preload::is_internal(wrapped)) return preload::fail_with(EBADF);
+  if (!preload::is_controlled(fd, operation)) return preload::real::fcntl(fd, operation, argument);
+  if (preload::is_internal(find(fd))) return preload::fail_with(EBADF);
   return preload::control_wrapped(fd, operation, argument);
 }
 
@@ -183,8 +206,8 @@ PRELOAD_EXPORT int fcntl64(int fd, int operation, ...) {
   va_start(arguments, operation);
   void* const argument = va_arg(arguments, void*);
   va_end(arguments);
-  const Wrapped* const wrapped = find(fd);
-  if (wrapped == nullptr) return preload::real::fcntl64(fd, operation, argument);
-  if (preload::is_internal(wrapped)) return preload::fail_with(EBADF);
+  if (!preload::is_controlled(fd, operation))
+    return preload::real::fcntl64(fd, operation, argument);
+  if (preload::is_internal(find(fd))) return preload::fail_with(EBADF);
   return preload::control_wrapped(fd, operation, argument);
 }

@@ -13,6 +13,7 @@
 
 #include "tools/preload/descriptors.h"
 #include "tools/preload/filters.h"
+#include "tools/preload/options.h"
 #include "tools/preload/replacing.h"
 #include "tools/preload/say.h"
 #include "tools/preload/setting.h"
@@ -157,8 +158,19 @@ void tell_address(const sockaddr_in6& from, sockaddr* address, socklen_t* addres
   *address_size = size;
 }
 
+// A TCP connection has the options of its listening socket.
+void inherit_options(int fd, Wrapped& connection, int listening) {
+  remember_options_of(connection, listening);
+  if (kind_of(connection) == Kind::kDirect) {
+    restore_delay(connection, fd);
+    return;
+  }
+  const int keeps_alive = socket_option(listening, SO_KEEPALIVE);
+  static_cast<void>(::setsockopt(fd, SOL_SOCKET, SO_KEEPALIVE, &keeps_alive, sizeof keeps_alive));
+}
+
 // The connection that came is the program's from now on.
-int take_connection(int channel, Arrived arrived, int flags) {
+int take_connection(int channel, const Wrapped& listener, Arrived arrived, int flags) {
   const broker::Answer& answer = arrived.answer;
   // Where it cannot be told the broker is gone, which the next call sees.
   broker::tell(channel, Message::kTaken, answer.number);
@@ -176,6 +188,7 @@ int take_connection(int channel, Arrived arrived, int flags) {
   }
   wrapped->local = answer.local;
   wrapped->remote = answer.remote;
+  if (listener.copy >= 0) inherit_options(fd, *wrapped, listener.copy);
   return arrived.fd.release();
 }
 
@@ -193,6 +206,40 @@ bool has_descriptor_left() {
     return true;
   }
   return spare >= 0;
+}
+
+void close_copy(const Wrapped& listener) {
+  const Changing changing;
+  if (listener.copy >= 0) close_internal(listener.copy);
+}
+
+// The broker closes its copy of the socket.
+void await_stop(int channel) {
+  if (!broker::tell(channel, Message::kStop, 0)) return;
+  const Deadline deadline = Deadline::in_ms(kStopTimeoutMs);
+  for (;;) {
+    // Connections on the way are closed here.
+    const Arrived arrived = broker::await_answer(channel, deadline);
+    const bool is_over =
+        arrived.arrival == Arrival::kGone || arrived.arrival == Arrival::kNone ||
+        (arrived.arrival == Arrival::kMessage && arrived.answer.header.kind == Message::kDone);
+    if (is_over || deadline.left_ms() == 0) break;
+  }
+}
+
+// Other processes may go on listening. If this was the last one, the broker's copy is closed when
+// it answers, so that the port is free.
+void leave_to_others(int fd, const Wrapped& listener) {
+  broker::Request request;
+  request.header.kind = Message::kRelease;
+  broker::Call call;
+  const int refused = place_call(request, {}, listener.copy, Deadline::in_ms(0), call);
+  ::close(fd);
+  close_copy(listener);
+  if (refused != 0) return;
+  // The end of what we say on it tells the broker that they are closed.
+  ::shutdown(call.answers.get(), SHUT_WR);
+  static_cast<void>(broker::await_answer(call.answers.get(), Deadline::in_ms(kStopTimeoutMs)));
 }
 
 // The broker is gone: told once, then another one is looked for.
@@ -247,8 +294,9 @@ int listen_again(Wrapped& listener, int backlog) {
 
 int accept_from(int fd, Wrapped& listener, sockaddr* address, socklen_t* address_size, int flags) {
   if ((flags & ~(SOCK_NONBLOCK | SOCK_CLOEXEC)) != 0) return fail_with(EINVAL);
-  const ErrnoKept kept;
+  const ErrnoOnSuccess keeps;
   for (;;) {
+    if (listener.is_read_ended.load()) return fail_with(EINVAL);
     if (listener.error.load() != 0 && find_broker_again(fd, listener) != 0) return -1;
     if (const int error = await_message(fd); error != 0) return fail_with(error);
     if (!has_descriptor_left()) return -1;
@@ -262,38 +310,30 @@ int accept_from(int fd, Wrapped& listener, sockaddr* address, socklen_t* address
         broker::tell(fd, Message::kTaken, arrived.answer.number);
         return fail_with(ECONNABORTED);
       default:
-        return find_broker_again(fd, listener);
+        if (listener.is_read_ended.load()) return fail_with(EINVAL);
+        if (find_broker_again(fd, listener) != 0) return -1;
+        continue;
     }
     if (arrived.answer.header.kind != Message::kConnection) {
       if (arrived.answer.header.kind == Message::kError) broker::fail(arrived.answer);
       return fail_with(ECONNABORTED);
     }
     const sockaddr_in6 remote = arrived.answer.remote;
-    const int connection = take_connection(fd, std::move(arrived), flags);
+    const int connection = take_connection(fd, listener, std::move(arrived), flags);
     if (connection >= 0) tell_address(remote, address, address_size);
-    return connection;
+    return keeps.answer(connection);
   }
 }
 
 void end_listening(int fd, Wrapped& listener) {
-  // Other processes may go on listening; the broker sees when the last one does not.
-  const bool is_last =
-      !listener.is_shared.load() && listener.is_owner && listener.error.load() == 0;
-  if (is_last && broker::tell(fd, Message::kStop, 0)) {
-    const Deadline deadline = Deadline::in_ms(kStopTimeoutMs);
-    for (;;) {
-      // Connections on the way are closed here.
-      const Arrived arrived = broker::await_answer(fd, deadline);
-      const bool is_over =
-          arrived.arrival == Arrival::kGone || arrived.arrival == Arrival::kNone ||
-          (arrived.arrival == Arrival::kMessage && arrived.answer.header.kind == Message::kDone);
-      if (is_over || deadline.left_ms() == 0) break;
-    }
+  const bool is_shared = listener.is_shared.load() || !listener.is_owner;
+  if (is_shared && listener.copy >= 0) {
+    leave_to_others(fd, listener);
+    return;
   }
+  if (listener.error.load() == 0) await_stop(fd);
   ::close(fd);
-  if (listener.copy < 0) return;
-  const Changing changing;
-  close_internal(listener.copy);
+  close_copy(listener);
 }
 
 void follow_inheritance(const Wrapped& listener) {

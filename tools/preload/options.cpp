@@ -79,13 +79,7 @@ int ask_relayed(int fd, const Wrapped& relayed, int level, int name, void* value
   return ask_example(relayed, level, name, value, size);
 }
 
-int set_relayed(int fd, Wrapped& relayed, int level, int name, const void* value, socklen_t size) {
-  if (level == kTlsLevel) return fail(ENOPROTOOPT);
-  if (level == IPPROTO_TCP && name == TCP_ULP) return fail(ENOENT);
-  if (!is_of_tcp(level)) return ::setsockopt(fd, level, name, value, size);
-  const ktls::UniqueFd example = make_example(relayed);
-  if (!example) return fail(ENOBUFS);
-  if (::setsockopt(example.get(), level, name, value, size) != 0) return -1;
+void remember(Wrapped& wrapped, int level, int name, const void* value, socklen_t size) {
   // A byte is a number to IP; structures and names are taken, and have no effect here.
   RememberedOption option{.level = level, .name = name};
   if (size == 1) {
@@ -93,10 +87,20 @@ int set_relayed(int fd, Wrapped& relayed, int level, int name, const void* value
   } else if (size == sizeof option.value) {
     std::memcpy(&option.value, value, sizeof option.value);
   } else {
-    return 0;
+    return;
   }
   const Changing changing;
-  remember_option(relayed, option);
+  remember_option(wrapped, option);
+}
+
+int set_relayed(int fd, Wrapped& relayed, int level, int name, const void* value, socklen_t size) {
+  if (level == kTlsLevel) return fail(ENOPROTOOPT);
+  if (level == IPPROTO_TCP && name == TCP_ULP) return fail(ENOENT);
+  if (!is_of_tcp(level)) return ::setsockopt(fd, level, name, value, size);
+  const ktls::UniqueFd example = make_example(relayed);
+  if (!example) return fail(ENOBUFS);
+  if (::setsockopt(example.get(), level, name, value, size) != 0) return -1;
+  remember(relayed, level, name, value, size);
   return 0;
 }
 
@@ -120,7 +124,7 @@ int set_listener(int fd, const Wrapped& listener, int level, int name, const voi
 
 }  // namespace
 
-void remember_options_of(Wrapped& relayed, int tcp) {
+void remember_options_of(Wrapped& wrapped, int tcp) {
   constexpr std::array<std::array<int, 2>, 14> kOptions{{
       {IPPROTO_TCP, TCP_NODELAY},
       {IPPROTO_TCP, TCP_CORK},
@@ -142,8 +146,14 @@ void remember_options_of(Wrapped& relayed, int tcp) {
     RememberedOption option{.level = level, .name = name};
     socklen_t size = sizeof option.value;
     if (::getsockopt(tcp, level, name, &option.value, &size) != 0) continue;
-    if (size == sizeof option.value) remember_option(relayed, option);
+    if (size == sizeof option.value) remember_option(wrapped, option);
   }
+}
+
+void restore_delay(const Wrapped& wrapped, int tcp) {
+  const ErrnoKept kept;
+  const RememberedOption* const option = find_option(wrapped, IPPROTO_TCP, TCP_NODELAY);
+  if (option != nullptr) put_on(tcp, *option);
 }
 
 int ask_option(int fd, Wrapped& wrapped, int level, int name, void* value, socklen_t* size) {
@@ -189,7 +199,9 @@ int set_option(int fd, Wrapped& wrapped, int level, int name, const void* value,
     case Kind::kPending:
     case Kind::kFailed:
       if (is_tls) return fail_as_tls(level, name);
-      return ::setsockopt(socket_behind(fd, wrapped), level, name, value, size);
+      if (::setsockopt(socket_behind(fd, wrapped), level, name, value, size) != 0) return -1;
+      if (is_of_tcp(level)) remember(wrapped, level, name, value, size);
+      return 0;
     case Kind::kDirect:
       if (is_tls) return fail_as_tls(level, name);
       [[fallthrough]];

@@ -11,7 +11,9 @@ namespace preload {
 int ask_option(int fd, Wrapped& wrapped, int level, int name, void* value, socklen_t* size);
 int set_option(int fd, Wrapped& wrapped, int level, int name, const void* value, socklen_t size);
 
-// The options of TCP and IP that were set on `tcp`, which a relayed stream takes the place of.
-void remember_options_of(Wrapped& relayed, int tcp);
+// The options of TCP and IP that were set on `tcp`, as long as they are the program's alone.
+void remember_options_of(Wrapped& wrapped, int tcp);
+// Takes back what the broker has set on a TLS socket for the handshake: TCP_NODELAY.
+void restore_delay(const Wrapped& wrapped, int tcp);
 
 }  // namespace preload

@@ -99,9 +99,12 @@ int wait_for_bits(PollRoom& asked, std::size_t size, const TimeLeft& time, const
 bool is_any_selected_to_be_translated(int count, const fd_set* readable, const fd_set* writable,
                                       const fd_set* exceptional) {
   if (!is_any_to_be_translated()) return false;
+  // It is read, and no more.
+  const Sets sets{const_cast<fd_set*>(readable), const_cast<fd_set*>(writable),
+                  const_cast<fd_set*>(exceptional)};
   for (int fd = 0; fd < count; ++fd) {
-    const bool is_selected = is_in(readable, fd) || is_in(writable, fd) || is_in(exceptional, fd);
-    if (is_selected && is_to_be_translated(fd)) return true;
+    const short events = asked_of(sets, fd);
+    if (events != 0 && is_to_be_translated(fd, events)) return true;
   }
   return false;
 }

@@ -4,7 +4,6 @@
 #include <cerrno>
 #include <cstddef>
 
-#include <fcntl.h>
 #include <sys/socket.h>
 #include <unistd.h>
 
@@ -24,6 +23,8 @@ constexpr std::int64_t kPauseNs = 5 * kNsPerMs;
 // Tickets that may come one behind the other.
 constexpr int kControlsMax = 64;
 constexpr short kReadable = POLLIN | POLLRDNORM;
+// What a listener's channel always is, and a listening socket never.
+constexpr short kWritable = POLLOUT | POLLWRNORM | POLLWRBAND;
 
 timespec timespec_of(std::int64_t ns) {
   return {static_cast<time_t>(ns / kNsPerSecond), static_cast<long>(ns % kNsPerSecond)};
@@ -33,15 +34,6 @@ std::int64_t now_ns() {
   timespec now{};
   ::clock_gettime(CLOCK_MONOTONIC, &now);
   return now.tv_sec * kNsPerSecond + now.tv_nsec;
-}
-
-bool is_blocking(int fd) {
-  return (::fcntl(fd, F_GETFL) & O_NONBLOCK) == 0;
-}
-
-bool is_of_kind(int fd, Kind kind) {
-  const Wrapped* const wrapped = find(fd);
-  return wrapped != nullptr && kind_of(*wrapped) == kind;
 }
 
 // Whether a read of the program would not wait: tickets and key updates are dealt with.
@@ -68,8 +60,9 @@ short translate(const pollfd& asked, short found) {
       return static_cast<short>(found | POLLERR | POLLHUP | (asked.events & POLLOUT));
     case Kind::kDirect:
       if ((found & kReadable) == 0 || (found & (POLLERR | POLLHUP)) != 0) return found;
-      if (!is_blocking(asked.fd) || has_data(asked.fd)) return found;
-      return static_cast<short>(found & ~kReadable);
+      return static_cast<short>(has_data(asked.fd) ? found : found & ~kReadable);
+    case Kind::kListener:
+      return static_cast<short>(found & ~kWritable);
     default:
       return found;
   }
@@ -108,9 +101,14 @@ class Polling {
     for (std::size_t i = 0; i < count_; ++i) {
       pollfd& copy = room_[i];
       copy = {asked_[i].fd, static_cast<short>(asked_[i].events & ~known(i).events), 0};
-      const bool is_pending = is_of_kind(copy.fd, Kind::kPending);
-      if (is_pending) copy.events = POLLIN;
-      known(i).revents = is_pending ? 1 : 0;
+      known(i).revents = 0;
+      const Wrapped* const wrapped = find(copy.fd);
+      if (wrapped == nullptr) continue;
+      const Kind kind = kind_of(*wrapped);
+      if (kind == Kind::kListener) copy.events &= static_cast<short>(~kWritable);
+      if (kind != Kind::kPending) continue;
+      copy.events = POLLIN;
+      known(i).revents = 1;
     }
   }
 
@@ -150,12 +148,20 @@ class Polling {
 
 }  // namespace
 
-bool is_to_be_translated(int fd) {
+bool is_to_be_translated(int fd, short events) {
   const Wrapped* const wrapped = find(fd);
   if (wrapped == nullptr) return false;
-  const Kind kind = kind_of(*wrapped);
-  return kind == Kind::kPending || kind == Kind::kFailed ||
-         (kind == Kind::kDirect && is_blocking(fd));
+  switch (kind_of(*wrapped)) {
+    case Kind::kListener:
+      return (events & kWritable) != 0;
+    case Kind::kDirect:
+      return (events & kReadable) != 0;
+    case Kind::kPending:
+    case Kind::kFailed:
+      return true;
+    default:
+      return false;
+  }
 }
 
 TimeLeft::TimeLeft(const timespec* timeout) {
@@ -190,11 +196,13 @@ int TimeLeft::left_ms() const {
 
 int poll_all(pollfd* descriptors, nfds_t count, const timespec* timeout, const sigset_t* mask) {
   const bool is_any = count < kDescriptorMax && descriptors != nullptr &&
-                      std::any_of(descriptors, descriptors + count,
-                                  [](const pollfd& each) { return is_to_be_translated(each.fd); });
+                      std::any_of(descriptors, descriptors + count, [](const pollfd& each) {
+                        return is_to_be_translated(each.fd, each.events);
+                      });
+  if (!is_any) return ::ppoll(descriptors, count, timeout, mask);
   const TimeLeft time(timeout);
-  PollRoom room(is_any ? count * 2 : 0);
-  if (!is_any || !time.is_valid()) return ::ppoll(descriptors, count, timeout, mask);
+  if (!time.is_valid()) return ::ppoll(descriptors, count, timeout, mask);
+  PollRoom room(count * 2);
   if (!room.has_room()) {
     errno = ENOMEM;
     return -1;

@@ -17,12 +17,12 @@ namespace preload {
 
 // Whether this process has anything of which poll(2) would not tell what it tells of plain TCP.
 inline bool is_any_to_be_translated() {
-  return count_of(Kind::kPending) != 0 || count_of(Kind::kDirect) != 0 ||
-         count_of(Kind::kFailed) != 0;
+  return count_of(Kind::kListener) != 0 || count_of(Kind::kDirect) != 0 ||
+         count_of(Kind::kPending) != 0 || count_of(Kind::kFailed) != 0;
 }
 
-// Whether this descriptor is one.
-[[nodiscard]] bool is_to_be_translated(int fd);
+// Whether this descriptor is one, for who asks for such events of poll(2).
+[[nodiscard]] bool is_to_be_translated(int fd, short events);
 
 // A limit of time for one call, and what is left of it.
 class TimeLeft {

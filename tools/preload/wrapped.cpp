@@ -135,4 +135,11 @@ ErrnoKept::~ErrnoKept() {
   errno = before_;
 }
 
+ErrnoOnSuccess::ErrnoOnSuccess() : before_(errno) {}
+
+int ErrnoOnSuccess::answer(int result) const {
+  if (result >= 0) errno = before_;
+  return result;
+}
+
 }  // namespace preload

@@ -55,7 +55,8 @@ inline constexpr std::size_t kRememberedOptions = 16;
 //   is_owner     kListener: this process registered it
 //   is_read_ended   the program has shut it down for reading: 0 is the answer, whoever ended it;
 //                   kListener: it listens no more
-//   is_write_ended  the program has shut it down for writing, also where the broker still sends
+//   is_write_ended  the program has shut it down for writing, also where the broker still sends;
+//                   or the peer is gone, and the program has been told (EPIPE)
 struct Wrapped {
   std::atomic<Kind> kind = Kind::kFresh;
   std::atomic<bool> is_shared = false;
@@ -160,13 +161,24 @@ void for_each_entry(Visit visit) {
 void hold_lock();
 void release_lock();
 
-// A wrapper that succeeds leaves errno as it was.
+// Keeps errno over what a caller is not told of.
 class ErrnoKept {
  public:
   ErrnoKept();
   ~ErrnoKept();
   ErrnoKept(const ErrnoKept&) = delete;
   ErrnoKept& operator=(const ErrnoKept&) = delete;
+
+ private:
+  int before_;
+};
+
+// A wrapper that succeeds leaves errno as it was; one that fails has set it.
+class ErrnoOnSuccess {
+ public:
+  ErrnoOnSuccess();
+  // What the wrapper is to answer.
+  [[nodiscard]] int answer(int result) const;
 
  private:
   int before_;

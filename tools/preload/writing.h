@@ -23,7 +23,10 @@ ssize_t write_by(int fd, Wrapped& wrapped, bool is_waiting, bool is_quiet, Real 
     return -1;
   }
   errno = before;
-  return call();
+  const ssize_t answer = call();
+  // The kernel's TLS says so once, and then takes what goes nowhere (net/tls/tls_sw.c).
+  if (answer < 0 && errno == EPIPE) wrapped.is_write_ended.store(true);
+  return answer;
 }
 
 // Ends the write side of a connection (close_notify), and the read side, as shutdown(2) with `how`,

@@ -2,17 +2,20 @@
 #include "userspace/broker/client_connection.h"
 
 #include <algorithm>
+#include <array>
 #include <cerrno>
 #include <cstring>
 #include <string_view>
 
 #include <fcntl.h>
 #include <poll.h>
+#include <strings.h>
 #include <sys/socket.h>
 #include <unistd.h>
 
 #include "userspace/broker/client_error.h"
 #include "userspace/broker/client_message.h"
+#include "userspace/broker/client_reading.h"
 #include "userspace/broker/client_records.h"
 
 namespace broker {
@@ -164,6 +167,7 @@ void describe(const Answer& answer, ktlsb_connection* info) {
 }
 
 int release(int fd) {
+  if (kind_of(fd) == StreamKind::kKernelTls) take_control_records(fd);
   Request request;
   request.header.kind = Kind::kRelease;
   Call call;
@@ -218,6 +222,8 @@ int ktlsb_close(int fd) {
   const StreamKind kind = broker::kind_of(fd);
   int error = 0;
   bool is_for_broker = kind == StreamKind::kRelayed;
+  // A key update may ask for one of ours: while we may write.
+  if (kind == StreamKind::kKernelTls) broker::take_control_records(fd);
   if (kind == StreamKind::kKernelTls && broker::may_write(fd)) {
     error = broker::send_alert(fd, broker::kCloseNotify);
     is_for_broker = error == EAGAIN;
@@ -228,6 +234,7 @@ int ktlsb_close(int fd) {
   } else {
     // For the copies that other processes may have, too: it is the end of the stream.
     ::shutdown(fd, SHUT_WR);
+    if (kind == StreamKind::kKernelTls) broker::take_control_records(fd);
   }
   if (::close(fd) != 0 && errno == EBADF) return broker::fail(EBADF, "", {"no descriptor"});
   if (error == 0) return 0;

@@ -259,6 +259,21 @@ int go_on_after(int fd, int error, bool may_wait) {
   return answer_of(error == EKEYEXPIRED ? wait_for_key(fd, may_wait) : judge_error(fd, error));
 }
 
+void take_control_records(int fd) {
+  const int error = errno;
+  std::array<std::uint8_t, kPayloadMax> room{};
+  for (int taken = 0; taken < kControlRecordsMax; ++taken) {
+    const Received next = receive_record(fd, std::span(room).first(1), Keep::kPeek);
+    if (next.size < 0 || next.type == kNoRecord || next.type == kDataRecord) break;
+    if (next.type == kHandshakeRecord) {
+      if (hand_over(fd) != Step::kReadOn) break;
+    } else {
+      static_cast<void>(receive_record(fd, room, Keep::kTake));
+    }
+  }
+  errno = error;
+}
+
 int end_of_allowance(int fd) {
   abort_connection(fd, kUnexpectedMessage);
   return fail(EPROTO, "", {"the peer sends control records and no data"});

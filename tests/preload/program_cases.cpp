@@ -223,7 +223,7 @@ void through_a_shell() {
 
 }  // namespace
 
-std::span<const Case> process_cases() {
+std::span<const Case> program_cases() {
   static constexpr Case kCases[] = {
       {"exec with a connection", exec_with_connection},
       {"exec with a listener", exec_with_listener},
