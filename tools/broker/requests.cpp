@@ -302,7 +302,7 @@ Task<void> serve_release(Request request) {
   }
   co_await await_release(state, request.replies());
   // Whoever has it yet is to say so as well, or is killed before.
-  if (broker::who_holds(request.message.descriptors.at(1).get()).by_somebody) co_return;
+  if (broker::is_held(request.message.descriptors.at(1).get())) co_return;
   // What a ring has received is told in the loop's next round, and counted then.
   Scope scope(state.loop, kCountTimeout);
   const auto counted = co_await state.loop.sleep(scope, kCountPause);
