@@ -88,6 +88,14 @@ class BrokerClient:
         self.channel.settimeout(PATIENCE_S)
         self.channel.connect(str(path))
 
+    @classmethod
+    def over(cls, channel):
+        """By a channel that is there already."""
+        client = cls.__new__(cls)
+        client.channel = channel
+        channel.settimeout(PATIENCE_S)
+        return client
+
     def close(self):
         self.channel.close()
 

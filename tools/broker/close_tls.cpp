@@ -101,7 +101,7 @@ Task<void> close_tls(BrokerState& state, ForeignFd fd) {
   const auto cookie = cookie_of(fd.get());
   if (!cookie) co_return;
   const Leaving leaving(state, *cookie);
-  const BrokerSession session(state);
+  const BrokerSession session(state, fd.get());
   co_await send_close_notify(state, fd.get());
 }
 
@@ -110,7 +110,7 @@ Task<void> release_tls(BrokerState& state, uid_t user, ForeignFd fd, int replies
   const auto place = state.connections.take(user);
   if (!cookie || !place) co_return;
   const Leaving leaving(state, *cookie);
-  const BrokerSession session(state);
+  const BrokerSession session(state, fd.get());
   co_await await_release(state, replies);
   const bool is_over = leaving.is_last() && co_await is_held_by_nobody(state, fd.get());
   if (!is_over || !leaving.is_last()) co_return;
