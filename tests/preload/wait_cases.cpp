@@ -253,10 +253,10 @@ void epoll_during_connect() {
     const int server = must(::accept(listening, nullptr, nullptr), "accept");
     must(epoll.control(EPOLL_CTL_MOD, client, EPOLLIN | EPOLLRDHUP | edge), "modify");
     write_all(server, "x");
-    say("readable", epoll.wait());
+    say("readable", wait_to_read(epoll, client, kPatienceMs));
     say("read", read_some(client, 1));
     ::shutdown(server, SHUT_WR);
-    say("ended", epoll.wait());
+    say("ended", wait_to_read(epoll, client, kPatienceMs));
     ::close(client);
     ::close(server);
   }
