@@ -93,8 +93,8 @@ class RekeyCase(PreloadCase):
     def assert_lines(self, peer, run):
         """They are what it has received."""
         received = without_messages(peer.text())
-        self.assertTrue("\n".join(LINES) in received,
-                        f"{sum(line in received for line in LINES)} of {len(LINES)} lines arrived:\n"
+        arrived = sum(line in received for line in LINES)
+        self.assertTrue("\n".join(LINES) in received, f"{arrived} of {len(LINES)} lines arrived:\n"
                         + run.text())
 
     def check_client_that_never_reads(self):
