@@ -21,10 +21,10 @@ class ControlAllowance {
 // `may_wait`, the key is not there yet.
 [[nodiscard]] int go_on_after(int fd, int error, bool may_wait);
 
-// Takes the control records that are next, in front of a close(2). Tickets and key updates that nobody
-// read are no data that a peer would miss, but the kernel takes them for such, and resets the
-// connection at its close (RFC 9293 section 3.6.1): the end of what was written is lost. What follows
-// a key update can be taken only when the broker has followed it. Keeps errno.
+// Takes the control records that are next, in front of a close(2). Tickets and key updates that
+// nobody read are no data that a peer would miss, but the kernel takes them for such, and resets
+// the connection at its close (RFC 9293 section 3.6.1): the end of what was written is lost. What
+// follows a key update can be taken only when the broker has followed it. Keeps errno.
 void take_control_records(int fd);
 
 // There were too many: the connection is over. -1 and errno.
