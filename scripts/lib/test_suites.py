@@ -14,12 +14,13 @@ FUZZ_TARGETS = ("c_api", "http_request", "record_ssl2", "record_tls")
 # Under tests/handover. Those in a kernel share one boot; the newest has all that kernels differ in,
 # and the older ones what differs there.
 BROKER_TESTS = ("broker_close", "broker_connect", "broker_limits", "broker_restart",
-                "broker_robustness", "secrets")
+                "broker_robustness", "broker_unlisten", "secrets")
 HANDOVER_IN_GUESTS = {
     "6.1": ("programs", "close", "rekey", "broker_rekey", "broker_restart"),
     "6.12": ("programs", "rekey", "broker_rekey"),
     "newest": ("programs", "close", "fd", "rekey", "broker_rekey", "broker_close",
-               "broker_connect", "broker_restart", "secrets", "client", "examples"),
+               "broker_connect", "broker_restart", "broker_unlisten", "secrets", "client",
+               "examples"),
 }
 # The same of tests/preload.
 PRELOAD_TESTS = ("programs", "close", "rekey", "thousand")
@@ -87,6 +88,8 @@ SUITES = [
     Suite("cli/serving", ("tests/cli/serving_test.py",), needs=("openssl",), timeout_s=240),
     Suite("cli/reload", ("tests/cli/reload_test.py",), needs=("openssl",), timeout_s=180),
     Suite("cli/run", ("tests/cli/run_test.py",), needs=("openssl",), timeout_s=180),
+    Suite("handover/private-broker", ("tests/handover/private_broker_test.py",),
+          needs=("openssl", "cc"), timeout_s=120),
     Suite("cli/client-role", ("tests/cli/client_role_test.py",), needs=("openssl",),
           timeout_s=180),
     Suite("serve/requirements", ("tests/serve/requirements_test.py",), needs=("openssl",),

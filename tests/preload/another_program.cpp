@@ -28,7 +28,7 @@ int be_another_program(std::span<char* const> words) {
   if (words.size() != 2) {
     return 2;
   }
-  const int fd = std::atoi(words[1]);
+  const int fd = int(std::strtol(words[1], nullptr, 10));
   return std::strcmp(words[0], "listener") == 0 ? serve_listener(fd) : serve_connection(fd);
 }
 

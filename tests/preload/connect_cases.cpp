@@ -6,6 +6,7 @@
 #include <fcntl.h>
 #include <netinet/in.h>
 #include <poll.h>
+#include <sys/epoll.h>
 #include <sys/socket.h>
 #include <unistd.h>
 
@@ -187,6 +188,37 @@ void bound_client() {
   say("talk", talk(client, server));
 }
 
+// Of MPTCP the kernel does no TLS.
+void mptcp() {
+  const int listening = ::socket(AF_INET, SOCK_STREAM | SOCK_NONBLOCK, IPPROTO_MPTCP);
+  if (listening < 0) {
+    say("here", "is_none");
+    return;
+  }
+  const int set = must(::epoll_create1(EPOLL_CLOEXEC), "epoll_create1");
+  epoll_event event{};
+  event.events = EPOLLIN | EPOLLOUT;
+  must(::epoll_ctl(set, EPOLL_CTL_ADD, listening, &event), "add");
+  bind_to(listening, 0, AF_INET);
+  must(::listen(listening, 8), "listen");
+  say("idle", ::epoll_wait(set, &event, 1, 0));
+  say("poll", poll_names(await(listening, POLLIN | POLLOUT, 0)));
+  for (const int protocol : {IPPROTO_TCP, IPPROTO_MPTCP}) {
+    const int client = must(::socket(AF_INET, SOCK_STREAM | SOCK_NONBLOCK, protocol), "socket");
+    say("connect", outcome(start_connect(client, AF_INET, port(0))));
+    say("connected", poll_names(await(client, POLLOUT)));
+    must(::epoll_wait(set, &event, 1, kPatienceMs), "epoll_wait");
+    say("listener", epoll_names(event.events));
+    const int server = must(::accept(listening, nullptr, nullptr), "accept");
+    say("talk", talk(client, server));
+    ::close(client);
+    say("end", read_all(server));
+  }
+  const int refused = must(::socket(AF_INET, SOCK_STREAM, IPPROTO_MPTCP), "socket");
+  say("nowhere", outcome(start_connect(refused, AF_INET, unserved_port())));
+  say("again", outcome(start_connect(refused, AF_INET, unserved_port())));
+}
+
 void closed_before_accept() {
   const int listening = listener();
   const int client = connected();
@@ -235,6 +267,7 @@ std::span<const Case> connect_cases() {
       {"IPv6", ipv6},
       {"IPv4 mapped into IPv6", v4_mapped},
       {"a client with an address of its own", bound_client},
+      {"MPTCP", mptcp},
       {"a client that closes before it is accepted", closed_before_accept},
       {"calls on what is no connection", not_a_connection},
   };

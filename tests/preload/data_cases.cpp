@@ -19,12 +19,12 @@ void half_close() {
   write_all(pair.client, "question");
   say("shutdown", outcome(::shutdown(pair.client, SHUT_WR)));
   say("server", read_all(pair.server));
-  say("server_again", read_all(pair.server).size());
+  say("server_again", long(read_all(pair.server).size()));
   say("written", write_all(pair.server, "a reply after the end") ? 1 : 0);
   say("client", read_some(pair.client, 21));
   say("write", outcome(::send(pair.client, "x", 1, MSG_NOSIGNAL)));
   say("close", outcome(::close(pair.server)));
-  say("end", read_all(pair.client).size());
+  say("end", long(read_all(pair.client).size()));
 }
 
 void end_by_close() {
@@ -45,7 +45,7 @@ void shutdown_of_reading() {
   write_all(pair.server, "on");
   say("client", read_some(pair.client, 2));
   say("SHUT_RDWR", outcome(::shutdown(pair.server, SHUT_RDWR)));
-  say("client", read_all(pair.client).size());
+  say("client", long(read_all(pair.client).size()));
   say("wrong", outcome(::shutdown(pair.client, 7)));
 }
 
@@ -208,7 +208,7 @@ void writing_to_nobody() {
   std::signal(SIGPIPE, SIG_DFL);
   const Pair pair = pair_of();
   ::close(pair.client);
-  say("read", read_all(pair.server).size());
+  say("read", long(read_all(pair.server).size()));
   say("MSG_NOSIGNAL", write_to_the_end(pair.server, MSG_NOSIGNAL));
   say("again", outcome(::send(pair.server, "x", 1, MSG_NOSIGNAL)));
   say("child", ending(child([&] { return write_to_the_end(pair.server, 0) == "EPIPE" ? 1 : 2; })));

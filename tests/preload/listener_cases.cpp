@@ -25,7 +25,7 @@ std::string serves(int listening, int index = 0) {
   if (server < 0) {
     return error_name(errno);
   }
-  const std::string result = talk(client, server);
+  std::string result = talk(client, server);
   ::close(client);
   ::close(server);
   return result;
@@ -117,6 +117,7 @@ void reuse_port() {
   constexpr int kClients = 24;
   const int both[] = {reusing(0), reusing(0)};
   std::vector<int> clients;
+  clients.reserve(kClients);
   int served[2] = {};
   for (int count = 0; count < kClients; ++count) {
     clients.push_back(connected());
@@ -231,6 +232,7 @@ void threads() {
   const int fd = listener();
   std::atomic<int> served = 0;
   std::vector<std::thread> workers;
+  workers.reserve(kThreads);
   for (int index = 0; index < kThreads; ++index) {
     workers.emplace_back([&] {
       while (served.fetch_add(1) < kClients) {

@@ -24,6 +24,7 @@ std::vector<std::string> words_of(const char* act, int fd) {
 
 std::vector<char*> pointers(std::vector<std::string>& words) {
   std::vector<char*> all;
+  all.reserve(words.size() + 1);
   for (std::string& word : words) {
     all.push_back(word.data());
   }

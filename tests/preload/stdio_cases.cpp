@@ -104,10 +104,10 @@ void unlocked_and_formatted() {
   FILE* stream = stream_of(pair.server, "r+");
   say("fileno_unlocked", ::fileno_unlocked(stream) == pair.server);
   write_all(pair.client, "17 apples\nxyz");
-  int count = 0;
+  char count[4] = "";
   char what[16] = "";
-  say("fscanf", std::fscanf(stream, "%d %15s", &count, what));
-  say("values", std::to_string(count) + what);
+  say("fscanf", std::fscanf(stream, "%3s %15s", count, what));
+  say("values", std::string(count) + what);
   say("newline", std::getc(stream));
   say("ungetc", std::ungetc('w', stream));
   char room[5] = {};

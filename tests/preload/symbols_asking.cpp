@@ -8,6 +8,7 @@
 #include <fcntl.h>
 #include <linux/filter.h>
 #include <linux/seccomp.h>
+#include <netdb.h>
 #include <netinet/in.h>
 #include <netinet/tcp.h>
 #include <poll.h>
@@ -245,8 +246,38 @@ void of_prctl() {
   });
 }
 
+// What has a number is what its function is.
+void check_numbers(long (*call)(long, ...)) {
+  const int listening = suite::listener(2);
+  const int client = suite::tcp_socket(AF_INET);
+  // Whose address it is: a connection to an address alone is none of --connect's.
+  addrinfo* found = nullptr;
+  check("getaddrinfo", ::getaddrinfo("localhost", nullptr, nullptr, &found) == 0);
+  ::freeaddrinfo(found);
+  sockaddr_in address{};
+  address.sin_family = AF_INET;
+  address.sin_port = htons(uint16_t(suite::port(2)));
+  address.sin_addr.s_addr = htonl(INADDR_LOOPBACK);
+  check_equal("connect", suite::outcome(call(SYS_connect, client, &address, sizeof address)), "0");
+  const int server = suite::must(call(SYS_accept4, listening, nullptr, nullptr, 0), "accept4");
+  check("write", call(SYS_write, client, "question", 8) == 8);
+  char room[16] = {};
+  suite::await(server, POLLIN);
+  check("read", call(SYS_read, server, room, sizeof room) == 8);
+  check_equal("data", room, "question");
+  check("sendto", call(SYS_sendto, server, "reply", 5, 0, nullptr, 0) == 5);
+  suite::await(client, POLLIN);
+  check("recvfrom", call(SYS_recvfrom, client, room, 5, 0, nullptr, nullptr) == 5);
+  const int copy = suite::must(call(SYS_dup, server), "dup");
+  check("close", call(SYS_close, server) == 0);
+  check_equal("talk", suite::talk(client, copy), "both_ways");
+  check("shutdown", call(SYS_shutdown, copy, SHUT_WR) == 0);
+  check_equal("end", suite::read_all(client), "");
+}
+
 void of_syscall() {
   const auto call = the(&::syscall);
+  check_numbers(call);
   check("SYS_getpid", call(SYS_getpid) == ::getpid());
   check_equal("unknown", suite::outcome(call(99999)), "ENOSYS");
   char parameters[256] = {};

@@ -161,13 +161,12 @@ int run_function(void* data) {
 }
 
 void of_clone() {
-  constexpr size_t kStack = 256 * 1024;
+  constexpr size_t kStack = size_t{256} * 1024;
   const auto call = the(&::clone);
-  std::string stack(kStack, '\0');
+  alignas(16) static char stack[kStack];
   check_fork([&](const std::function<void()>& serve) {
     auto function = serve;
-    const uintptr_t top = reinterpret_cast<uintptr_t>(stack.data() + kStack) & ~uintptr_t{15};
-    return call(run_function, reinterpret_cast<void*>(top), SIGCHLD, &function);
+    return call(run_function, stack + kStack, SIGCHLD, &function);
   });
 }
 

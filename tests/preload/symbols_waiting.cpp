@@ -153,7 +153,7 @@ bool has_nothing_to_read(int fd) {
 // epoll may wake for nothing, as for a ticket, which reading takes away.
 void check_epoll(const EpollWait& wait) {
   check_waiting([&](int fd, bool writing, int timeout_ms) {
-    const std::string ready = wait_by_epoll(wait, fd, writing, timeout_ms);
+    std::string ready = wait_by_epoll(wait, fd, writing, timeout_ms);
     const bool in_vain = ready == "r" && has_nothing_to_read(fd);
     return in_vain ? wait_by_epoll(wait, fd, writing, timeout_ms) : ready;
   });

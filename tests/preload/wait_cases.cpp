@@ -1,11 +1,14 @@
 // Waiting: poll, select and epoll, of listeners and connections, registered early and late.
 #include <cerrno>
 #include <csignal>
+#include <cstring>
 #include <ctime>
 
 #include <fcntl.h>
+#include <netinet/in.h>
 #include <poll.h>
 #include <sys/epoll.h>
+#include <sys/resource.h>
 #include <sys/select.h>
 #include <sys/socket.h>
 #include <unistd.h>
@@ -32,6 +35,8 @@ class Epoll {
   }
 
   void add(int fd, unsigned events) const { must(control(EPOLL_CTL_ADD, fd, events), "add"); }
+
+  int number() const { return fd_; }
 
   std::string wait(int timeout_ms = kPatienceMs) const {
     epoll_event events[4] = {};
@@ -124,7 +129,7 @@ void by_select() {
     if (writing) {
       FD_SET(fd, &writes);
     }
-    timeval limit{0, kShortMs * 1000};
+    timeval limit{0, kShortMs * 1000L};
     const timespec precise{kPatienceMs / 1000, 0};
     const int count = by_pselect ? ::pselect(fd + 1, &reads, &writes, nullptr, &precise, nullptr)
                                  : ::select(fd + 1, &reads, &writes, nullptr, &limit);
@@ -248,10 +253,10 @@ void epoll_during_connect() {
     const int server = must(::accept(listening, nullptr, nullptr), "accept");
     must(epoll.control(EPOLL_CTL_MOD, client, EPOLLIN | EPOLLRDHUP | edge), "modify");
     write_all(server, "x");
-    say("readable", epoll.wait());
+    say("readable", wait_to_read(epoll, client, kPatienceMs));
     say("read", read_some(client, 1));
     ::shutdown(server, SHUT_WR);
-    say("ended", epoll.wait());
+    say("ended", wait_to_read(epoll, client, kPatienceMs));
     ::close(client);
     ::close(server);
   }
@@ -282,7 +287,7 @@ void epoll_rdhup() {
   say("half", epoll.wait());
   must(epoll.control(EPOLL_CTL_MOD, pair.server, EPOLLIN | EPOLLOUT | EPOLLRDHUP), "modify");
   say("all", epoll.wait());
-  say("read", read_all(pair.server).size());
+  say("read", long(read_all(pair.server).size()));
   say("write", write_all(pair.server, "still") ? 1 : 0);
   say("reads", read_some(pair.client, 5));
 }
@@ -305,6 +310,168 @@ void epoll_of_copies() {
   say("read_off", epoll.wait(kShortMs));
 }
 
+// A registration that was told of stays silent, whatever becomes of the socket.
+void oneshot_before() {
+  const int listening = tcp_socket(AF_INET, SOCK_NONBLOCK);
+  bind_to(listening, 0, AF_INET);
+  const Epoll epoll;
+  epoll.add(listening, EPOLLIN | EPOLLONESHOT);
+  say("fresh", epoll.wait());
+  must(::listen(listening, 8), "listen");
+  const int client = tcp_socket(AF_INET, SOCK_NONBLOCK);
+  const Epoll clients;
+  clients.add(client, EPOLLOUT | EPOLLONESHOT);
+  say("fresh", clients.wait());
+  say("connect", outcome(start_connect(client, AF_INET, port(0))));
+  await(client, POLLOUT);
+  await(listening, POLLIN);
+  say("listener", epoll.wait(kShortMs));
+  say("client", clients.wait(kShortMs));
+  must(epoll.control(EPOLL_CTL_MOD, listening, EPOLLIN | EPOLLONESHOT), "modify");
+  must(clients.control(EPOLL_CTL_MOD, client, EPOLLOUT | EPOLLONESHOT), "modify");
+  say("listener", epoll.wait());
+  say("client", clients.wait());
+  say("client", clients.wait(0));
+}
+
+// What never fired fires once, though the socket changes in between.
+void oneshot_during_connect() {
+  const int listening = listener();
+  const int client = tcp_socket(AF_INET, SOCK_NONBLOCK);
+  const Epoll epoll;
+  say("connect", outcome(start_connect(client, AF_INET, port(0))));
+  epoll.add(client, EPOLLOUT | EPOLLONESHOT);
+  say("connected", epoll.wait());
+  say("once", epoll.wait(kShortMs));
+  const int server = must(::accept(listening, nullptr, nullptr), "accept");
+  must(epoll.control(EPOLL_CTL_MOD, client, EPOLLIN | EPOLLONESHOT), "modify");
+  write_all(server, "x");
+  say("readable", epoll.wait());
+  say("once", epoll.wait(kShortMs));
+}
+
+void epoll_exclusive() {
+  constexpr unsigned kExclusive = EPOLLIN | EPOLLOUT | EPOLLEXCLUSIVE;
+  const int fd = tcp_socket(AF_INET, SOCK_NONBLOCK);
+  bind_to(fd, 0, AF_INET);
+  const Epoll early;
+  const Epoll late;
+  early.add(fd, kExclusive);
+  must(::listen(fd, 8), "listen");
+  late.add(fd, kExclusive);
+  say("idle", early.wait(0) + late.wait(0));
+  say("modify", outcome(late.control(EPOLL_CTL_MOD, fd, EPOLLIN)));
+  const int client = tcp_socket(AF_INET, SOCK_NONBLOCK);
+  say("connect", outcome(start_connect(client, AF_INET, port(0))));
+  const Epoll clients;
+  say("refused", outcome(clients.control(EPOLL_CTL_ADD, client, kExclusive | EPOLLRDHUP)));
+  clients.add(client, EPOLLOUT | EPOLLEXCLUSIVE);
+  say("modify", outcome(clients.control(EPOLL_CTL_MOD, client, EPOLLOUT)));
+  say("connected", clients.wait());
+  say("listener", early.wait() + "," + late.wait());
+  say("accepts", ::accept(fd, nullptr, nullptr) >= 0);
+  say("taken", early.wait(0) + "," + late.wait(0));
+  say("delete", outcome(late.control(EPOLL_CTL_DEL, fd, 0)));
+}
+
+// A listener is never writable.
+void epoll_writable_listener() {
+  const int early = tcp_socket(AF_INET, SOCK_NONBLOCK);
+  bind_to(early, 0, AF_INET);
+  const Epoll epoll;
+  epoll.add(early, EPOLLIN | EPOLLOUT);
+  must(::listen(early, 8), "listen");
+  epoll.add(listener(1), EPOLLOUT);
+  say("idle", epoll.wait(0));
+  must(epoll.control(EPOLL_CTL_MOD, early, EPOLLOUT | EPOLLIN | EPOLLET), "modify");
+  say("idle", epoll.wait(0));
+  const int client = connected();
+  say("listener", epoll.wait());
+  ::close(client);
+}
+
+void note_signal(int) {}
+
+// A signal that only the wait lets through ends it; `fd` has nothing to tell.
+void wait_for_signal(int fd) {
+  sigset_t all;
+  ::sigemptyset(&all);
+  ::sigaddset(&all, SIGUSR1);
+  sigset_t none;
+  ::sigprocmask(SIG_BLOCK, &all, &none);
+  struct sigaction action {};
+  action.sa_handler = note_signal;
+  action.sa_flags = SA_RESTART;
+  ::sigaction(SIGUSR1, &action, nullptr);
+  const Epoll epoll;
+  epoll.add(fd, EPOLLIN | EPOLLOUT);
+  pollfd one{fd, POLLIN | POLLOUT, 0};
+  fd_set set;
+  FD_ZERO(&set);
+  FD_SET(fd, &set);
+  const timespec limit{kPatienceMs / 1000, 0};
+  const timespec at_once{0, 0};
+  epoll_event event{};
+  ::raise(SIGUSR1);
+  say("blocked", outcome(::ppoll(&one, 1, &at_once, &all)));
+  say("ppoll", outcome(::ppoll(&one, 1, &limit, &none)));
+  ::raise(SIGUSR1);
+  say("pselect", outcome(::pselect(fd + 1, &set, nullptr, nullptr, &limit, &none)));
+  ::raise(SIGUSR1);
+  say("blocked", outcome(::epoll_pwait(epoll.number(), &event, 1, 0, &all)));
+  say("epoll_pwait", outcome(::epoll_pwait(epoll.number(), &event, 1, kPatienceMs, &none)));
+  ::raise(SIGUSR1);
+  say("epoll_pwait2", outcome(::epoll_pwait2(epoll.number(), &event, 1, &limit, &none)));
+  say("epoll_pwait2", outcome(::epoll_pwait2(epoll.number(), &event, 1, &at_once, &none)));
+}
+
+// The two that the queue of a silent one holds are connected as TCP connects, a third is not.
+void signal_during_connect() {
+  const int silent = tcp_socket(AF_INET);
+  const int on = 1;
+  sockaddr_in address{};
+  address.sin_family = AF_INET;
+  address.sin_port = htons(uint16_t(unserved_port()));
+  address.sin_addr.s_addr = htonl(INADDR_LOOPBACK);
+  must(::setsockopt(silent, SOL_SOCKET, SO_REUSEADDR, &on, sizeof on), "SO_REUSEADDR");
+  must(::bind(silent, reinterpret_cast<sockaddr*>(&address), sizeof address), "bind");
+  must(::listen(silent, 0), "listen");
+  int client = -1;
+  for (int count = 0; count < 4; ++count) {
+    client = tcp_socket(AF_INET, SOCK_NONBLOCK);
+    say("connect", outcome(start_connect(client, AF_INET, unserved_port())));
+  }
+  wait_for_signal(client);
+}
+
+void signal_and_listener() {
+  wait_for_signal(listener());
+}
+
+// Of the program's bits as many are looked at as there are descriptors to be had.
+void select_of_all_numbers() {
+  rlimit limit{};
+  must(::getrlimit(RLIMIT_NOFILE, &limit), "getrlimit");
+  limit.rlim_cur = limit.rlim_max;
+  must(::setrlimit(RLIMIT_NOFILE, &limit), "setrlimit");
+  const Pair pair = pair_of();
+  struct {
+    fd_set set;
+    unsigned char behind[1 << 16];
+  } bits{};
+  std::memset(bits.behind, 0xA5, sizeof bits.behind);
+  FD_SET(pair.server, &bits.set);
+  write_all(pair.client, "x");
+  timeval patience{kPatienceMs / 1000, 0};
+  say("select", outcome(::select(int(limit.rlim_cur), &bits.set, nullptr, nullptr, &patience)));
+  say("readable", FD_ISSET(pair.server, &bits.set));
+  long changed = 0;
+  for (const unsigned char each : bits.behind) {
+    changed += each != 0xA5;
+  }
+  say("changed", changed);
+}
+
 }  // namespace
 
 std::span<const Case> wait_cases() {
@@ -318,7 +485,14 @@ std::span<const Case> wait_cases() {
       {"epoll, registered before connect", epoll_before_connect},
       {"epoll, registered during connect", epoll_during_connect},
       {"EPOLLONESHOT", epoll_oneshot},
+      {"EPOLLONESHOT, registered before", oneshot_before},
+      {"EPOLLONESHOT, registered during connect", oneshot_during_connect},
+      {"EPOLLEXCLUSIVE", epoll_exclusive},
       {"EPOLLRDHUP", epoll_rdhup},
+      {"epoll, a listener asked to be writable", epoll_writable_listener},
+      {"a signal while a listener is waited for", signal_and_listener},
+      {"a signal while a connection is under way", signal_during_connect},
+      {"select of all numbers there may be", select_of_all_numbers},
       {"epoll of copies", epoll_of_copies},
   };
   return kCases;

@@ -88,6 +88,14 @@ class BrokerClient:
         self.channel.settimeout(PATIENCE_S)
         self.channel.connect(str(path))
 
+    @classmethod
+    def over(cls, channel):
+        """By a channel that is there already."""
+        client = cls.__new__(cls)
+        client.channel = channel
+        channel.settimeout(PATIENCE_S)
+        return client
+
     def close(self):
         self.channel.close()
 
@@ -121,13 +129,21 @@ class BrokerClient:
     def listen(self, listener, backlog=16):
         return BrokerListener(self.ask(LISTEN, listener, backlog=backlog))
 
+    def release(self, listener, listening):
+        """This process closes its last descriptors of both, which others may have."""
+        with self.ask(RELEASE, listener) as replies:
+            listening.close()
+            listener.close()
+            replies.shutdown(socket.SHUT_WR)
+            assert receive(replies) is None
+
 
 class BrokerListener:
     """The socket on which connections come."""
 
-    def __init__(self, replies):
+    def __init__(self, replies, is_registered=False):
         self.replies = replies
-        assert receive(replies) is None
+        assert is_registered or receive(replies) is None
 
     def accept(self):
         connection = receive(self.replies)

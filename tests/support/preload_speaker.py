@@ -9,7 +9,7 @@ preload_speaker.py connect-deaf PORT FILE   connects to localhost, sends the fil
 
 WAIT is `read`, a descriptor that blocks; or `poll`, asked before each read; or `select`, of a
 descriptor that does not block. How it ended is told on standard output, `closed` or the name of an
-error, and for `select` how often there was nothing although something had been promised.
+error, and how often there was nothing although something had been promised.
 """
 
 import errno
@@ -23,8 +23,10 @@ CHUNK = 65536
 
 
 class Waiting:
+    nothing = 0
+
     def __init__(self, sock, how):
-        self.sock, self.how, self.nothing = sock, how, 0
+        self.sock, self.how = sock, how
         self.poll = select.poll()
         self.poll.register(sock, select.POLLIN)
         sock.setblocking(how != "select")
@@ -39,7 +41,7 @@ class Waiting:
             try:
                 return self.sock.recv(CHUNK)
             except BlockingIOError:
-                self.nothing += 1
+                Waiting.nothing += 1
 
     def write(self, data):
         """All of it."""
@@ -61,7 +63,6 @@ def echo(sock, how):
     waiting = Waiting(sock, how)
     while data := waiting.read():
         waiting.write(data)
-    return waiting.nothing
 
 
 def read_all(sock):
@@ -90,21 +91,20 @@ def say(port, path):
 
 def main():
     mode, port, argument = sys.argv[1:]
-    nothing = 0
     try:
         if mode == "connect":
-            nothing = echo(socket.create_connection(("localhost", int(port))), argument)
+            echo(socket.create_connection(("localhost", int(port))), argument)
         elif mode == "serve":
-            nothing = echo(accept(port), argument)
+            echo(accept(port), argument)
         elif mode == "connect-deaf":
             say(port, argument)
         else:
             with accept(port) as sock:
                 send(sock, argument, mode == "send-deaf")
     except OSError as error:
-        print(errno.errorcode[error.errno])
+        print(errno.errorcode[error.errno], Waiting.nothing)
         return
-    print(f"closed {nothing}")
+    print(f"closed {Waiting.nothing}")
 
 
 if __name__ == "__main__":

@@ -24,6 +24,9 @@ namespace {
 constexpr milliseconds kLastQuestions{500};
 // For what was cut off to tell its peers.
 constexpr milliseconds kLastWordsTimeout = std::chrono::seconds(5);
+// Between two looks at connections that have nobody but their peers.
+constexpr milliseconds kLookPause{50};
+constexpr milliseconds kUntilNextSession = std::chrono::hours(1);
 // What receives and what is sealed of each relay; and what a ring has on offer.
 constexpr std::size_t kBuffersPerConnection = 8;
 constexpr std::size_t kBuffersOnOffer = 256;
@@ -91,23 +94,30 @@ Task<void> BrokerRun::end_sessions() {
   BrokerState& state = *state_;
   const bool was_busy = !state.sessions.empty();
   Scope drained(state.loop, options_.service.drain_timeout);
-  while (!state.sessions.empty()) {
-    const auto rung = co_await state.session_ended.wait(state.loop, drained);
-    if (!rung) break;
-  }
+  co_await await_sessions(drained);
   cut_off_ = state.sessions.size();
-  for (Cancellation* each : state.sessions) each->cancel();
+  for (const auto& [cancellation, fd] : state.sessions) cancellation->cancel();
   Scope last_words(state.loop, kLastWordsTimeout);
-  while (!state.sessions.empty()) {
-    const auto rung = co_await state.session_ended.wait(state.loop, last_words);
-    if (!rung) break;
-  }
+  co_await await_sessions(last_words);
   if (was_busy && state.has_programs) {
     Scope pause(state.loop, kLastQuestions);
     const auto paused = co_await state.loop.sleep(pause, kLastQuestions);
     static_cast<void>(paused);
   }
   state.loop.stop();
+}
+
+Task<void> BrokerRun::await_sessions(Scope& scope) {
+  BrokerState& state = *state_;
+  while (!state.sessions.empty() && !scope.failure()) {
+    // Nobody reads any more what the peer may still send.
+    for (const auto& [cancellation, fd] : state.sessions) {
+      if (!state.has_programs && waits_for_peer_alone(fd)) cancellation->cancel();
+    }
+    Scope pause(scope, state.has_programs ? kUntilNextSession : kLookPause);
+    const auto rung = co_await state.session_ended.wait(state.loop, pause);
+    static_cast<void>(rung);
+  }
 }
 
 void BrokerRun::reload() {

@@ -46,6 +46,8 @@ class BrokerRun {
  private:
   [[nodiscard]] BrokerLimits find_limits() const;
   [[nodiscard]] bridge::Task<void> end_sessions();
+  // Until there are none, or `scope` ends.
+  [[nodiscard]] bridge::Task<void> await_sessions(bridge::Scope& scope);
 
   const BrokerOptions& options_;
   const Log& log_;

@@ -4,6 +4,10 @@
 
 #include <algorithm>
 
+#include <netinet/in.h>
+#include <netinet/tcp.h>
+#include <sys/socket.h>
+
 namespace tools {
 namespace {
 
@@ -68,5 +72,12 @@ BrokerState::BrokerState(bridge::Loop& the_loop, const BrokerOptions& the_option
       handshakes(the_options.max_handshakes),
       handed_out(the_loop, server.log()),
       undelivered(kUndeliveredOfUserMax, kUndeliveredMax) {}
+
+bool waits_for_peer_alone(int fd) {
+  tcp_info info{};
+  socklen_t size = sizeof info;
+  return ::getsockopt(fd, IPPROTO_TCP, TCP_INFO, &info, &size) == 0 &&
+         info.tcpi_state == TCP_FIN_WAIT2;
+}
 
 }  // namespace tools

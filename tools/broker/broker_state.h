@@ -12,6 +12,7 @@
 #include "tools/broker/client.h"
 #include "tools/broker/handed_out_sockets.h"
 #include "tools/broker/handshakes.h"
+#include "tools/broker/listened_sockets.h"
 #include "tools/broker/relays.h"
 #include "tools/common/log.h"
 #include "tools/ktls-bridge/address_limit.h"
@@ -66,19 +67,25 @@ struct BrokerState {
   Places undelivered;  // descriptors that no client has said to have taken
   std::map<std::uint64_t, std::size_t> leaving;  // by cookie: programs that have closed a socket
   std::set<std::uint16_t> ports_listened;        // that programs have handed over
-  bool has_told_of_relay = false;                // a private broker says it once
-  bool has_programs = true;                      // there may be some who ask
-  std::set<Cancellation*> sessions;
+  ListenedSockets listened_sockets;
+  bool has_told_of_relay = false;         // a private broker says it once
+  bool has_programs = true;               // there may be some who ask
+  std::map<Cancellation*, int> sessions;  // and the socket of each
   Doorbell session_ended;
 
   [[nodiscard]] bool is_ending() const { return open.failure().has_value(); }
 };
 
+// Whether the peer of a TCP connection has all that was sent, which was all, and has not ended its
+// own side.
+[[nodiscard]] bool waits_for_peer_alone(int fd);
+
 // A connection in the broker's care, which ends with the broker.
 class BrokerSession {
  public:
-  explicit BrokerSession(BrokerState& state) : state_(state) {
-    state_.sessions.insert(&cancellation_);
+  // Borrows `fd`.
+  BrokerSession(BrokerState& state, int fd) : state_(state) {
+    state_.sessions[&cancellation_] = fd;
   }
   BrokerSession(const BrokerSession&) = delete;
   BrokerSession& operator=(const BrokerSession&) = delete;

@@ -98,7 +98,8 @@ Task<bool> is_held_by_nobody(BrokerState& state, int fd) {
 
 Task<void> await_release(BrokerState& state, int replies) {
   Scope scope(state.loop, kReleaseTimeout);
-  const auto left = co_await state.loop.hung_up(scope, replies);
+  // There is nothing to read there but the end; who sends something else has told it too early.
+  const auto left = co_await state.loop.readable(scope, replies);
   static_cast<void>(left);
 }
 
@@ -106,7 +107,7 @@ Task<void> close_tls(BrokerState& state, ForeignFd fd) {
   const auto cookie = cookie_of(fd.get());
   if (!cookie) co_return;
   const Leaving leaving(state, *cookie);
-  const BrokerSession session(state);
+  const BrokerSession session(state, fd.get());
   co_await send_close_notify(state, fd.get());
 }
 
@@ -115,7 +116,7 @@ Task<void> release_tls(BrokerState& state, uid_t user, ForeignFd fd, int replies
   const auto place = state.connections.take(user);
   if (!cookie || !place) co_return;
   const Leaving leaving(state, *cookie);
-  const BrokerSession session(state);
+  const BrokerSession session(state, fd.get());
   co_await await_release(state, replies);
   const bool is_over = leaving.is_last() && co_await is_held_by_nobody(state, fd.get());
   if (!is_over || !leaving.is_last()) co_return;

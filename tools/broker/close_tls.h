@@ -9,8 +9,8 @@
 
 namespace tools {
 
-// Waits until the program has closed its end of `replies`, but not for long: by then it has closed
-// its descriptors of what it releases.
+// Waits until the program has closed its end of `replies`, or that end for writing, but not for
+// long: by then it has closed its descriptors of what it releases.
 [[nodiscard]] bridge::Task<void> await_release(BrokerState& state, int replies);
 
 // Ends the connection, whoever else has it. The peer may take its time to make room.

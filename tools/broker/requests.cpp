@@ -43,6 +43,8 @@ constexpr milliseconds kControlTimeout = std::chrono::seconds(90);
 // More than one round of the loop.
 constexpr milliseconds kCountPause{2};
 constexpr milliseconds kCountTimeout = std::chrono::seconds(1);
+// For a task to see that its channel has ended, and to close its copy of a listening socket.
+constexpr milliseconds kUnlistenTimeout = std::chrono::seconds(2);
 
 // One request on its way.
 struct Request {
@@ -260,10 +262,34 @@ Task<void> serve_close(Request request) {
   co_await close_tls(state, std::move(fd));
 }
 
+// Of a listening socket, ours or not: answers when none of our copies keeps its port taken for a
+// program that is gone.
+Task<void> release_listener(Request request, std::uint64_t cookie) {
+  BrokerState& state = request.state;
+  if (!state.listened_sockets.has(cookie)) {
+    request.take_subject().reset();
+    answer(request, answer_of(Kind::kDone));
+    co_return;
+  }
+  co_await await_release(state, request.replies());
+  request.take_subject().reset();
+  Scope scope(state.loop, kUnlistenTimeout);
+  const auto closed =
+      co_await state.listened_sockets.abandoned_are_closed(state.loop, scope, cookie);
+  answer(request, closed ? answer_of(Kind::kDone)
+                         : refusal(ETIMEDOUT, "the listening socket is not closed yet"));
+}
+
 Task<void> serve_release(Request request) {
   BrokerState& state = request.state;
   const auto cookie = cookie_of(request.message.descriptors.at(1).get());
   if (!cookie) co_return;
+  const bool is_listener = state.listened_sockets.has(*cookie) ||
+                           !fault_of(request.message.descriptors.at(1).get(), Wanted::kListening);
+  if (is_listener) {
+    co_await release_listener(std::move(request), *cookie);
+    co_return;
+  }
   if (!state.relays.has(*cookie)) {
     const auto has_keys = ktls::TlsSocket(request.message.descriptors.at(1).get())
                               .has_keys(ktls::Direction::kTransmit);
@@ -276,7 +302,7 @@ Task<void> serve_release(Request request) {
   }
   co_await await_release(state, request.replies());
   // Whoever has it yet is to say so as well, or is killed before.
-  if (broker::who_holds(request.message.descriptors.at(1).get()).by_somebody) co_return;
+  if (broker::is_held(request.message.descriptors.at(1).get())) co_return;
   // What a ring has received is told in the loop's next round, and counted then.
   Scope scope(state.loop, kCountTimeout);
   const auto counted = co_await state.loop.sleep(scope, kCountPause);

@@ -64,7 +64,7 @@ Welcome::Welcome(BrokerState& state, const Client& client, Places::Place place, 
     : state_(state),
       client_(client),
       place_(std::move(place)),
-      session_(state),
+      session_(state, fd.get()),
       fd_(std::move(fd)) {
   line_.peer = peer_text(fd_.get());
   line_.to = "uid:" + std::to_string(client.user);
@@ -201,6 +201,9 @@ Task<void> Welcome::relay() {
       state_.loop, phase.scope(), *connection_, plain, idle_timeout, &stream);
   line_.take(*connection_);
   line_.take(report);
+  const bool is_left = report.ending == bridge::Ending::kCancelled && !state_.has_programs &&
+                       waits_for_peer_alone(fd_.get());
+  if (is_left) line_.ended = bridge::name_of(bridge::Ending::kClean);
   if (report.ending == bridge::Ending::kClean) stream.end_in_order();
 }
 

@@ -104,6 +104,8 @@ class Run {
     co_await private_channel(state_, std::move(channel), program_.pid());
     is_channel_closed_ = true;
     channel_closed_.ring();
+    state_.has_programs = false;
+    state_.session_ended.ring();  // of those that are left nobody reads anything more
   }
 
   Task<void> heed_signals() {
@@ -157,9 +159,7 @@ class Run {
       const auto closed = co_await channel_closed_.wait(state_.loop, state_.open);
       static_cast<void>(closed);
     }
-    if (state_.is_ending()) co_return;
-    state_.has_programs = false;
-    broker_.drain();
+    if (!state_.is_ending()) broker_.drain();
   }
 
   const RunOptions& options_;

@@ -233,7 +233,9 @@ int connect_or_wait(int fd, Wrapped& pending, int otherwise) {
 // The program may try again with a socket that came to nothing, which is another one then.
 int renew(int fd, Wrapped& failed) {
   const int before = errno;
-  const ktls::UniqueFd fresh(::socket(socket_option(fd, SO_DOMAIN), SOCK_STREAM | SOCK_CLOEXEC, 0));
+  const int protocol = socket_option(fd, SO_PROTOCOL);
+  const ktls::UniqueFd fresh(
+      ::socket(socket_option(fd, SO_DOMAIN), SOCK_STREAM | SOCK_CLOEXEC, std::max(protocol, 0)));
   if (!fresh) return -1;
   copy_options(kOptionsOfAnySocket, fd, fresh.get());
   copy_options(kOptionsOfTcp, fd, fresh.get());
@@ -326,10 +328,6 @@ void drop_start(int fd, int tcp, Wrapped& wrapped) {
 
 int connect_by_tls(int fd, const Peer& peer) {
   if (is_broken() || !may_make_connections()) return fail_with(ECONNREFUSED);
-  if (socket_option(fd, SO_PROTOCOL) != IPPROTO_TCP) {
-    complain(peer.name.view(), peer.address, "the kernel has no TLS for MPTCP", {});
-    return fail_with(ECONNREFUSED);
-  }
   Wrapped* wrapped = nullptr;
   if (const int error = start(fd, peer, wrapped); error != 0) return fail_with(error);
   const int tcp = wrapped->copy;

@@ -5,6 +5,8 @@
 
 #include <sys/epoll.h>
 
+#include "tools/preload/epoll_members.h"
+
 namespace preload {
 namespace {
 
@@ -20,13 +22,18 @@ constexpr std::uint64_t kMarkBits = 0xffff'ffffULL << 32;
 
 // What a listener's channel would answer always, and a listening socket never.
 constexpr std::uint32_t kWritable = EPOLLOUT | EPOLLWRNORM | EPOLLWRBAND;
+// What goes with EPOLLEXCLUSIVE (fs/eventpoll.c).
+constexpr std::uint32_t kExclusive =
+    EPOLLIN | EPOLLOUT | EPOLLERR | EPOLLHUP | EPOLLWAKEUP | EPOLLET | EPOLLEXCLUSIVE;
 
-//   set     number of the set as in SetNumber::set
-//   wanted  what the program asked for
-//   next    index of the next one in the bucket or among those that are free
+//   has_fired  with EPOLLONESHOT: it was told of, and the program has not asked for more since
+//   set        number of the set as in SetNumber::set
+//   wanted     what the program asked for
+//   next       index of the next one in the bucket or among those that are free
 struct Entry {
   bool is_used = false;
   bool is_marked = false;
+  bool has_fired = false;
   int fd = -1;
   unsigned set = 0;
   epoll_event wanted{};
@@ -139,10 +146,16 @@ epoll_event event_for(Entry& entry, Kind kind) {
     // A single answer, of which every waiting thread is told until one has taken it.
     event.events = EPOLLIN;
     event.data.u64 = kMark | index_of(entry);
-  } else if (kind == Kind::kListener) {
-    event.events &= ~kWritable;
+    return event;
   }
+  if (kind == Kind::kListener) event.events &= ~kWritable;
+  if (entry.has_fired) event.events &= kKeptWhenFired;
   return event;
+}
+
+// The kernel would say so only of the socket, when the connection is no longer under way.
+bool is_refused(const epoll_event& event) {
+  return (event.events & EPOLLEXCLUSIVE) != 0 && (event.events & ~kExclusive) != 0;
 }
 
 void put_back(Entry& entry, Kind kind) {
@@ -167,8 +180,13 @@ void withdraw(const Entry& entry) {
 }
 
 int control_unknown(int set, int operation, int fd, epoll_event* event, Kind kind) {
-  if (operation != EPOLL_CTL_ADD || event == nullptr) {
-    return ::epoll_ctl(set, operation, fd, event);
+  const bool has_event = operation != EPOLL_CTL_DEL && event != nullptr;
+  if (!has_event || is_refused(*event)) return ::epoll_ctl(set, operation, fd, event);
+  if (operation != EPOLL_CTL_ADD) {
+    // Another process may have put it there.
+    epoll_event asked = *event;
+    if (kind == Kind::kListener) asked.events &= ~kWritable;
+    return ::epoll_ctl(set, operation, fd, &asked);
   }
   Entry* const entry = add_entry(0, fd);
   if (entry == nullptr) {
@@ -197,11 +215,14 @@ int change_entry(int set, epoll_event* event, Kind kind, Entry& entry) {
     return -1;
   }
   const epoll_event before = entry.wanted;
+  const bool had_fired = entry.has_fired;
   entry.wanted = *event;
+  entry.has_fired = false;
   epoll_event asked = event_for(entry, kind);
   if (::epoll_ctl(set, EPOLL_CTL_MOD, entry.fd, &asked) == 0) return 0;
   const int error = errno;
   entry.wanted = before;
+  entry.has_fired = had_fired;
   errno = error;
   return -1;
 }
@@ -236,7 +257,13 @@ int control_set(int set, int operation, int fd, epoll_event* event, Wrapped& wra
 }
 
 void withdraw_from_sets(const Wrapped& wrapped) {
-  for_each_entry_of(wrapped, [](const Entry& entry) { withdraw(entry); });
+  for_each_entry_of(wrapped, [](Entry& entry) {
+    // While it is pending nothing is told of it.
+    if ((entry.wanted.events & EPOLLONESHOT) != 0 && !entry.has_fired && !entry.is_marked) {
+      entry.has_fired = has_fired(number_of(entry.set), entry.fd, entry.wanted.data.u64);
+    }
+    withdraw(entry);
+  });
 }
 
 void put_back_into_sets(const Wrapped& wrapped) {
@@ -278,17 +305,19 @@ Wrapped* find_by_mark(std::uint64_t mark) {
   return wrapped != nullptr && kind_of(*wrapped) == Kind::kPending ? wrapped : nullptr;
 }
 
-bool is_of_failed(int set, std::uint64_t data) {
+void add_errors_of_failed(int set, epoll_event* events, int count) {
   const unsigned known = set_at(set);
-  if (known == 0) return false;
-  return std::any_of(g_entries.begin() + 1, g_entries.begin() + g_entry_end,
-                     [&](const Entry& each) {
-                       if (!each.is_used || each.set != known || each.wanted.data.u64 != data)
-                         return false;
-                       const Wrapped* const wrapped = find(each.fd);
-                       return wrapped != nullptr && kind_of(*wrapped) == Kind::kFailed &&
-                              wrapped->error.load() != 0;
-                     });
+  if (known == 0) return;
+  for (std::uint32_t i = 1; i < g_entry_end; ++i) {
+    const Entry& entry = g_entries[i];
+    if (!entry.is_used || entry.set != known) continue;
+    const Wrapped* const wrapped = find(entry.fd);
+    const bool is_failed = wrapped != nullptr && kind_of(*wrapped) == Kind::kFailed;
+    if (!is_failed || wrapped->error.load() == 0) continue;
+    for (int at = 0; at < count; ++at) {
+      if (events[at].data.u64 == entry.wanted.data.u64) events[at].events |= EPOLLERR | EPOLLHUP;
+    }
+  }
 }
 
 }  // namespace preload

@@ -40,8 +40,8 @@ void copy_set(int fd, int copy);
 
 // The connection that a mark stands for, if it is pending still; null: it is not.
 [[nodiscard]] Wrapped* find_by_mark(std::uint64_t mark);
-// Whether `data` belongs to a descriptor in the set whose connection has failed, which nobody has
-// been told yet: the kernel's socket has forgotten it.
-[[nodiscard]] bool is_of_failed(int set, std::uint64_t data);
+// Adds the error to the events of descriptors in the set whose connection has failed, which nobody
+// has been told yet: the kernel's socket has forgotten it.
+void add_errors_of_failed(int set, epoll_event* events, int count);
 
 }  // namespace preload

@@ -89,6 +89,25 @@ long end_process(const Arguments& a) {
   __builtin_unreachable();
 }
 
+// The offset comes in two halves, of which the first has room for all of it here.
+long read_at(const Arguments& a) {
+  return __real_preadv64v2(static_cast<int>(a[0]), reinterpret_cast<const iovec*>(a[1]),
+                           static_cast<int>(a[2]), a[3], static_cast<int>(a[5]));
+}
+
+long write_at(const Arguments& a) {
+  return __real_pwritev64v2(static_cast<int>(a[0]), reinterpret_cast<const iovec*>(a[1]),
+                            static_cast<int>(a[2]), a[3], static_cast<int>(a[5]));
+}
+
+long select_with_mask(const Arguments& a) {
+  // select(2): the mask comes together with its size.
+  const auto* const mask = reinterpret_cast<const sigset_t* const*>(a[5]);
+  return __real_pselect(static_cast<int>(a[0]), reinterpret_cast<fd_set*>(a[1]),
+                        reinterpret_cast<fd_set*>(a[2]), reinterpret_cast<fd_set*>(a[3]),
+                        reinterpret_cast<const timespec*>(a[4]), mask != nullptr ? *mask : nullptr);
+}
+
 // The numbers of the calls that a program makes of sockets; whatever else is the kernel's own.
 constexpr auto kCalls = std::to_array<NumberedCall>({
     {SYS_accept, by_arguments<&__real_accept>},
@@ -102,6 +121,7 @@ constexpr auto kCalls = std::to_array<NumberedCall>({
     {SYS_dup3, by_arguments<&__real_dup3>},
     {SYS_epoll_ctl, by_arguments<&__real_epoll_ctl>},
     {SYS_epoll_pwait, by_arguments<&__real_epoll_pwait>},
+    {SYS_epoll_pwait2, by_arguments<&__real_epoll_pwait2>},
     {SYS_execve, by_arguments<&__real_execve>},
     {SYS_execveat, by_arguments<&__real_execveat>},
     {SYS_exit_group, end_process},
@@ -119,10 +139,13 @@ constexpr auto kCalls = std::to_array<NumberedCall>({
      }},
     {SYS_listen, by_arguments<&__real_listen>},
     {SYS_ppoll, by_arguments<&__real_ppoll>},
+    {SYS_preadv2, read_at},
     {SYS_prctl,
      [](const Arguments& a) {
        return long{control_process(static_cast<int>(a[0]), {a[1], a[2], a[3], a[4]})};
      }},
+    {SYS_pselect6, select_with_mask},
+    {SYS_pwritev2, write_at},
     {SYS_read, by_arguments<&__real_read>},
     {SYS_readv, by_arguments<&__real_readv>},
     {SYS_recvfrom, by_arguments<&__real_recvfrom>},

@@ -97,6 +97,7 @@ PRELOAD_EXPORT int __ppoll_chk(pollfd* descriptors, nfds_t count, const timespec
 
 PRELOAD_EXPORT int select(int count, fd_set* readable, fd_set* writable, fd_set* exceptional,
                           timeval* timeout) {
+  if (count > FD_SETSIZE) count = preload::selected_within_table(count);
   if (!preload::is_any_selected_to_be_translated(count, readable, writable, exceptional)) {
     return real::select(count, readable, writable, exceptional, timeout);
   }
@@ -105,6 +106,7 @@ PRELOAD_EXPORT int select(int count, fd_set* readable, fd_set* writable, fd_set*
 
 PRELOAD_EXPORT int pselect(int count, fd_set* readable, fd_set* writable, fd_set* exceptional,
                            const timespec* timeout, const sigset_t* mask) {
+  if (count > FD_SETSIZE) count = preload::selected_within_table(count);
   if (!preload::is_any_selected_to_be_translated(count, readable, writable, exceptional)) {
     return real::pselect(count, readable, writable, exceptional, timeout, mask);
   }

@@ -24,6 +24,7 @@ namespace preload {
 namespace {
 
 std::atomic<bool> g_may_make_connections = true;
+std::atomic<bool> g_is_filtered = false;
 
 // A filter that lets a call wait for a supervisor may do so for ever.
 constexpr int kTrialTimeoutMs = 5000;
@@ -140,9 +141,14 @@ bool may_make_connections() {
   return g_may_make_connections.load();
 }
 
+bool is_filtered() {
+  return g_is_filtered.load();
+}
+
 void try_filter(unsigned operation, unsigned flags, void* filter) {
   const bool is_filter = operation == SECCOMP_SET_MODE_STRICT ||
                          (operation == SECCOMP_SET_MODE_FILTER && filter != nullptr);
+  if (is_filter) g_is_filtered.store(true);
   const bool makes_any = wraps_any_port() || wraps_any_peer();
   if (!is_filter || !makes_any || !g_may_make_connections.load()) return;
   const ErrnoKept kept;

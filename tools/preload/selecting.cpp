@@ -1,10 +1,14 @@
 // select(2) by poll(2), where one of its descriptors is a connection under way, or TLS.
 #include <algorithm>
+#include <atomic>
+#include <bit>
 #include <cerrno>
 #include <cstddef>
 
 #include <poll.h>
 
+#include "tools/preload/descriptors.h"
+#include "tools/preload/filters.h"
 #include "tools/preload/poll_room.h"
 #include "tools/preload/waiting.h"
 
@@ -18,6 +22,10 @@ constexpr short kExceptional = POLLPRI;
 
 // Between two looks at a descriptor that has something for poll(2) and nothing for select(2).
 constexpr long kPauseNs = 1'000'000;
+
+// So many bits the kernel may look at: its table of descriptors has had as many places for those of
+// the program, and is never made smaller.
+std::atomic<int> g_places = FD_SETSIZE;
 
 using Word = unsigned long;
 constexpr int kWordBits = sizeof(Word) * 8;
@@ -95,6 +103,21 @@ int wait_for_bits(PollRoom& asked, std::size_t size, const TimeLeft& time, const
 }
 
 }  // namespace
+
+int selected_within_table(int count) {
+  if (count <= g_places.load() || count_of(Kind::kInternal) == 0 || is_filtered()) return count;
+  unsigned places = FD_SETSIZE;
+  for_each_descriptor([&](int fd) {
+    const Wrapped* const wrapped = find(fd);
+    if (wrapped != nullptr && kind_of(*wrapped) == Kind::kInternal) return;
+    places = std::max(places, std::bit_ceil(static_cast<unsigned>(fd) + 1));
+  });
+  int seen = g_places.load();
+  while (seen < static_cast<int>(places) &&
+         !g_places.compare_exchange_weak(seen, static_cast<int>(places))) {
+  }
+  return std::min(count, g_places.load());
+}
 
 bool is_any_selected_to_be_translated(int count, const fd_set* readable, const fd_set* writable,
                                       const fd_set* exceptional) {

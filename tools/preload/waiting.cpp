@@ -229,9 +229,7 @@ bool take_marks_out(int set, epoll_event* events, int& count) {
   count = static_cast<int>(std::remove_if(events, events + count, is_marked) - events);
   if (count_of(Kind::kFailed) != 0) {
     const Changing changing;
-    for (int i = 0; i < count; ++i) {
-      if (is_of_failed(set, events[i].data.u64)) events[i].events |= EPOLLERR | EPOLLHUP;
-    }
+    add_errors_of_failed(set, events, count);
   }
   // A mark that nobody knows, of a set that is shared with another process, comes again at once.
   if (count == 0 && found > 0 && !is_settled) {

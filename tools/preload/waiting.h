@@ -48,6 +48,11 @@ class TimeLeft {
 // As ppoll(2).
 int poll_all(pollfd* descriptors, nfds_t count, const timespec* timeout, const sigset_t* mask);
 
+// The first argument of select(2) as the kernel would take it without the shim. Programs that give
+// the most there can be have sets without room for it, and the kernel looks only at places that its
+// table has; which our own descriptors, being high, make many more.
+[[nodiscard]] int selected_within_table(int count);
+
 // As pselect(2). `left`: where what is left of the time is to be written, or null.
 int select_all(int count, fd_set* readable, fd_set* writable, fd_set* exceptional,
                const timespec* timeout, const sigset_t* mask, timespec* left);

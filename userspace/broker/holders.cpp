@@ -8,6 +8,7 @@
 #include <charconv>
 #include <csignal>
 #include <fstream>
+#include <functional>
 #include <memory>
 #include <mutex>
 #include <optional>
@@ -239,6 +240,8 @@ Result<bool> Holders::stop() {
   return !some_were_new;
 }
 
+namespace {
+
 // Whether it is a child of this process, or one of a child, as far as parents have not ended.
 bool is_descendant(pid_t pid) {
   constexpr int kGenerationsMax = 100;
@@ -254,27 +257,62 @@ bool is_descendant(pid_t pid) {
   return false;
 }
 
-Held who_holds(int fd) {
-  const std::string wanted = link_of(fd);
+// The newest first: a descriptor is more likely to be with a child than with its elders.
+std::vector<pid_t> other_processes() {
+  std::vector<pid_t> found;
   const Folder folder = open_folder("/proc");
-  if (!folder || wanted.empty()) return {.by_somebody = true, .in_flight = 0};
-  Held held;
-  std::set<std::string> seen;
-  while (const dirent* entry = ::readdir(folder.get())) {
+  while (const dirent* entry = folder ? ::readdir(folder.get()) : nullptr) {
     const auto pid = number_of(*entry);
-    if (!pid || *pid == ::getpid()) continue;
-    const Folder fds = open_folder(folder_of(*pid) + "/fd");
-    // One that hides its descriptors (PR_SET_DUMPABLE) may have any that its parents had.
-    const bool is_hidden = !fds && errno == EACCES;
-    if (is_hidden && is_descendant(*pid)) return {.by_somebody = true, .in_flight = 0};
-    while (const dirent* each = fds ? ::readdir(fds.get()) : nullptr) {
-      const std::string link = link_in(fds.get(), *each);
-      if (link == wanted) return {.by_somebody = true, .in_flight = 0};
-      if (!link.starts_with(kSocketLink) || !seen.insert(link).second) continue;
-      held.in_flight += descriptors_waiting_in(folder_of(*pid) + "/fdinfo/" + each->d_name);
+    if (pid && *pid != ::getpid()) found.push_back(*pid);
+  }
+  std::ranges::sort(found, std::greater());
+  return found;
+}
+
+// Whether the process has such a descriptor, or is one of ours that hides what it has
+// (PR_SET_DUMPABLE), and may have what its parents had.
+bool may_have_link(pid_t pid, std::string_view wanted) {
+  const Folder folder = open_folder(folder_of(pid) + "/fd");
+  if (!folder) return errno == EACCES && is_descendant(pid);
+  std::array<char, 64> link{};
+  while (const dirent* entry = ::readdir(folder.get())) {
+    if (!number_of(*entry)) continue;
+    const ssize_t size = ::readlinkat(
+        ::dirfd(folder.get()), static_cast<const char*>(entry->d_name), link.data(), link.size());
+    if (size < 0 && errno == EACCES) return is_descendant(pid);
+    if (size > 0 && std::string_view(link.data(), static_cast<std::size_t>(size)) == wanted) {
+      return true;
     }
   }
-  return held;
+  return false;
+}
+
+std::size_t descriptors_in_flight(const std::vector<pid_t>& processes) {
+  std::size_t all = 0;
+  std::set<std::string> seen;
+  for (const pid_t pid : processes) {
+    const Folder folder = open_folder(folder_of(pid) + "/fd");
+    while (const dirent* entry = folder ? ::readdir(folder.get()) : nullptr) {
+      const std::string link = link_in(folder.get(), *entry);
+      if (!link.starts_with(kSocketLink) || !seen.insert(link).second) continue;
+      all += descriptors_waiting_in(folder_of(pid) + "/fdinfo/" + entry->d_name);
+    }
+  }
+  return all;
+}
+
+}  // namespace
+
+bool is_held(int fd) {
+  const std::string wanted = link_of(fd);
+  const std::vector<pid_t> processes = other_processes();
+  if (processes.empty() || wanted.empty()) return true;  // nothing is to be seen
+  return std::ranges::any_of(processes, [&](pid_t pid) { return may_have_link(pid, wanted); });
+}
+
+Held who_holds(int fd) {
+  if (is_held(fd)) return {.by_somebody = true, .in_flight = 0};
+  return {.by_somebody = false, .in_flight = descriptors_in_flight(other_processes())};
 }
 
 UniqueFd borrow_socket(std::uint64_t inode) {

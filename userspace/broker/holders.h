@@ -69,6 +69,8 @@ struct Held {
 // Of the socket `fd`, as far as processes may be looked at: what is on its way to this process does
 // not count.
 [[nodiscard]] Held who_holds(int fd);
+// Held::by_somebody alone, which costs less.
+[[nodiscard]] bool is_held(int fd);
 
 // A descriptor of the socket with that inode, from any process that has it (pidfd_getfd); none
 // where no process that has it may be looked at.

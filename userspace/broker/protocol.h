@@ -44,7 +44,9 @@ enum class Kind : std::uint16_t {
   kRelease =
       7,  // a TLS socket that was handed out, or a relayed stream: this process closes its last
           // descriptor, in order; others may have some. The end of the socket for answers says
-          // that it has. No answer
+          // that it has. No answer. Or a listening socket: its channel and its copies; shutdown
+          // of that end for writing says so, and kDone that the port is free if nobody else has
+          // them
   // From the client on the socket that came with kListen, without a payload.
   kTaken = 16,  // connection `number` was taken: there is room for another one
   kStop = 17,   // no more: the broker answers kDone when its listening socket is closed

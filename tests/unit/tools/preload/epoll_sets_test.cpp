@@ -149,16 +149,63 @@ TEST_F(EpollSets, AListenerIsNeverWritable) {
   expect(EPOLLIN);
 }
 
-TEST_F(EpollSets, AFailureThatNobodyWasToldIsKnownByTheData) {
+TEST_F(EpollSets, AListenerThatAnotherProcessPutThereIsNeverWritable) {
+  take(second_, Kind::kListener);
+  epoll_event event{.events = EPOLLIN, .data = {.u64 = kData}};
+  ASSERT_EQ(::epoll_ctl(set_.get(), EPOLL_CTL_ADD, number_, &event), 0);
+  ASSERT_EQ(control(EPOLL_CTL_MOD, EPOLLIN | EPOLLOUT), 0);
+  EXPECT_FALSE(next().has_value());
+}
+
+TEST_F(EpollSets, ARegistrationThatHasFiredDoesNotFireAgain) {
+  for (const Kind kind : {Kind::kListener, Kind::kPending, Kind::kFailed}) {
+    ASSERT_EQ(control(EPOLL_CTL_ADD, EPOLLIN | EPOLLOUT | EPOLLONESHOT), 0);
+    expect(EPOLLOUT);
+    EXPECT_FALSE(next().has_value());
+    take(second_, kind);
+    take(first_, Kind::kDirect);
+    EXPECT_FALSE(next().has_value());
+    ASSERT_EQ(control(EPOLL_CTL_MOD, EPOLLOUT | EPOLLONESHOT), 0);
+    take(first_, Kind::kFresh);
+    expect(EPOLLOUT);
+    ASSERT_EQ(control(EPOLL_CTL_DEL, 0), 0);
+  }
+}
+
+TEST_F(EpollSets, ARegistrationThatHasNotFiredFiresOnce) {
+  take(second_, Kind::kPending);
+  ASSERT_EQ(control(EPOLL_CTL_ADD, EPOLLOUT | EPOLLONESHOT), 0);
+  take(first_, Kind::kDirect);
+  take(second_, Kind::kDirect);
+  expect(EPOLLOUT);
+  EXPECT_FALSE(next().has_value());
+}
+
+TEST_F(EpollSets, WhatTheKernelRefusesIsRefusedWhileItIsPending) {
+  take(second_, Kind::kPending);
+  EXPECT_EQ(control(EPOLL_CTL_ADD, EPOLLIN | EPOLLRDHUP | EPOLLEXCLUSIVE), -1);
+  EXPECT_EQ(errno, EINVAL);
+  ASSERT_EQ(control(EPOLL_CTL_ADD, EPOLLOUT | EPOLLEXCLUSIVE), 0);
+  EXPECT_EQ(control(EPOLL_CTL_MOD, EPOLLIN), -1);
+  EXPECT_EQ(errno, EINVAL);
+  take(first_, Kind::kDirect);
+  expect(EPOLLOUT);
+}
+
+TEST_F(EpollSets, AFailureThatNobodyWasToldIsAddedToItsEvents) {
   ASSERT_EQ(control(EPOLL_CTL_ADD, EPOLLIN), 0);
   take(second_, Kind::kFailed);
+  const auto events_of = [&](int set, std::uint64_t data) {
+    epoll_event event{.events = EPOLLIN, .data = {.u64 = data}};
+    const Changing changing;
+    add_errors_of_failed(set, &event, 1);
+    return std::uint32_t{event.events};
+  };
+  EXPECT_EQ(events_of(set_.get(), kData), std::uint32_t{EPOLLIN});
   wrapped_->error.store(ECONNREFUSED);
-  const Changing changing;
-  EXPECT_TRUE(is_of_failed(set_.get(), kData));
-  EXPECT_FALSE(is_of_failed(set_.get(), kData + 1));
-  EXPECT_FALSE(is_of_failed(number_, kData));
-  wrapped_->error.store(0);
-  EXPECT_FALSE(is_of_failed(set_.get(), kData));
+  EXPECT_EQ(events_of(set_.get(), kData), std::uint32_t{EPOLLIN | EPOLLERR | EPOLLHUP});
+  EXPECT_EQ(events_of(set_.get(), kData + 1), std::uint32_t{EPOLLIN});
+  EXPECT_EQ(events_of(number_, kData), std::uint32_t{EPOLLIN});
 }
 
 TEST_F(EpollSets, TwoNumbersOfASetAreOneSet) {
