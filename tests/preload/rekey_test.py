@@ -5,6 +5,7 @@ changed, and where the kernel cannot do that, --no-rekey says what becomes of th
 
 import hashlib
 import json
+import socket
 import subprocess
 import sys
 import unittest
@@ -20,6 +21,7 @@ from s_client import (NOT_REQUESTED, REQUESTED, SClient, SServer,  # noqa: E402
                       without_messages)
 from shared_certificates import certificates  # noqa: E402
 from watched import BUILD, REPOSITORY  # noqa: E402
+from wrap_tls_stream import TlsStream  # noqa: E402
 
 KERNEL = sys.argv.pop(1) if sys.argv[1:] and not sys.argv[1].startswith("test") else "newest"
 KERNELS_THAT_REKEY = ("newest",)
@@ -31,6 +33,7 @@ TIMES = 4
 # A relay is ahead of its peer by what the buffers hold.
 FILE = Payload((4 if REQUIRES_KTLS else 24) << 20, seed=7)
 ASK_EVERY = 256 << 10  # beside what is on its way when it is asked
+SOME = Payload(256 << 10, seed=8)  # what the buffers of one side hold
 LINES = [hashlib.sha256(str(number).encode()).hexdigest() for number in range(16_000)]
 TICKETS = 2  # of openssl's, after each handshake
 
@@ -38,6 +41,20 @@ TICKETS = 2  # of openssl's, after each handshake
 def load_tests(loader, _tests, _pattern):
     case = WhereKeysChange if KERNEL in KERNELS_THAT_REKEY else WhereKeysCannotChange
     return unittest.TestSuite([loader.loadTestsFromTestCase(case)])
+
+
+class LateReader:
+    """A socket that is not read between its first bytes and what `until` waits for."""
+
+    def __init__(self, sock, until):
+        self.sock, self.until, self.reads = sock, until, 0
+        self.sendall, self.close = sock.sendall, sock.close
+
+    def recv(self, size):
+        self.reads += 1
+        if self.reads == 2:
+            self.until()
+        return self.sock.recv(size)
 
 
 class RekeyCase(PreloadCase):
@@ -94,17 +111,26 @@ class RekeyCase(PreloadCase):
         """They are what it has received."""
         received = without_messages(peer.text())
         arrived = sum(line in received for line in LINES)
-        self.assertTrue("\n".join(LINES) in received, f"{arrived} of {len(LINES)} lines arrived:\n"
-                        + run.text())
+        self.assertTrue("\n".join(LINES) in received,
+                        f"{arrived} of {len(LINES)} lines arrived:\n{run.text()}")
 
     def check_client_that_never_reads(self):
-        server = self.s_server()
-        run = self.speaker("connect-deaf", self.lines())
-        status, alerts = server.wait_for_end()
-        self.assertEqual(server.count(">>> TLS 1.3.*NewSessionTicket"), TICKETS)
-        self.assert_lines(server, run)
-        self.assertEqual((status, alerts), (0, [("warning", "close_notify")]))
-        self.assertEqual(self.told(run)[0], "closed")
+        """Tickets are sent when it has gone, and most of what it has written is under way."""
+        path = self.folder / "some"
+        path.write_bytes(SOME.bytes())
+        with socket.create_server(("127.0.0.1", self.port)) as listener:
+            listener.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 16384)
+            listener.settimeout(WAIT_S)
+            run = self.speaker("connect-deaf", path)
+            sock, _ = listener.accept()
+        sock.settimeout(WAIT_S)
+        late = LateReader(sock, lambda: self.assertEqual(self.told(run)[0], "closed"))
+        with TlsStream(late, certificates().server_context(), server_side=True) as stream:
+            received = b""
+            while part := stream.recv(65536):  # to close_notify
+                received += part
+        self.assertEqual((len(received), received == SOME.bytes()), (SOME.size, True))
+        self.assertEqual(run.wait(WAIT_S), 0, run.text())
         self.assert_placed(run, 1)
 
 

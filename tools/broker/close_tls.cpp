@@ -66,13 +66,19 @@ Task<void> send_close_notify(BrokerState& state, int fd) {
     if (!room) co_return;
     const auto sent =
         socket.send(static_cast<std::uint8_t>(tls::ContentType::kAlert), kCloseNotify);
-    if (sent) break;
+    // EPIPE: the program has said so itself.
+    if (sent || sent.error().sys_errno == EPIPE) break;
     if (sent.error().sys_errno != EAGAIN) co_return;
   }
   const auto delivered =
       co_await bridge::await_delivery(state.loop, scope, fd, bridge::Delivery::kRoomForMore);
   static_cast<void>(delivered);
   ::shutdown(fd, SHUT_WR);
+  // Closing with something unread, such as a ticket, is a reset, and takes what is under way with
+  // it.
+  const auto arrived =
+      co_await bridge::await_delivery(state.loop, scope, fd, bridge::Delivery::kAll);
+  static_cast<void>(arrived);
 }
 
 // What is on its way to somebody is in nobody's hands, and could be this socket.

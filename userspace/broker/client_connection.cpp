@@ -235,6 +235,11 @@ int ktlsb_close(int fd) {
     // For the copies that other processes may have, too: it is the end of the stream.
     ::shutdown(fd, SHUT_WR);
     if (kind == StreamKind::kKernelTls) broker::take_control_records(fd);
+    // What comes to a socket that is closed is answered with a reset. The broker keeps this one
+    // until the peer has all; without a broker nothing is lost that was not lost before.
+    if (kind == StreamKind::kKernelTls && broker::awaits_tickets(fd)) {
+      static_cast<void>(broker::hand_over_end(fd));
+    }
   }
   if (::close(fd) != 0 && errno == EBADF) return broker::fail(EBADF, "", {"no descriptor"});
   if (error == 0) return 0;
