@@ -1,0 +1,124 @@
+#!/usr/bin/env python3
+"""A plain program, told on its command line what to do, one act after the other:
+
+    chroot DIRECTORY   nothing is to be found there
+    nobody             become a user who may do nothing
+    wait               until a line comes
+    exec               be executed again, with an empty environment, and go on
+    listen PORT        and say `listening`, or the name of the error
+    refused            go on after a listen that failed: say what accept answers, and wait
+    pass               be executed again as `exec`, and have the listening socket
+    serve              answer what comes, one connection after the other; say `served` of each, or
+                       the name of the error
+    look-up NAME PORT
+    ask TEXT           of what was looked up; say what came back
+
+It needs no file any more when it has begun."""
+
+import errno
+import os
+import socket
+import sys
+
+sys.dont_write_bytecode = True
+NOBODY = 65534
+CHUNK = 65536
+
+
+def say(text):
+    print(text, flush=True)
+
+
+def name_of(error):
+    return errno.errorcode.get(error.errno, str(error.errno))
+
+
+class Program:
+    def __init__(self, words):
+        self.words = words
+        self.listener = None
+        self.addresses = []
+
+    def run(self):
+        while self.words:
+            getattr(self, "act_" + self.next_word().replace("-", "_"))()
+
+    def next_word(self):
+        return self.words.pop(0)
+
+    def act_chroot(self):
+        os.chroot(self.next_word())
+        os.chdir("/")
+
+    def act_nobody(self):
+        os.setgroups([])
+        os.setresgid(NOBODY, NOBODY, NOBODY)
+        os.setresuid(NOBODY, NOBODY, NOBODY)
+
+    def act_wait(self):
+        say("waiting")
+        sys.stdin.readline()
+
+    def act_exec(self):
+        os.execve(sys.executable, [sys.executable, "-B", __file__, *self.words], {})
+
+    def act_listen(self):
+        self.listener = socket.socket()
+        self.listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        self.listener.bind(("127.0.0.1", int(self.next_word())))
+        try:
+            self.listener.listen(16)
+            say("listening")
+        except OSError as error:
+            say(name_of(error))
+
+    def act_refused(self):
+        self.listener.setblocking(False)
+        try:
+            self.listener.accept()
+            say("accepted")
+        except OSError as error:
+            say(name_of(error))
+        self.act_wait()
+
+    def act_pass(self):
+        self.listener.set_inheritable(True)
+        self.words[:0] = ["inherit", str(self.listener.fileno())]
+        self.act_exec()
+
+    def act_inherit(self):
+        self.listener = socket.socket(socket.AF_INET, socket.SOCK_STREAM,
+                                      fileno=int(self.next_word()))
+
+    def act_serve(self):
+        while True:
+            try:
+                connection, _ = self.listener.accept()
+                with connection:
+                    while data := connection.recv(CHUNK):
+                        connection.sendall(data)
+                say("served")
+            except OSError as error:
+                say(name_of(error))
+
+    def act_look_up(self):
+        found = socket.getaddrinfo(self.next_word(), int(self.next_word()), socket.AF_INET,
+                                   socket.SOCK_STREAM)
+        self.addresses = [address for *_, address in found]
+
+    def act_ask(self):
+        text = self.next_word().encode()
+        try:
+            with socket.socket() as connection:
+                connection.connect(self.addresses[0])
+                connection.sendall(text)
+                received = b""
+                while len(received) < len(text) and (part := connection.recv(CHUNK)):
+                    received += part
+                say(received.decode())
+        except OSError as error:
+            say(name_of(error))
+
+
+if __name__ == "__main__":
+    Program(sys.argv[1:]).run()
