@@ -5,8 +5,11 @@
 
 namespace preload {
 
-// Remembers what the shim was started with; the constructor calls it.
+// Remembers what the shim was started with; the constructor calls it, and who changes it after
+// that.
 void remember_environment();
+// Whether a program that is given this environment is under the shim.
+[[nodiscard]] bool is_complete(char* const given[]);
 
 // `given` with the shim's own variables as they were at the start of this process, where they are
 // missing or others: LD_PRELOAD gets the library in front. Freed by its end, which a successful

@@ -38,6 +38,22 @@ int run_with_list(const char* first, va_list arguments, Run run) {
   return run(all);
 }
 
+// system(3) and popen(3) give what they run the environment of this process, which the program may
+// have emptied.
+class WholeEnvironment {
+ public:
+  WholeEnvironment() : before_(environ), ours_(environ) {
+    if (environ == nullptr || !is_complete(environ)) environ = const_cast<char**>(ours_.get());
+  }
+  ~WholeEnvironment() { environ = before_; }
+  WholeEnvironment(const WholeEnvironment&) = delete;
+  WholeEnvironment& operator=(const WholeEnvironment&) = delete;
+
+ private:
+  char** before_;
+  ProgramEnvironment ours_;
+};
+
 }  // namespace
 }  // namespace preload
 
@@ -88,11 +104,13 @@ PRELOAD_EXPORT int posix_spawnp(pid_t* pid, const char* file,
 
 PRELOAD_EXPORT int system(const char* command) {
   preload::share_all();
+  const preload::WholeEnvironment whole;
   return preload::real::system(command);
 }
 
 PRELOAD_EXPORT FILE* popen(const char* command, const char* mode) {
   preload::share_all();
+  const preload::WholeEnvironment whole;
   return preload::real::popen(command, mode);
 }
 

@@ -20,9 +20,8 @@ void before_fork() {
   mark_all_shared();
 }
 
-// exit(3) writes what streams have buffered only after all handlers.
 void at_end() {
-  std::fflush(nullptr);
+  flush_streams();
   close_all();
 }
 
