@@ -104,8 +104,7 @@ int channel() {
 
 void move_channel(int fd) {
   g_channel = fd;
-  tell_number();
-  remember_environment();
+  remember_channel(fd);
   broker::use_channel(fd);
 }
 

@@ -1,6 +1,7 @@
 #include "tools/preload/environment.h"
 
 #include <array>
+#include <charconv>
 #include <climits>
 #include <cstdlib>
 #include <cstring>
@@ -84,6 +85,17 @@ void remember_environment() {
     const std::size_t end = copy_entry(kOwnVariables.at(i), value, at);
     if (end != at) g_entries.at(i) = g_text.data() + at;
     at = end;
+  }
+}
+
+void remember_channel(int fd) {
+  static std::array<char, 48> entry;
+  const std::string_view name(kChannelVariable);
+  char* to = entry.data() + name.copy(entry.data(), name.size());
+  *to++ = '=';
+  *std::to_chars(to, entry.data() + entry.size() - 1, fd).ptr = '\0';
+  for (std::size_t i = 0; i < kOwnVariables.size(); ++i) {
+    if (kOwnVariables.at(i) == name) g_entries.at(i) = entry.data();
   }
 }
 

@@ -5,9 +5,10 @@
 
 namespace preload {
 
-// Remembers what the shim was started with; the constructor calls it, and who changes it after
-// that.
+// Remembers what the shim was started with; the constructor calls it.
 void remember_environment();
+// The channel has another number. Without setenv(3), for it may be a signal handler that is called.
+void remember_channel(int fd);
 // Whether a program that is given this environment is under the shim.
 [[nodiscard]] bool is_complete(char* const given[]);
 
