@@ -1,6 +1,6 @@
 #!/usr/bin/env python3
-"""The broker of `ktls-bridge run`, whose channel its program inherits, asked without the library that
-programs are loaded with: an empty one takes its place."""
+"""The broker of `ktls-bridge run`, whose channel its program inherits, asked without the library
+that programs are loaded with: an empty one takes its place."""
 
 import os
 import signal
