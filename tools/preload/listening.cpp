@@ -295,6 +295,7 @@ int listen_again(Wrapped& listener, int backlog) {
 int accept_from(int fd, Wrapped& listener, sockaddr* address, socklen_t* address_size, int flags) {
   if ((flags & ~(SOCK_NONBLOCK | SOCK_CLOEXEC)) != 0) return fail_with(EINVAL);
   const ErrnoOnSuccess keeps;
+  listener.is_parents.store(false);
   for (;;) {
     if (listener.is_read_ended.load()) return fail_with(EINVAL);
     if (listener.error.load() != 0 && find_broker_again(fd, listener) != 0) return -1;
