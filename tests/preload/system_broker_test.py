@@ -21,7 +21,7 @@ from shared_certificates import certificates  # noqa: E402
 from watched import BUILD  # noqa: E402
 
 LIBRARY = BUILD / "tools" / "preload" / "libktls-bridge-preload.so"
-PROGRAM = Path(__file__).with_name("system_program.py")
+PROGRAM = Path(__file__).with_name("told_program.py")
 IS_ROOT = os.geteuid() == 0
 CONTENT = b"-nobody-may-see-this-in-the-clear-" * 3000
 REQUEST = b"GET /file HTTP/1.0\r\n\r\n"

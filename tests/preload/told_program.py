@@ -11,18 +11,25 @@
     serve              answer what comes, one connection after the other; say `served` of each, or
                        the name of the error
     look-up NAME PORT
-    ask TEXT           of what was looked up; say what came back
+    ask TEXT           of what was looked up; say what came back, or the name of the error
+    start              connect to what was looked up, without blocking; say what that answered
+    await WAY          until that socket is ready, by poll, select or epoll: say how, and SO_ERROR
+                       twice
+    beside             answer one connection while that socket is waited for: say whether that one
+                       was ready by then
 
 It needs no file any more when it has begun."""
 
 import errno
 import os
+import select
 import socket
 import sys
 
 sys.dont_write_bytecode = True
 NOBODY = 65534
 CHUNK = 65536
+WAIT_S = 120
 
 
 def say(text):
@@ -38,6 +45,7 @@ class Program:
         self.words = words
         self.listener = None
         self.addresses = []
+        self.connection = None
 
     def run(self):
         while self.words:
@@ -118,6 +126,61 @@ class Program:
                 say(received.decode())
         except OSError as error:
             say(name_of(error))
+
+    def act_start(self):
+        self.connection = socket.socket()
+        self.connection.setblocking(False)
+        error = self.connection.connect_ex(self.addresses[0])
+        say(errno.errorcode.get(error, str(error)))
+
+    def act_await(self):
+        events = {"poll": self.await_by_poll, "select": self.await_by_select,
+                  "epoll": self.await_by_epoll}[self.next_word()]()
+        errors = [self.connection.getsockopt(socket.SOL_SOCKET, socket.SO_ERROR)
+                  for _ in range(2)]
+        say(" ".join([*events, *(errno.errorcode.get(each, str(each)) for each in errors)]))
+
+    def await_by_poll(self):
+        waiting = select.poll()
+        waiting.register(self.connection, select.POLLOUT)
+        ((_, events),) = waiting.poll(WAIT_S * 1000)
+        return names_of(events, "POLL")
+
+    def await_by_epoll(self):
+        with select.epoll() as waiting:
+            waiting.register(self.connection, select.EPOLLOUT)
+            ((_, events),) = waiting.poll(WAIT_S)
+        return names_of(events, "EPOLL")
+
+    def await_by_select(self):
+        _, writable, _ = select.select([], [self.connection], [], WAIT_S)
+        return ["OUT"] if writable else []
+
+    def act_beside(self):
+        self.listener.setblocking(False)
+        with select.epoll() as waiting:
+            waiting.register(self.connection, select.EPOLLOUT)
+            waiting.register(self.listener, select.EPOLLIN)
+            was_ready = False
+            served = None
+            while True:
+                for number, _ in waiting.poll(WAIT_S):
+                    if number == self.connection.fileno():
+                        was_ready = True
+                        waiting.unregister(number)
+                    elif number == self.listener.fileno():
+                        served, _ = self.listener.accept()
+                        waiting.register(served, select.EPOLLIN)
+                    elif data := served.recv(CHUNK):
+                        served.sendall(data)
+                    else:
+                        served.close()
+                        say("ready" if was_ready else "not ready")
+                        return
+
+
+def names_of(events, prefix):
+    return [name for name in ("OUT", "ERR", "HUP") if events & getattr(select, prefix + name)]
 
 
 if __name__ == "__main__":
