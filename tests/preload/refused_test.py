@@ -1,6 +1,7 @@
 #!/usr/bin/env python3
 """Clients under `ktls-bridge run` whose server is not the one that it should be: none has a
-connection, each learns it as of any TCP connection that is refused, and one line says why."""
+connection, each learns it as of any TCP connection that is refused, and one line says why. Programs
+that the library cannot do TLS for have no connection, either."""
 
 import contextlib
 import subprocess
@@ -88,6 +89,31 @@ class Refused(RefusedCase):
             self.assertNotIn(SECRET, each)
 
 
+class Forbidden(RefusedCase):
+    """What would get around TLS, or keeps the library from it."""
+
+    def test_a_ring_is_not_to_be_had_and_one_line_says_so(self):
+        run = self.told(self.backend(), "ring", "ring")
+        self.assert_says(run, "ENOSYS", "ENOSYS")
+        lines = self.assert_ends(run)
+        self.assertEqual(len(lines), 1, lines)
+        self.assertIn("io_uring", lines[0])
+
+    def test_behind_a_filter_that_forbids_too_much_nothing_listens_or_connects(self):
+        port = free_port()
+        backend = self.backend()
+        run = self.told(backend, "forbid", "ask", SECRET.decode(), "listen", port, "refused",
+                        listen=(port,))
+        self.assert_says(run, "ECONNREFUSED", "EACCES", "EINVAL", "waiting")
+        with self.assertRaises(ConnectionRefusedError):
+            peers.tcp(("127.0.0.1", port))
+        run.process.stdin.close()
+        lines = self.assert_ends(run)
+        self.assertEqual([("(seccomp)" in line, "cannot listen" in line) for line in lines],
+                         [(True, False), (False, True)], lines)
+        self.assertEqual((backend.served, backend.errors), (0, []))
+
+
 class Accepted(RefusedCase):
     def test_the_server_is_asked_for_the_name_that_was_looked_up(self):
         names = []
@@ -119,7 +145,8 @@ class Accepted(RefusedCase):
 
 
 def load_tests(loader, _tests, _pattern):
-    return unittest.TestSuite(loader.loadTestsFromTestCase(case) for case in (Refused, Accepted))
+    cases = (Refused, Forbidden, Accepted)
+    return unittest.TestSuite(loader.loadTestsFromTestCase(case) for case in cases)
 
 
 if __name__ == "__main__":

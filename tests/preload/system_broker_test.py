@@ -240,6 +240,21 @@ class Absent(SystemBrokerCase):
         self.assertEqual(len(said), 1, self.errors())
         self.assertIn("no TLS connection: no broker answers at ", said[0])
 
+    def test_with_variables_that_cannot_be_read_nothing_listens_or_connects(self):
+        self.broker()
+        port = self.tls_peer()
+        for name, value in (("LISTEN", "http"), ("LISTEN", "1,0"), ("CONNECT", "[::1"),
+                            ("CONNECT", "localhost:99999")):
+            with self.subTest(name=name, value=value):
+                self.log.write_bytes(b"")
+                program = self.told("look-up", "localhost", port, "ask", "anything", "listen",
+                                    self.port, "refused", **{f"KTLS_BRIDGE_{name}": value})
+                self.assert_says(program, "ECONNREFUSED", "EACCES", "EINVAL")
+                said = [line for line in self.lines_of_the_library()
+                        if f"KTLS_BRIDGE_{name}: cannot be read at " in line]
+                self.assertEqual(len(said), 1, self.errors())
+                self.end(program)
+
     def test_a_broker_that_comes_before_the_program_listens_is_found(self):
         program = self.listening("wait", "listen", self.port, "serve")
         self.assert_says(program, "waiting")

@@ -4,6 +4,8 @@
     chroot DIRECTORY   nothing is to be found there
     nobody             become a user who may do nothing
     wait               until a line comes
+    ring               ask for an io_uring; say what that answered
+    forbid             itself socketpair(2), by a system call filter
     exec               be executed again, with an empty environment, and go on
     listen PORT        and say `listening`, or the name of the error
     refused            go on after a listen that failed: say what accept answers, and wait
@@ -20,16 +22,23 @@
 
 It needs no file any more when it has begun."""
 
+import ctypes
 import errno
 import os
 import select
 import socket
+import struct
 import sys
 
 sys.dont_write_bytecode = True
 NOBODY = 65534
 CHUNK = 65536
 WAIT_S = 120
+IO_URING_SETUP = 425  # on every architecture
+SOCKETPAIR = {"x86_64": 53, "aarch64": 199}
+PR_SET_NO_NEW_PRIVS, PR_SET_SECCOMP, SECCOMP_MODE_FILTER = 38, 22, 2
+LOAD_WORD, JUMP_IF_EQUAL, RETURN = 0x20, 0x15, 0x06  # classic BPF
+ALLOW, ERRNO = 0x7FFF0000, 0x00050000
 
 
 def say(text):
@@ -38,6 +47,16 @@ def say(text):
 
 def name_of(error):
     return errno.errorcode.get(error.errno, str(error.errno))
+
+
+def libc():
+    return ctypes.CDLL(None, use_errno=True)
+
+
+class Filter(ctypes.Structure):
+    """struct sock_fprog."""
+
+    _fields_ = [("length", ctypes.c_ushort), ("instructions", ctypes.c_void_p)]
 
 
 class Program:
@@ -66,6 +85,23 @@ class Program:
     def act_wait(self):
         say("waiting")
         sys.stdin.readline()
+
+    def act_ring(self):
+        parameters = ctypes.create_string_buffer(120)  # struct io_uring_params
+        made = libc().syscall(ctypes.c_long(IO_URING_SETUP), ctypes.c_long(1), parameters)
+        say(errno.errorcode[ctypes.get_errno()] if made < 0 else "a ring")
+
+    def act_forbid(self):
+        steps = ((LOAD_WORD, 0, 0, 0),  # seccomp_data.nr
+                 (JUMP_IF_EQUAL, 0, 1, SOCKETPAIR[os.uname().machine]),
+                 (RETURN, 0, 0, ERRNO | errno.EPERM), (RETURN, 0, 0, ALLOW))
+        code = ctypes.create_string_buffer(b"".join(struct.pack("HBBI", *each)
+                                                    for each in steps))
+        program = Filter(len(steps), ctypes.addressof(code))
+        for arguments in ((PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0),
+                          (PR_SET_SECCOMP, SECCOMP_MODE_FILTER, ctypes.byref(program), 0, 0)):
+            if libc().prctl(*arguments) != 0:
+                say(errno.errorcode[ctypes.get_errno()])
 
     def act_exec(self):
         os.execve(sys.executable, [sys.executable, "-B", __file__, *self.words], {})
