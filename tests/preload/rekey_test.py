@@ -3,11 +3,11 @@
 sendfile: rekey_test.py [KERNEL], inside that kernel. The program notices nothing where keys can be
 changed, and where the kernel cannot do that, --no-rekey says what becomes of the connection."""
 
+import contextlib
 import hashlib
 import json
 import socket
 import subprocess
-import contextlib
 import sys
 import unittest
 from pathlib import Path

@@ -22,6 +22,7 @@ namespace preload {
 namespace {
 
 int g_channel = -1;
+bool g_has_path = false;
 
 bool is_channel(int fd) {
   int type = 0;
@@ -66,7 +67,10 @@ int dead_channel() {
 int make_channel() {
   const bool had_one = std::getenv(kChannelVariable) != nullptr;
   const bool has_path = std::getenv(broker::kPathVariable) != nullptr;
-  return had_one && !has_path ? dead_channel() : connected_channel();
+  if (had_one && !has_path) return dead_channel();
+  // For the programs that this one runs, and for the next broker.
+  ::setenv(broker::kPathVariable, broker::broker_path(), 0);
+  return connected_channel();
 }
 
 void tell_number() {
@@ -80,12 +84,13 @@ void tell_number() {
 void open_channel() {
   const Changing changing;
   const int inherited = inherited_channel();
+  const int made = inherited >= 0 ? -1 : make_channel();
+  g_has_path = std::getenv(broker::kPathVariable) != nullptr;
   if (inherited >= 0) {
     Wrapped* const own = make(Kind::kInternal);
     if (own == nullptr || !enter(inherited, *own)) return;
     g_channel = inherited;
   } else {
-    const int made = make_channel();
     g_channel = made < 0 ? -1 : make_internal(made);
     if (g_channel < 0) {
       ::unsetenv(kChannelVariable);
@@ -100,6 +105,10 @@ void open_channel() {
 
 int channel() {
   return g_channel;
+}
+
+bool has_broker_path() {
+  return g_has_path;
 }
 
 void move_channel(int fd) {

@@ -5,6 +5,7 @@
 #include "tools/preload/closing.h"
 #include "tools/preload/environment.h"
 #include "tools/preload/exports.h"
+#include "tools/preload/program_check.h"
 #include "tools/preload/real.h"
 #include "tools/preload/wrapped.h"
 
@@ -122,6 +123,7 @@ PRELOAD_EXPORT int posix_spawn(pid_t* pid, const char* path,
                                const posix_spawn_file_actions_t* actions,
                                const posix_spawnattr_t* attributes, char* const arguments[],
                                char* const environment[]) {
+  preload::warn_of_program(path);
   preload::share_all();
   const ProgramEnvironment ours(environment);
   return preload::real::posix_spawn(pid, path, actions, attributes, arguments, ours.get());
@@ -131,6 +133,7 @@ PRELOAD_EXPORT int posix_spawnp(pid_t* pid, const char* file,
                                 const posix_spawn_file_actions_t* actions,
                                 const posix_spawnattr_t* attributes, char* const arguments[],
                                 char* const environment[]) {
+  preload::warn_of_file(file);
   preload::share_all();
   const ProgramEnvironment ours(environment);
   return preload::real::posix_spawnp(pid, file, actions, attributes, arguments, ours.get());
@@ -150,6 +153,7 @@ PRELOAD_EXPORT FILE* popen(const char* command, const char* mode) {
 
 PRELOAD_EXPORT int execve(const char* path, char* const arguments[],
                           char* const environment[]) noexcept {
+  preload::warn_of_program(path);
   const ProgramEnvironment ours(environment);
   return preload::real::execve(path, arguments, ours.get());
 }
@@ -171,6 +175,7 @@ PRELOAD_EXPORT int execv(const char* path, char* const arguments[]) noexcept {
 
 PRELOAD_EXPORT int execvpe(const char* file, char* const arguments[],
                            char* const environment[]) noexcept {
+  preload::warn_of_file(file);
   const ProgramEnvironment ours(environment);
   return preload::real::execvpe(file, arguments, ours.get());
 }
