@@ -138,6 +138,7 @@ TEST_F(ClientChannel, ReleasesADescriptorAndShowsThatItIsClosed) {
   EXPECT_EQ(::fcntl(number, F_GETFD), -1);
   const Came came = take(broker_.get());
   EXPECT_EQ(came.request.header.kind, Kind::kRelease);
+  EXPECT_EQ(came.request.number, kMayTravel);
   ASSERT_EQ(came.descriptors.size(), 2U);
   EXPECT_TRUE(is_hung_up(came.descriptors.front().get()));
   EXPECT_FALSE(is_hung_up(pair.peer.get()));  // the broker has the last one
