@@ -10,6 +10,7 @@
 #include <CLI/CLI.hpp>
 
 #include "tools/ktls-bridge/duration_flag.h"
+#include "tools/preload/setting_limits.h"
 
 namespace tools {
 namespace {
@@ -18,8 +19,6 @@ namespace {
 constexpr std::chrono::milliseconds kIdleTimeout = std::chrono::hours(24);
 constexpr std::chrono::milliseconds kDrainTimeout = std::chrono::seconds(10);
 constexpr std::size_t kHandshakesMax = 1024;
-// Of the variables of the environment that tell them on.
-constexpr std::size_t kPatternsMax = 256;
 constexpr const char* kGroup = "Program";
 
 constexpr const char* kExamples = R"(Examples:
@@ -69,6 +68,23 @@ void take_patterns(const std::vector<std::string>& given, std::vector<std::strin
     }
     patterns.push_back(each);
   }
+}
+
+// The library remembers no more.
+ktls::Result<void> check_amounts(const RunOptions& options) {
+  if (options.listen.size() > preload::kPortsMax) {
+    return refuse("--listen: at most " + std::to_string(preload::kPortsMax) + " ports");
+  }
+  if (options.connect.size() > preload::kPatternsMax) {
+    return refuse("--connect: at most " + std::to_string(preload::kPatternsMax) + " patterns");
+  }
+  std::size_t size = 0;
+  for (const std::string& each : options.connect) size += each.size() + 1;
+  if (size > preload::kPatternsTextMax + 1) {
+    return refuse("--connect: the patterns have more than " +
+                  std::to_string(preload::kPatternsTextMax) + " characters, with their commas");
+  }
+  return {};
 }
 
 void add_roles(CLI::App& app, RunOptions& options) {
@@ -187,9 +203,7 @@ ktls::Result<void> validate(const RunOptions& options) {
   if (options.listen.empty() && options.connect.empty()) {
     return refuse("one of --listen and --connect says which connections become TLS");
   }
-  if (options.connect.size() > kPatternsMax) {
-    return refuse("--connect: at most " + std::to_string(kPatternsMax) + " patterns");
-  }
+  if (auto checked = check_amounts(options); !checked) return checked;
   const bool has_credentials = !broker.tls.certificate_file.empty() ||
                                !broker.tls.key_file.empty() || !broker.tls.client_ca_file.empty();
   if (options.listen.empty() && has_credentials) {
