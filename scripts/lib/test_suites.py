@@ -27,7 +27,7 @@ PRELOAD_TESTS = ("programs", "close", "rekey", "thousand")
 PRELOAD_IN_GUESTS = {
     "6.1": ("socket_suite", "symbols", "programs", "close", "rekey"),
     "6.12": ("socket_suite", "symbols", "programs", "rekey"),
-    "newest": ("socket_suite", "symbols", "programs", "close", "sendfile", "rekey"),
+    "newest": ("socket_suite", "symbols", "programs", "close", "sendfile", "rekey", "refusal"),
 }
 PRELOAD_NEEDS = ("openssl", "curl", "gnutls-cli", "gnutls-serv", "busybox", "nginx", "apache2",
                  "redis-server", "redis-cli", "redis-benchmark", "nc", "socat", "psql",
@@ -128,7 +128,7 @@ SUITES = [
     *(Suite(f"preload/{name.replace('_', '-')}", (f"tests/preload/{name}_test.py",),
             needs=(*PRELOAD_NEEDS, "root"), timeout_s=300) for name in PRELOAD_TESTS),
     *(Suite(f"preload/{name.replace('_', '-')}", (f"tests/preload/{name}_test.py",),
-            needs=("openssl",), timeout_s=180) for name in ("socket_suite", "symbols")),
+            needs=("openssl",), timeout_s=180) for name in ("refusal", "socket_suite", "symbols")),
     # On two processors a program reads while its key is changed.
     *(Suite(f"kernel/{kernel}/preload", ("tests/support/in_kernel.py", "preload", kernel, *scripts),
             needs=("vm", "strace", *PRELOAD_NEEDS), timeout_s=VM_TIMEOUT_S, kernel=kernel,
