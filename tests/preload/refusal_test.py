@@ -152,18 +152,26 @@ class Refusals(RefusalCase):
 
 
 class Names(RefusalCase):
-    def check_connected(self, sni, how="blocking", **options):
+    def check_connected(self, sni, how="blocking", times=1, **options):
         peer = self.peer(context=certificates().server_context())
         told, lines = self.told(how, peer.port, **options)
         self.assertEqual(told, "connected", lines)
         peer.end()
-        self.assertEqual((peer.data, peer.names), (SECRET, [sni]))
+        self.assertEqual((peer.data, peer.names), (SECRET * times, [sni]))
         self.assertNotIn(SECRET, peer.wire)
 
     def test_the_peer_is_asked_for_by_the_name_that_was_looked_up(self):
         for how in ("blocking", "polled", "deferred"):
             with self.subTest(how=how):
                 self.check_connected("localhost", how)
+
+    def test_localhost_is_the_name_of_the_loopback_also_where_nobody_looks_it_up(self):
+        for host in ("127.0.0.1", "0.0.0.0"):
+            with self.subTest(host=host):
+                self.check_connected("localhost", host=host)
+
+    def test_a_child_that_was_made_while_it_connects_has_the_connection_as_well(self):
+        self.check_connected("localhost", "forked", times=2)
 
     def test_a_pattern_of_an_address_counts_whatever_names_the_address_has(self):
         self.check_connected(None, pattern="127.0.0.1:{}", host="127.0.0.1", names=("localhost",))

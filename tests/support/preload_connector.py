@@ -3,7 +3,8 @@
 preload_connector.py HOW HOST PORT [NAME...]
 
 Looks up the names, connects to HOST and PORT, and sends SECRET if it may. HOW is `blocking`;
-`polled`, a descriptor that does not block, of which poll and SO_ERROR tell; `fast`, by sendto with
+`polled`, a descriptor that does not block, of which poll and SO_ERROR tell; `forked`, the same of
+a child as well, which sends first; `fast`, by sendto with
 MSG_FASTOPEN alone, `fast-message` and `fast-messages`, the same by sendmsg and sendmmsg through
 libc, `fast-number`, by syscall; `deferred`, connect with TCP_FASTOPEN_CONNECT; `race`, while a
 thread sends at any time. What it was is told on standard output: `connected`, or an error's name.
@@ -67,17 +68,44 @@ def send_by_number(sock, endpoint):
                         ctypes.c_long(len(address))))
 
 
+def await_connected(sock):
+    poll = select.poll()
+    poll.register(sock, select.POLLOUT)
+    if not poll.poll(WAIT_MS):
+        raise TimeoutError(errno.ETIMEDOUT, "poll")
+    if error := sock.getsockopt(socket.SOL_SOCKET, socket.SO_ERROR):
+        raise OSError(error, "connect")
+
+
 def connect_polled(sock, endpoint):
     sock.setblocking(False)
     error = sock.connect_ex(endpoint)
-    if error == errno.EINPROGRESS:
-        poll = select.poll()
-        poll.register(sock, select.POLLOUT)
-        if not poll.poll(WAIT_MS):
-            raise TimeoutError(errno.ETIMEDOUT, "poll")
-        error = sock.getsockopt(socket.SOL_SOCKET, socket.SO_ERROR)
-    if error:
+    if error not in (0, errno.EINPROGRESS):
         raise OSError(error, "connect")
+    if error:
+        await_connected(sock)
+    sock.sendall(SECRET)
+
+
+def connect_forked(sock, endpoint):
+    """What a child has that was made while the connection was under way is connected, too, when the
+    parent has been told; the child sends."""
+    sock.setblocking(False)
+    if (error := sock.connect_ex(endpoint)) != errno.EINPROGRESS:
+        raise OSError(error, "connect")
+    ready, tell = os.pipe()
+    if (child := os.fork()) == 0:
+        os.read(ready, 1)
+        try:
+            await_connected(sock)
+            sock.sendall(SECRET)
+        except OSError as failure:
+            os._exit(failure.errno)
+        os._exit(0)
+    await_connected(sock)
+    os.write(tell, b"!")
+    if error := os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]):
+        raise OSError(error, "of the child")
     sock.sendall(SECRET)
 
 
@@ -115,6 +143,7 @@ def connect_in_a_race(sock, endpoint):
 WAYS = {
     "blocking": connect_blocking,
     "polled": connect_polled,
+    "forked": connect_forked,
     "deferred": connect_deferred,
     "race": connect_in_a_race,
     "fast": lambda sock, endpoint: sock.sendto(SECRET, socket.MSG_FASTOPEN, endpoint),

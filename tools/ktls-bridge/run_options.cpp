@@ -10,6 +10,7 @@
 #include <CLI/CLI.hpp>
 
 #include "tools/ktls-bridge/duration_flag.h"
+#include "tools/preload/host_text.h"
 #include "tools/preload/setting_limits.h"
 
 namespace tools {
@@ -161,6 +162,11 @@ std::string fault_of_pattern(std::string_view pattern) {
   if (host.empty() && !port) return "is empty";
   if (port && !port_of(*port)) return "has no port from 1 to 65535 after its last colon";
   if (!std::ranges::all_of(host, is_in_name)) return "has a character that no host name has";
+  if (host == ".") return "has no host before its port";
+  preload::AddressText text;
+  if (preload::form_of(host, text) == preload::HostForm::kOtherAddress) {
+    return "has an address in a form that no connection has";
+  }
   return {};
 }
 

@@ -424,7 +424,9 @@ bool settle(Wrapped& pending) {
     const Changing changing;
     if (kind_of(pending) != Kind::kPending || pending.descriptors == 0) return true;
     const int fd = first_descriptor_of(pending);
-    arrived = broker::receive(fd, broker::Take::kWhole);
+    // Other processes that have it find the answer there as well, and each its own descriptor.
+    const bool has_others = pending.is_shared.load();
+    arrived = broker::receive(fd, has_others ? broker::Take::kPeek : broker::Take::kWhole);
     if (arrived.arrival == broker::Arrival::kNone) return false;
     remote = pending.remote;
     static_cast<void>(choose_name(plain(remote), sizeof remote, host));

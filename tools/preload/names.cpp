@@ -8,6 +8,7 @@
 #include <arpa/inet.h>
 #include <unistd.h>
 
+#include "tools/preload/host_text.h"
 #include "tools/preload/setting.h"
 
 namespace preload {
@@ -56,15 +57,14 @@ bool read_address(const sockaddr* address, socklen_t size, in6_addr& found) {
   if (address->sa_family == AF_INET6 && size >= offsetof(sockaddr_in6, sin6_scope_id)) {
     std::memcpy(&found, reinterpret_cast<const char*>(address) + offsetof(sockaddr_in6, sin6_addr),
                 sizeof found);
+    found = reached_by(found);
     return true;
   }
   if (address->sa_family != AF_INET || size < sizeof(sockaddr_in)) return false;
-  found = {};
-  found.s6_addr[10] = 0xff;
-  found.s6_addr[11] = 0xff;
-  std::memcpy(&found.s6_addr[12],
-              reinterpret_cast<const char*>(address) + offsetof(sockaddr_in, sin_addr),
-              sizeof(in_addr));
+  in_addr four{};
+  std::memcpy(&four, reinterpret_cast<const char*>(address) + offsetof(sockaddr_in, sin_addr),
+              sizeof four);
+  found = reached_by(as_ipv6(four));
   return true;
 }
 
@@ -82,14 +82,12 @@ HostName copy_of(std::string_view text) {
   return name;
 }
 
-HostName write_address(const in6_addr& address) {
-  std::array<char, INET6_ADDRSTRLEN> text{};
-  if (IN6_IS_ADDR_V4MAPPED(&address)) {
-    ::inet_ntop(AF_INET, &address.s6_addr[12], text.data(), text.size());
-  } else {
-    ::inet_ntop(AF_INET6, &address, text.data(), text.size());
-  }
-  return copy_of(text.data());
+// By which loopback addresses are called where nobody has looked that up (RFC 6761 section 6.3):
+// programs know them by heart.
+constexpr std::string_view kLocalName = "localhost";
+
+bool is_loopback(std::string_view text) {
+  return text == "::1" || text.substr(0, 4) == "127.";
 }
 
 // Also in the forms that only the resolver takes for one: "127.1", "fe80::1%lo".
@@ -134,10 +132,16 @@ bool choose_name(const sockaddr* address, socklen_t size, HostName& name) {
     if (match > best_match || is_better(each, *best)) best = &each;
     best_match = match;
   }
-  const HostName text = write_address(wanted);
-  const PeerMatch text_match = match_peer(text.view(), port);
-  name = best == nullptr || text_match > best_match ? text : best->name;
-  return std::max(text_match, best_match) != PeerMatch::kNone;
+  const AddressText text = text_of(wanted);
+  std::string_view otherwise = text.view();
+  PeerMatch match = match_peer(otherwise, port);
+  if (match != PeerMatch::kHost && is_loopback(otherwise) &&
+      match_peer(kLocalName, port) == PeerMatch::kHost) {
+    otherwise = kLocalName;
+    match = PeerMatch::kHost;
+  }
+  name = best != nullptr && best_match >= match ? best->name : copy_of(otherwise);
+  return std::max(match, best_match) != PeerMatch::kNone;
 }
 
 }  // namespace preload

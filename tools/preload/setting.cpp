@@ -5,6 +5,7 @@
 #include <charconv>
 #include <cstdlib>
 
+#include "tools/preload/host_text.h"
 #include "tools/preload/say.h"
 #include "tools/preload/setting_limits.h"
 
@@ -13,6 +14,7 @@ namespace {
 
 struct Pattern {
   std::string_view host;   // empty: any
+  AddressText address;     // which `host` is, if it is one
   std::uint16_t port = 0;  // 0: any
 };
 
@@ -54,9 +56,19 @@ bool add_port(std::string_view entry) {
   return parse_port(entry, g_ports.at(g_port_count++));
 }
 
+// As names and addresses are, by which it is found. False: no host is written like this.
+bool settle_host(Pattern& pattern) {
+  if (!pattern.host.empty() && pattern.host.back() == '.') pattern.host.remove_suffix(1);
+  if (pattern.host.find_first_of("/[]") != std::string_view::npos) return false;
+  const HostForm form = form_of(pattern.host, pattern.address);
+  if (form == HostForm::kAddress) pattern.host = pattern.address.view();
+  return form != HostForm::kOtherAddress;
+}
+
 bool add_pattern(std::string_view entry) {
   if (g_pattern_count == kPatternsMax || entry.empty()) return false;
-  Pattern pattern;
+  Pattern& pattern = g_patterns.at(g_pattern_count);
+  pattern = {};
   std::string_view port;
   if (entry.front() == '[') {
     const std::size_t end = entry.find(']');
@@ -70,7 +82,8 @@ bool add_pattern(std::string_view entry) {
     port = entry.substr(colon);
   }
   if (!port.empty() && port != ":*" && !parse_port(port.substr(1), pattern.port)) return false;
-  g_patterns.at(g_pattern_count++) = pattern;
+  if (!settle_host(pattern)) return false;
+  ++g_pattern_count;
   return true;
 }
 

@@ -60,7 +60,8 @@ TEST(RunOptions, TakePatternsOfDestinations) {
 
 TEST(RunOptions, SayWhatIsWrongWithAPattern) {
   for (const char* text : {"", ":", "host:", "host:0", "host:65536", "host:http", "::1", "[::1",
-                           "[]", "[]:1", "[::1]443", "a b", "a/b:1", "a\x01"}) {
+                           "[]", "[]:1", "[::1]443", "a b", "a/b:1", "a\x01", "127.1:80",
+                           "010.0.0.1", "[fe80::1%lo]:1", "443", ".:443"}) {
     EXPECT_NE(fault_of_pattern(text), "") << text;
   }
   EXPECT_THROW(parse({"--connect", "*:443,::1"}), CLI::ValidationError);
@@ -84,7 +85,7 @@ TEST(RunOptions, TakeAsManyPortsAndPatternsAsTheLibraryAndNoMore) {
   EXPECT_TRUE(takes("--listen", list_of(preload::kPortsMax, 4)));
   EXPECT_FALSE(takes("--listen", list_of(preload::kPortsMax + 1, 4)));
   EXPECT_TRUE(takes("--connect", list_of(preload::kPatternsMax, 15)));
-  EXPECT_FALSE(takes("--connect", list_of(preload::kPatternsMax + 1, 4)));
+  EXPECT_FALSE(takes("--connect", list_of(preload::kPatternsMax + 1, 5)));
   EXPECT_TRUE(takes("--connect", std::string(preload::kPatternsTextMax, 'a')));
   EXPECT_FALSE(takes("--connect", std::string(preload::kPatternsTextMax + 1, 'a')));
   const std::string half(preload::kPatternsTextMax / 2, 'a');

@@ -57,8 +57,11 @@ class Names : public testing::Test {
  protected:
   static void SetUpTestSuite() {
     ASSERT_EQ(
-        ::setenv(kConnectVariable,
-                 ":443,*:444,*.named.example,other.example:5432,192.0.2.77,[2001:db8::77]:7", 1),
+        ::setenv(
+            kConnectVariable,
+            ":443,*:444,*.named.example,other.example:5432,192.0.2.77,[2001:db8::77]:7,localhost:9,"
+            "127.0.0.1:10",
+            1),
         0);
     read_setting();
     ASSERT_FALSE(is_broken());
@@ -164,6 +167,20 @@ TEST_F(Names, ANameThatIsTooLongForDnsIsNotKept) {
   EXPECT_EQ(name_at("192.0.2.7"), std::string(kHostNameMax, 'a'));
   record(std::string(kHostNameMax + 1, 'b'), "192.0.2.7");
   EXPECT_EQ(name_at("192.0.2.7"), std::string(kHostNameMax, 'a'));
+}
+
+TEST_F(Names, TheLoopbackIsLocalhostAlsoWhereNobodyHasLookedThatUp) {
+  EXPECT_EQ(name_at("127.0.0.1", 9), "localhost");
+  EXPECT_EQ(name_at("::1", 9), "localhost");
+  EXPECT_EQ(name_at("192.0.2.1", 9), "");
+  EXPECT_EQ(name_at("127.0.0.1", 11), "");
+}
+
+TEST_F(Names, TheAddressThatStandsForAnyIsTheLoopback) {
+  EXPECT_EQ(name_at("0.0.0.0", 9), "localhost");
+  EXPECT_EQ(name_at("::", 9), "localhost");
+  EXPECT_EQ(name_at("::ffff:0.0.0.0", 10), "127.0.0.1");
+  EXPECT_EQ(name_at("0.0.0.0", 10), "127.0.0.1");
 }
 
 std::string numbered(std::size_t number, const std::string& rest) {

@@ -81,6 +81,24 @@ TEST(Setting, TakesAsMuchAsIsPromisedAndNoMore) {
   check(kConnectVariable, std::string(kPatternsTextMax + 1, 'a'), true);
 }
 
+TEST(Setting, FindsAnAddressHoweverThePatternWritesIt) {
+  ::unsetenv(kListenVariable);
+  ASSERT_EQ(::setenv(kConnectVariable,
+                     "[0:0:0:0:0:0:0:1]:1,[::ffff:192.0.2.1]:2,[2001:DB8::A]:3,0.0.0.0:4,[::]:5,"
+                     "name.example.:6",
+                     1),
+            0);
+  read_setting();
+  EXPECT_FALSE(is_broken());
+  EXPECT_EQ(match_peer("::1", 1), PeerMatch::kHost);
+  EXPECT_EQ(match_peer("192.0.2.1", 2), PeerMatch::kHost);
+  EXPECT_EQ(match_peer("2001:db8::a", 3), PeerMatch::kHost);
+  EXPECT_EQ(match_peer("127.0.0.1", 4), PeerMatch::kHost);
+  EXPECT_EQ(match_peer("::1", 5), PeerMatch::kHost);
+  EXPECT_EQ(match_peer("name.example", 6), PeerMatch::kHost);
+  EXPECT_EQ(match_peer("192.0.2.1", 3), PeerMatch::kNone);
+}
+
 TEST(Setting, KnowsWhichPatternsNameAHost) {
   ASSERT_EQ(::setenv(kConnectVariable, "*.example:5432,:443,**:444,[::1]", 1), 0);
   ::unsetenv(kListenVariable);
@@ -108,7 +126,8 @@ TEST(Setting, WhatCannotBeReadWrapsEverythingAndSaysSo) {
                 "KTLS_BRIDGE_LISTEN")
         << text;
   }
-  for (const char* text : {"host:port", "[::1", "[::1]7", "a,,b", "host:65536"}) {
+  for (const char* text : {"host:port", "[::1", "[::1]7", "a,,b", "host:65536", "127.1:80", "::1",
+                           "https://db:443", "a:b:443"}) {
     EXPECT_EXIT(read_and_exit(kConnectVariable, text), testing::ExitedWithCode(0),
                 "KTLS_BRIDGE_CONNECT")
         << text;
