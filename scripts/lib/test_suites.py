@@ -132,8 +132,8 @@ SUITES = [
             needs=(*PRELOAD_NEEDS, "root"), timeout_s=300) for name in PRELOAD_TESTS),
     *(Suite(f"preload/{name.replace('_', '-')}", (f"tests/preload/{name}_test.py",),
             needs=("openssl",), timeout_s=180)
-      for name in ("children", "install", "refused", "socket_suite", "symbols",
-                                            "system_broker")),
+      for name in ("children", "install", "refusal", "refused", "socket_suite", "symbols",
+                   "system_broker")),
     # On two processors a program reads while its key is changed.
     *(Suite(f"kernel/{kernel}/preload", ("tests/support/in_kernel.py", "preload", kernel, *scripts),
             needs=("vm", "strace", *PRELOAD_NEEDS), timeout_s=VM_TIMEOUT_S, kernel=kernel,
