@@ -4,6 +4,7 @@ connection, each learns it as of any TCP connection that is refused, and one lin
 that the library cannot do TLS for have no connection, either."""
 
 import contextlib
+import shutil
 import subprocess
 import sys
 import unittest
@@ -112,6 +113,18 @@ class Forbidden(RefusedCase):
         self.assertEqual([("(seccomp)" in line, "cannot listen" in line) for line in lines],
                          [(True, False), (False, True)], lines)
         self.assertEqual((backend.served, backend.errors), (0, []))
+
+
+    @unittest.skipUnless(shutil.which("cc"), "no C compiler")
+    def test_of_a_static_program_that_a_shell_executes_one_line_tells(self):
+        program = self.folder / "static"
+        subprocess.run(["cc", "-static", "-x", "c", "-", "-o", program], check=True, text=True,
+                       input="int main(void) { return 0; }\n", timeout=WAIT_S)
+        run = self.run_program("sh", "-c", f"{program}; true",
+                               flags=("--connect", "*", "--ca", certificates().ca))
+        lines = self.assert_ends(run)
+        self.assertEqual(len(lines), 1, lines)
+        self.assertTrue(lines[0].startswith(f"ktls-bridge: {program} is static: "), lines)
 
 
 class Accepted(RefusedCase):
