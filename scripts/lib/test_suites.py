@@ -26,7 +26,7 @@ HANDOVER_IN_GUESTS = {
 PRELOAD_TESTS = ("programs", "close", "rekey", "thousand")
 PRELOAD_IN_GUESTS = {
     "6.1": ("socket_suite", "symbols", "programs", "close", "rekey"),
-    "6.12": ("socket_suite", "symbols", "programs", "rekey"),
+    "6.12": ("socket_suite", "programs"),
     "newest": ("socket_suite", "symbols", "programs", "refused", "system_broker", "close",
                "sendfile", "rekey"),
 }
