@@ -4,6 +4,7 @@ connection, each learns it as of any TCP connection that is refused, and one lin
 that the library cannot do TLS for have no connection, either."""
 
 import contextlib
+import select
 import shutil
 import subprocess
 import sys
@@ -22,6 +23,8 @@ from watched import wait_until  # noqa: E402
 
 PROGRAM = Path(__file__).with_name("told_program.py")
 SECRET = b"-nobody-may-see-this-in-the-clear-"
+# For what is not to come.
+LISTENS_S = 1
 WAYS = {"poll": "OUT ERR HUP", "epoll": "OUT ERR HUP", "select": "OUT"}
 
 
@@ -114,6 +117,18 @@ class Forbidden(RefusedCase):
                          [(True, False), (False, True)], lines)
         self.assertEqual((backend.served, backend.errors), (0, []))
 
+
+    def test_a_server_whose_run_is_killed_hears_of_it_once_and_serves_nobody_in_the_clear(self):
+        port = free_port()
+        run = self.run_program(sys.executable, "-B", PROGRAM, "listen", port, "serve",
+                               listen=(port,), stdin=subprocess.PIPE, stdout=subprocess.PIPE)
+        self.assert_says(run, "listening")
+        run.process.kill()
+        self.assert_says(run, "ECONNABORTED")
+        with contextlib.closing(peers.tcp(("127.0.0.1", port))) as plain:
+            plain.sendall(SECRET)  # which the program would send back
+            heard, _, _ = select.select([plain, run.process.stdout], [], [], LISTENS_S)
+        self.assertEqual(heard, [])
 
     @unittest.skipUnless(shutil.which("cc"), "no C compiler")
     def test_of_a_static_program_that_a_shell_executes_one_line_tells(self):
