@@ -27,8 +27,8 @@ PRELOAD_TESTS = ("programs", "close", "rekey", "thousand")
 PRELOAD_IN_GUESTS = {
     "6.1": ("socket_suite", "symbols", "programs", "close", "rekey"),
     "6.12": ("socket_suite", "programs"),
-    "newest": ("socket_suite", "symbols", "programs", "refused", "system_broker", "close",
-               "sendfile", "rekey"),
+    "newest": ("socket_suite", "symbols", "programs", "failing_closed", "system_broker",
+               "close", "sendfile", "rekey"),
 }
 PRELOAD_NEEDS = ("openssl", "curl", "gnutls-cli", "gnutls-serv", "busybox", "nginx", "apache2",
                  "redis-server", "redis-cli", "redis-benchmark", "nc", "socat", "psql",
