@@ -27,8 +27,8 @@ PRELOAD_TESTS = ("programs", "close", "rekey", "thousand")
 PRELOAD_IN_GUESTS = {
     "6.1": ("socket_suite", "symbols", "programs", "close", "rekey"),
     "6.12": ("socket_suite", "programs"),
-    "newest": ("socket_suite", "symbols", "programs", "refused", "system_broker", "close",
-               "sendfile", "rekey"),
+    "newest": ("socket_suite", "symbols", "programs", "failing_closed", "system_broker",
+               "close", "sendfile", "rekey"),
 }
 PRELOAD_NEEDS = ("openssl", "curl", "gnutls-cli", "gnutls-serv", "busybox", "nginx", "apache2",
                  "redis-server", "redis-cli", "redis-benchmark", "nc", "socat", "psql",
@@ -90,7 +90,7 @@ SUITES = [
     Suite("cli/log", ("tests/cli/log_test.py",), needs=("openssl",), timeout_s=120),
     Suite("cli/serving", ("tests/cli/serving_test.py",), needs=("openssl",), timeout_s=240),
     Suite("cli/reload", ("tests/cli/reload_test.py",), needs=("openssl",), timeout_s=180),
-    Suite("cli/run", ("tests/cli/run_test.py",), needs=("openssl",), timeout_s=180),
+    Suite("cli/run", ("tests/cli/run_test.py",), needs=("openssl",), timeout_s=300),
     Suite("handover/private-broker", ("tests/handover/private_broker_test.py",),
           needs=("openssl", "cc"), timeout_s=120),
     Suite("cli/client-role", ("tests/cli/client_role_test.py",), needs=("openssl",),

@@ -21,7 +21,11 @@ import report  # noqa: E402
 import wrap_peers as peers  # noqa: E402
 from error_case import UNAVAILABLE, USAGE, ErrorCase  # noqa: E402
 from shared_certificates import certificates  # noqa: E402
-from watched import BINARY, PATIENCE_S, run  # noqa: E402
+from watched import BINARY, BUILD, NOBODY, PATIENCE_S, run  # noqa: E402
+
+TOLD_PROGRAM = Path(__file__).resolve().parents[1] / "preload" / "told_program.py"
+# Where its cache is empty it compiles the network part of its library.
+GO_BUILDS_S = 120
 
 # Says each signal that it gets, and ends by SIGTERM.
 SIGNALLED = """
@@ -128,6 +132,41 @@ class Starting(RunCase):
                              program)
         self.assert_one_line("what to do", "`ktls-bridge wrap`", UNAVAILABLE, "--listen", "1",
                              "--", program)
+
+    def assert_refuses(self, said, program, before=()):
+        for arguments in (("--connect", "*"), ("--listen", "1")):
+            code, output, errors = run("run", *arguments, "--", program, before=before)
+            self.assert_line("why", said, UNAVAILABLE, code, output, errors)
+
+    @unittest.skipUnless(os.geteuid() == 0, "needs root")
+    def test_a_program_with_the_rights_of_another_user_is_refused(self):
+        program = shutil.copy(shutil.which("true"), self.folder / "other")
+        os.chown(program, NOBODY, NOBODY)
+        os.chmod(program, 0o4755)
+        self.assert_refuses("is setuid", program)
+        os.chmod(program, 0o2755)
+        self.assert_refuses("is setgid", program)
+
+    @unittest.skipUnless(shutil.which("cc"), "no C compiler")
+    def test_a_program_that_is_linked_with_liburing_is_refused(self):
+        program = str(self.folder / "rings")
+        subprocess.run(["cc", "-x", "c", "-", "-o", program, "-Wl,--no-as-needed", "-luring"],
+                       check=True, input=b"int main(void) { return 0; }\n", timeout=PATIENCE_S)
+        self.assert_refuses("uses io_uring (liburing.so", program)
+
+    @unittest.skipUnless(shutil.which("go"), "no Go here")
+    def test_a_program_of_go_is_refused(self):
+        source = self.file("plain.go", b'package main\nimport _ "net"\nfunc main() {}\n')
+        program = str(self.folder / "plain")
+        subprocess.run(["go", "build", "-o", program, source], check=True, timeout=GO_BUILDS_S,
+                       env={**os.environ, "GO111MODULE": "off", "GOFLAGS": "",
+                            "GOCACHE": str(BUILD.resolve() / "go-cache")})
+        self.assert_refuses("is a Go program", program)
+
+    def test_under_a_filter_that_forbids_what_the_library_needs_nothing_is_run(self):
+        before = (sys.executable, "-B", str(TOLD_PROGRAM), "forbid", "become")
+        self.assert_refuses("would inherit a seccomp filter that forbids socketpair", "true",
+                            before)
 
     def test_the_environment_tells_the_library_what_to_do(self):
         told = ("printenv LD_PRELOAD KTLS_BRIDGE_LISTEN KTLS_BRIDGE_CONNECT; "

@@ -28,6 +28,7 @@ PROGRAMS = int(os.environ.get("KTLS_BRIDGE_PROGRAMS", "1000"))
 AT_ONCE = 2
 EVERY = 50  # of so many one serves, and another one connects
 FOLDERS = ("/tmp", "/run", "/dev/shm", "/var/tmp")
+TIME_WAIT = "06"  # which is no socket of anybody any more
 OTHERS = ("ktls-vm-",)  # suites beside this one
 SERVE = """\
 import socket, sys
@@ -50,8 +51,8 @@ def left(mark):
               for name in ("unix", "tcp", "tcp6")}
     return {
         "unix sockets": sorted(tables["unix"]),
-        "listeners": [line for name in ("tcp", "tcp6") for line in tables[name]
-                      if line.split()[3] == "0A"],
+        "TCP sockets": sorted(line.split()[1:4] for name in ("tcp", "tcp6")
+                              for line in tables[name] if line.split()[3] != TIME_WAIT),
         "files": {str(path) for folder in FOLDERS if os.path.isdir(folder)
                   for path in Path(folder).iterdir()
                   if "ktls" in path.name and not path.name.startswith(OTHERS)},

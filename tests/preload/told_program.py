@@ -7,6 +7,7 @@
     ring               ask for an io_uring; say what that answered
     forbid             itself socketpair(2), by a system call filter
     exec               be executed again, with an empty environment, and go on
+    become WORD...     that program, with what follows as its arguments
     listen PORT        and say `listening`, or the name of the error
     refused            go on after a listen that failed: say what accept answers, and wait
     pass               be executed again as `exec`, and have the listening socket
@@ -102,6 +103,9 @@ class Program:
                           (PR_SET_SECCOMP, SECCOMP_MODE_FILTER, ctypes.byref(program), 0, 0)):
             if libc().prctl(*arguments) != 0:
                 say(errno.errorcode[ctypes.get_errno()])
+
+    def act_become(self):
+        os.execv(self.words[0], self.words)
 
     def act_exec(self):
         os.execve(sys.executable, [sys.executable, "-B", __file__, *self.words], {})

@@ -1,9 +1,10 @@
 #!/usr/bin/env python3
-"""Clients under `ktls-bridge run` whose server is not the one that it should be: none has a
-connection, each learns it as of any TCP connection that is refused, and one line says why. Programs
-that the library cannot do TLS for have no connection, either."""
+"""Where a program under `ktls-bridge run` could have no TLS it has no connection, however it waits
+for one, and one line says why."""
 
 import contextlib
+import select
+import shutil
 import subprocess
 import sys
 import unittest
@@ -21,21 +22,22 @@ from watched import wait_until  # noqa: E402
 
 PROGRAM = Path(__file__).with_name("told_program.py")
 SECRET = b"-nobody-may-see-this-in-the-clear-"
+# For what is not to come.
+LISTENS_S = 1
 WAYS = {"poll": "OUT ERR HUP", "epoll": "OUT ERR HUP", "select": "OUT"}
 
 
-class RefusedCase(PreloadCase):
+class FailingCase(PreloadCase):
     def backend(self, **options):
         backend = peers.Backend(**options)
         self.addCleanup(backend.close)
         return backend
 
-    def told(self, backend, *acts, listen=(), flags=None):
+    def told(self, backend, *acts, listen=()):
         """The program, which looks that server up as localhost, and is to be its TLS client."""
         port = backend.endpoint[1]
-        trust = flags or ("--ca", certificates().ca)
         return self.run_program(sys.executable, "-B", PROGRAM, "look-up", "localhost", port, *acts,
-                                listen=listen, flags=("--connect", f"localhost:{port}", *trust),
+                                listen=listen, connect=(f"localhost:{port}",),
                                 stdin=subprocess.PIPE, stdout=subprocess.PIPE)
 
     def assert_says(self, run, *lines):
@@ -49,47 +51,22 @@ class RefusedCase(PreloadCase):
         self.assertEqual(run.wait(WAIT_S), 0, run.text())
         return [line for line in run.text().splitlines() if line.startswith("ktls-bridge: ")]
 
-    def assert_refused(self, backend, why, flags=None):
-        """By each way to connect, with one line for each connection; nothing was sent."""
+
+class Refused(FailingCase):
+    def test_each_way_to_wait_for_a_connection_tells_of_a_refusal_once(self):
+        """What for is no matter here; refusal_test.py has each reason."""
+        backend = self.backend(context=certificates(copy=1).server_context())
         begin = f"ktls-bridge: localhost:{backend.endpoint[1]}: no TLS connection: "
-        blocking = self.told(backend, "ask", SECRET.decode(), flags=flags)
-        self.assert_says(blocking, "ECONNREFUSED")
-        said = [self.assert_ends(blocking)]
         for way, ready in WAYS.items():
-            run = self.told(backend, "start", "await", way, flags=flags)
-            self.assert_says(run, "EINPROGRESS", f"{ready} ECONNREFUSED 0")
-            said.append(self.assert_ends(run))
-        for lines in said:
-            self.assertEqual(len(lines), 1, lines)
-            self.assertTrue(lines[0].startswith(begin), lines)
-            self.assertIn(why, lines[0])
+            with self.subTest(way=way):
+                run = self.told(backend, "start", "await", way)
+                self.assert_says(run, "EINPROGRESS", f"{ready} ECONNREFUSED 0")
+                (line,) = self.assert_ends(run)
+                self.assertTrue(line.startswith(begin), line)
         self.assertEqual(backend.served, 0, backend.errors)
 
 
-class Refused(RefusedCase):
-    def test_a_certificate_of_another_name_is_refused(self):
-        other = certificates("DNS:elsewhere.example")
-        self.assert_refused(self.backend(context=other.server_context()), "localhost",
-                            ("--ca", other.ca))
-
-    def test_a_certificate_of_an_authority_that_is_not_trusted_is_refused(self):
-        self.assert_refused(self.backend(context=certificates(copy=1).server_context()),
-                            "certificate")
-
-    def test_a_peer_that_ends_the_handshake_is_refused(self):
-        seen = []
-
-        def look(sock):
-            seen.append(sock.recv(1 << 16))
-            raise ConnectionError
-        self.assert_refused(self.backend(serve=look), "")
-        self.assertEqual(len(seen), 1 + len(WAYS))
-        for each in seen:
-            self.assertEqual(each[:2], b"\x16\x03")  # a handshake's record, and not what was sent
-            self.assertNotIn(SECRET, each)
-
-
-class Forbidden(RefusedCase):
+class Forbidden(FailingCase):
     """What would get around TLS, or keeps the library from it."""
 
     def test_a_ring_is_not_to_be_had_and_one_line_says_so(self):
@@ -114,16 +91,31 @@ class Forbidden(RefusedCase):
         self.assertEqual((backend.served, backend.errors), (0, []))
 
 
-class Accepted(RefusedCase):
-    def test_the_server_is_asked_for_the_name_that_was_looked_up(self):
-        names = []
-        context = certificates().server_context()
-        context.sni_callback = lambda _stream, name, _context: names.append(name)
-        run = self.told(self.backend(context=context), "ask", "hello")
-        self.assert_says(run, "hello")
-        self.assertEqual(self.assert_ends(run), [])
-        self.assertEqual(names, ["localhost"])
+    def test_a_server_whose_run_is_killed_hears_of_it_once_and_serves_nobody_in_the_clear(self):
+        port = free_port()
+        run = self.run_program(sys.executable, "-B", PROGRAM, "listen", port, "serve",
+                               listen=(port,), stdin=subprocess.PIPE, stdout=subprocess.PIPE)
+        self.assert_says(run, "listening")
+        run.process.kill()
+        self.assert_says(run, "ECONNABORTED")
+        with contextlib.closing(peers.tcp(("127.0.0.1", port))) as plain:
+            plain.sendall(SECRET)  # which the program would send back
+            heard, _, _ = select.select([plain, run.process.stdout], [], [], LISTENS_S)
+        self.assertEqual(heard, [])
 
+    @unittest.skipUnless(shutil.which("cc"), "no C compiler")
+    def test_of_a_static_program_that_a_shell_executes_one_line_tells(self):
+        program = self.folder / "static"
+        subprocess.run(["cc", "-static", "-x", "c", "-", "-o", program], check=True, text=True,
+                       input="int main(void) { return 0; }\n", timeout=WAIT_S)
+        run = self.run_program("sh", "-c", f"{program}; true",
+                               flags=("--connect", "*", "--ca", certificates().ca))
+        lines = self.assert_ends(run)
+        self.assertEqual(len(lines), 1, lines)
+        self.assertTrue(lines[0].startswith(f"ktls-bridge: {program} is static: "), lines)
+
+
+class Silent(FailingCase):
     def test_a_silent_server_does_not_keep_a_program_from_serving_others(self):
         with contextlib.closing(peers.bound_listener()) as silent:
             silent.listen(1)
@@ -145,9 +137,9 @@ class Accepted(RefusedCase):
 
 
 def load_tests(loader, _tests, _pattern):
-    cases = (Refused, Forbidden, Accepted)
+    cases = (Refused, Forbidden, Silent)
     return unittest.TestSuite(loader.loadTestsFromTestCase(case) for case in cases)
 
 
 if __name__ == "__main__":
-    report.main("preload/refused")
+    report.main("preload/failing-closed")
