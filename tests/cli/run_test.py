@@ -37,6 +37,15 @@ os.write(1, b"ready\\n")
 while True:
     signal.pause()
 """
+# Ignores SIGPIPE and SIGCHLD and blocks SIGUSR1, as whoever starts it has chosen.
+IGNORING = """
+import os, signal, sys
+signal.signal(signal.SIGPIPE, signal.SIG_IGN)
+signal.signal(signal.SIGCHLD, signal.SIG_IGN)
+signal.signal(signal.SIGXFSZ, signal.SIG_DFL)  # which Python ignores
+signal.pthread_sigmask(signal.SIG_SETMASK, {signal.SIGUSR1})
+os.execv(sys.argv[1], sys.argv[1:])
+"""
 # Echoes one connection after the other, until one brings "end".
 ECHO = """
 import socket, sys
@@ -63,12 +72,16 @@ def free_port():
 class RunCase(ErrorCase):
     subcommand = "run"
 
-    def start(self, *words, **options):
+    def start(self, *words, before=(), **options):
         """Of the program, standard output; of both, standard error."""
-        process = subprocess.Popen([BINARY, "run", *words], stdin=subprocess.DEVNULL,
+        process = subprocess.Popen([*before, BINARY, "run", *words], stdin=subprocess.DEVNULL,
                                    stdout=subprocess.PIPE, stderr=subprocess.PIPE, **options)
         self.addCleanup(self.end, process)
         return process
+
+    def ran_ignoring(self, *words):
+        """As ran(), of a `run` that was started with other signals than is usual."""
+        return self.wait(self.start(*words, before=python(IGNORING)))
 
     @staticmethod
     def end(process):
@@ -242,6 +255,21 @@ class Signals(RunCase):
             self.assertLess(time.monotonic(), deadline, seen)
             seen += os.read(terminal, 1000)
         return seen
+
+
+    def test_what_was_ignored_or_blocked_before_is_so_in_the_program(self):
+        words = ("--connect", "*", "--", "grep", "-E", "^Sig(Blk|Ign)", "/proc/self/status")
+        bits = [1 << (number - 1) for number in (signal.SIGUSR1, signal.SIGPIPE, signal.SIGCHLD)]
+        for ran, blocked, ignored in ((self.ran, 0, 0),
+                                      (self.ran_ignoring, bits[0], bits[1] | bits[2])):
+            code, output, errors = ran(*words)
+            self.assertEqual((code, errors), (0, ""))
+            self.assertEqual(output.split(),
+                             ["SigBlk:", f"{blocked:016x}", "SigIgn:", f"{ignored:016x}"])
+
+    def test_the_exit_status_is_known_where_the_end_of_children_was_ignored(self):
+        code, _, errors = self.ran_ignoring("--connect", "*", "--", "sh", "-c", "exit 7")
+        self.assertEqual((code, errors), (7, ""))
 
 
 class Serving(RunCase):

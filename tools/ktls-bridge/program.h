@@ -47,6 +47,9 @@ class Program {
  public:
   // To be called before anything changes the limits (setrlimit(2)) that programs are to have.
   static void remember_limits();
+  // To be called before anything changes the signals that are ignored and blocked. Has SIGCHLD
+  // ignored no more in this process: of whom the kernel reaps nothing is known.
+  static void remember_signals();
   // Of open files, that programs have: RLIMIT_NOFILE, soft.
   [[nodiscard]] static std::size_t open_files_limit();
 
