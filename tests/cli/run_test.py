@@ -46,6 +46,32 @@ signal.signal(signal.SIGXFSZ, signal.SIG_DFL)  # which Python ignores
 signal.pthread_sigmask(signal.SIG_SETMASK, {signal.SIGUSR1})
 os.execv(sys.argv[1], sys.argv[1:])
 """
+# Leaves orphans that have ended, and waits until whoever is the first process has reaped them all;
+# says how many there were.
+ORPHANING = """
+import os, time
+ends = []
+for _ in range(3):
+    read, write = os.pipe()
+    child = os.fork()
+    if child == 0:
+        if os.fork() == 0:
+            while os.getppid() != 1:
+                time.sleep(0.01)
+        else:
+            os.close(read)
+        os._exit(0)
+    os.waitpid(child, 0)
+    os.close(write)
+    os.read(read, 1)
+    ends.append(read)
+others = lambda: {each for each in os.listdir("/proc") if each.isdigit()} - {"1", str(os.getpid())}
+deadline = time.monotonic() + 10
+while others() and time.monotonic() < deadline:
+    time.sleep(0.01)
+print(len(ends), len(others()), flush=True)
+os._exit(7)
+"""
 # Echoes one connection after the other, until one brings "end".
 ECHO = """
 import socket, sys
@@ -212,6 +238,17 @@ class Ending(RunCase):
         code, _, errors = self.ran("--listen", "7,9", *certificates().server_flags, "--", "true")
         self.assertEqual(code, 0)
         self.assertEqual(re.findall(r"warning unused listen=(\d+)", errors), ["7", "9"], errors)
+
+
+@unittest.skipUnless(os.geteuid() == 0, "a namespace of processes needs root")
+class FirstProcess(RunCase):
+    def test_it_reaps_whoever_was_left_and_knows_how_the_program_ended(self):
+        isolated = ("unshare", "--pid", "--fork", "--kill-child", "--mount-proc")
+        if subprocess.run([*isolated, "true"], capture_output=True, timeout=PATIENCE_S,
+                          check=False).returncode != 0:
+            self.skipTest("namespaces of processes are not allowed here")
+        process = self.start("--connect", "*", "--", *python(ORPHANING), before=isolated)
+        self.assertEqual(self.wait(process), (7, "3 0\n", ""))
 
 
 class Signals(RunCase):

@@ -206,17 +206,25 @@ Result<Program> Program::start(const Launch& launch) {
 }
 
 Result<ProgramEnd> Program::reap() {
-  int status = 0;
+  int status = status_.value_or(0);
   pid_t reaped = 0;
   do {
-    reaped = ::waitpid(pid_, &status, 0);
+    if (!status_) reaped = ::waitpid(pid_, &status, 0);
   } while (reaped < 0 && errno == EINTR);
   if (reaped < 0) return ktls::fail(Error::system(errno, "waitpid"));
   if (WIFSIGNALED(status)) return ProgramEnd{.status = 0, .signal = WTERMSIG(status)};
   return ProgramEnd{.status = WEXITSTATUS(status), .signal = 0};
 }
 
+void Program::reap_orphans() {
+  int status = 0;
+  for (pid_t pid = 0; (pid = ::waitpid(-1, &status, WNOHANG)) > 0;) {
+    if (pid == pid_) status_ = status;
+  }
+}
+
 void Program::signal(int number) const {
+  if (status_) return;  // another process may have its number
   ::kill(group_ == Group::kOwn ? -pid_ : pid_, number);
 }
 

@@ -3,6 +3,7 @@
 
 #include <cstddef>
 #include <cstdint>
+#include <optional>
 #include <string>
 #include <utility>
 #include <vector>
@@ -63,6 +64,9 @@ class Program {
   [[nodiscard]] int fd() const { return process_.get(); }
   // Once it has ended, and only once. Error: kSystem.
   [[nodiscard]] ktls::Result<ProgramEnd> reap();
+  // Of all children of this process: those whose parents have ended, which are ours where we are
+  // the first process of a system or container, and the program too if its turn comes.
+  void reap_orphans();
   // To its whole group, or to itself alone where that is ours.
   void signal(int number) const;
 
@@ -72,7 +76,8 @@ class Program {
 
   pid_t pid_;
   Group group_;
-  ktls::UniqueFd process_;  // a pidfd
+  ktls::UniqueFd process_;                    // a pidfd
+  std::optional<int> status_ = std::nullopt;  // of waitpid(2), of one that is reaped already
 };
 
 }  // namespace tools
