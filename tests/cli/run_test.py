@@ -41,6 +41,41 @@ os.write(1, b"ready\\n")
 while True:
     signal.pause()
 """
+# Ignores SIGPIPE and SIGCHLD and blocks SIGUSR1, as whoever starts it has chosen.
+IGNORING = """
+import os, signal, sys
+signal.signal(signal.SIGPIPE, signal.SIG_IGN)
+signal.signal(signal.SIGCHLD, signal.SIG_IGN)
+signal.signal(signal.SIGXFSZ, signal.SIG_DFL)  # which Python ignores
+signal.pthread_sigmask(signal.SIG_SETMASK, {signal.SIGUSR1})
+os.execv(sys.argv[1], sys.argv[1:])
+"""
+# Leaves orphans that have ended, and waits until whoever is the first process has reaped them all;
+# says how many there were.
+ORPHANING = """
+import os, time
+ends = []
+for _ in range(3):
+    read, write = os.pipe()
+    child = os.fork()
+    if child == 0:
+        if os.fork() == 0:
+            while os.getppid() != 1:
+                time.sleep(0.01)
+        else:
+            os.close(read)
+        os._exit(0)
+    os.waitpid(child, 0)
+    os.close(write)
+    os.read(read, 1)
+    ends.append(read)
+others = lambda: {each for each in os.listdir("/proc") if each.isdigit()} - {"1", str(os.getpid())}
+deadline = time.monotonic() + 10
+while others() and time.monotonic() < deadline:
+    time.sleep(0.01)
+print(len(ends), len(others()), flush=True)
+os._exit(7)
+"""
 # Echoes one connection after the other, until one brings "end".
 ECHO = """
 import socket, sys
@@ -67,12 +102,16 @@ def free_port():
 class RunCase(ErrorCase):
     subcommand = "run"
 
-    def start(self, *words, **options):
+    def start(self, *words, before=(), **options):
         """Of the program, standard output; of both, standard error."""
-        process = subprocess.Popen([BINARY, "run", *words], stdin=subprocess.DEVNULL,
+        process = subprocess.Popen([*before, BINARY, "run", *words], stdin=subprocess.DEVNULL,
                                    stdout=subprocess.PIPE, stderr=subprocess.PIPE, **options)
         self.addCleanup(self.end, process)
         return process
+
+    def ran_ignoring(self, *words):
+        """As ran(), of a `run` that was started with other signals than is usual."""
+        return self.wait(self.start(*words, before=python(IGNORING)))
 
     @staticmethod
     def end(process):
@@ -240,6 +279,17 @@ class Ending(RunCase):
         self.assertEqual(re.findall(r"warning unused listen=(\d+)", errors), ["7", "9"], errors)
 
 
+@unittest.skipUnless(os.geteuid() == 0, "a namespace of processes needs root")
+class FirstProcess(RunCase):
+    def test_it_reaps_whoever_was_left_and_knows_how_the_program_ended(self):
+        isolated = ("unshare", "--pid", "--fork", "--kill-child", "--mount-proc")
+        if subprocess.run([*isolated, "true"], capture_output=True, timeout=PATIENCE_S,
+                          check=False).returncode != 0:
+            self.skipTest("namespaces of processes are not allowed here")
+        process = self.start("--connect", "*", "--", *python(ORPHANING), before=isolated)
+        self.assertEqual(self.wait(process), (7, "3 0\n", ""))
+
+
 class Signals(RunCase):
     def test_signals_that_processes_send_are_passed_on(self):
         process = self.start("--connect", "*", "--", *python(SIGNALLED))
@@ -281,6 +331,21 @@ class Signals(RunCase):
             self.assertLess(time.monotonic(), deadline, seen)
             seen += os.read(terminal, 1000)
         return seen
+
+
+    def test_what_was_ignored_or_blocked_before_is_so_in_the_program(self):
+        words = ("--connect", "*", "--", "grep", "-E", "^Sig(Blk|Ign)", "/proc/self/status")
+        bits = [1 << (number - 1) for number in (signal.SIGUSR1, signal.SIGPIPE, signal.SIGCHLD)]
+        for ran, blocked, ignored in ((self.ran, 0, 0),
+                                      (self.ran_ignoring, bits[0], bits[1] | bits[2])):
+            code, output, errors = ran(*words)
+            self.assertEqual((code, errors), (0, ""))
+            self.assertEqual(output.split(),
+                             ["SigBlk:", f"{blocked:016x}", "SigIgn:", f"{ignored:016x}"])
+
+    def test_the_exit_status_is_known_where_the_end_of_children_was_ignored(self):
+        code, _, errors = self.ran_ignoring("--connect", "*", "--", "sh", "-c", "exit 7")
+        self.assertEqual((code, errors), (7, ""))
 
 
 class Serving(RunCase):

@@ -36,7 +36,8 @@ struct BrokerLimits {
   std::size_t connections;
   std::size_t channels;
   std::size_t listeners;
-  std::size_t requests;
+  std::size_t endings;
+  std::size_t controls;
 };
 // Of so many open files; `wanted`: connections.
 [[nodiscard]] BrokerLimits limits_of(std::size_t open_files, std::size_t wanted);
@@ -58,7 +59,8 @@ struct BrokerState {
   Places waiting_channels;  // to be one of those
   Places strangers;         // who may not connect, and is told so
   Places listeners;
-  Places requests;     // under way, but for those that are in another of these
+  Places endings;      // requests that are about an end, for as long as they are in none of these
+  Places controls;     // control records, which wait for a peer that does not read
   Places connections;  // under way, waiting to be taken, or relayed
   AddressLimit addresses;
   Handshakes handshakes;

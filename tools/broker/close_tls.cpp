@@ -112,10 +112,9 @@ Task<void> close_tls(BrokerState& state, ForeignFd fd) {
   co_await send_close_notify(state, fd.get());
 }
 
-Task<void> release_tls(BrokerState& state, uid_t user, ForeignFd fd, int replies, bool may_travel) {
+Task<void> release_tls(BrokerState& state, ForeignFd fd, int replies, bool may_travel) {
   const auto cookie = cookie_of(fd.get());
-  const auto place = state.connections.take(user);
-  if (!cookie || !place) co_return;
+  if (!cookie) co_return;
   const Leaving leaving(state, *cookie);
   const BrokerSession session(state, fd.get());
   co_await await_release(state, replies);

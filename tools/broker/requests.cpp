@@ -40,6 +40,8 @@ constexpr milliseconds kAnswerTimeout = std::chrono::seconds(5);
 constexpr milliseconds kStrangerTimeout = std::chrono::seconds(10);
 constexpr milliseconds kChannelTimeout = std::chrono::seconds(5);
 constexpr milliseconds kControlTimeout = std::chrono::seconds(90);
+// The others of a channel wait meanwhile.
+constexpr milliseconds kPlaceTimeout = std::chrono::seconds(1);
 // More than one round of the loop.
 constexpr milliseconds kCountPause{2};
 constexpr milliseconds kCountTimeout = std::chrono::seconds(1);
@@ -51,7 +53,7 @@ struct Request {
   BrokerState& state;
   Client client;
   Message message;
-  std::optional<Places::Place> place = std::nullopt;  // among requests under way
+  std::optional<Places::Place> place = std::nullopt;  // of its kind, if that has any
 
   [[nodiscard]] int replies() const { return message.descriptors.at(0).get(); }
   [[nodiscard]] ForeignFd take_subject() { return std::move(message.descriptors.at(1)); }
@@ -204,7 +206,6 @@ Task<void> serve_connection(Request request) {
     co_return;
   }
   request.message.descriptors.clear();
-  request.place.reset();
   co_await welcome.let_go();
 }
 
@@ -222,7 +223,6 @@ Task<void> serve_listener(Request request) {
                             "of open files (ulimit -n)"));
     co_return;
   }
-  request.place.reset();
   co_await listening(request.state, std::move(request.client), std::move(socket),
                      std::move(request.message.descriptors.at(0)), request.message.request.backlog);
 }
@@ -230,6 +230,12 @@ Task<void> serve_listener(Request request) {
 // A stream that we do not relay may be one that a broker before us still does.
 bool is_passed_on(const Request& request) {
   return !request.state.is_ending() && pass_on(request.state.options.socket, request.message);
+}
+
+// What takes as long as its peer likes leaves its place to others, if there is room.
+void count_as_connection(Request& request) {
+  auto place = request.state.connections.take(request.client.user);
+  if (place) request.place.emplace(*std::move(place));
 }
 
 Task<void> serve_close(Request request) {
@@ -249,16 +255,9 @@ Task<void> serve_close(Request request) {
                             "is relayed"));
     co_return;
   }
-  auto place = state.connections.take(request.client.user);
-  if (!place) {
-    answer(request, refusal(EAGAIN,
-                            "as many connections as one may have: "
-                            "--max-per-client, --max-connections"));
-    co_return;
-  }
   answer(request, answer_of(Kind::kDone));
   request.message.descriptors.clear();
-  request.place.reset();
+  count_as_connection(request);
   co_await close_tls(state, std::move(fd));
 }
 
@@ -295,8 +294,8 @@ Task<void> serve_release(Request request) {
                               .has_keys(ktls::Direction::kTransmit);
     if (has_keys && *has_keys) {
       const bool may_travel = request.message.request.number == broker::kMayTravel;
-      co_await release_tls(state, request.client.user, request.take_subject(), request.replies(),
-                           may_travel);
+      count_as_connection(request);
+      co_await release_tls(state, request.take_subject(), request.replies(), may_travel);
     } else {
       static_cast<void>(is_passed_on(request));
     }
@@ -399,6 +398,13 @@ Task<std::optional<Places::Place>> place_for_channel(BrokerState& state, uid_t u
   co_return place;
 }
 
+// Of requests that wait for others, and of those alone: the rest of a channel must not wait for
+// them. Null: of these there are none.
+Places* places_for(BrokerState& state, Kind kind) {
+  if (kind == Kind::kClose || kind == Kind::kRelease) return &state.endings;
+  return kind == Kind::kControl ? &state.controls : nullptr;
+}
+
 // One message of a channel. False: the channel is of no use any more.
 Task<bool> take_on(BrokerState& state, Scope& scope, const Client& client, Message message) {
   Request request{.state = state, .client = client, .message = std::move(message)};
@@ -413,9 +419,18 @@ Task<bool> take_on(BrokerState& state, Scope& scope, const Client& client, Messa
     co_return true;
   }
   if (&scope == &state.running && !is_about_end(request)) co_return state.options.is_private();
-  auto room = co_await state.requests.wait(state.loop, scope, client.user);
-  if (!room) co_return false;
-  request.place.emplace(*std::move(room));
+  if (Places* const places = places_for(state, request.message.request.header.kind)) {
+    Scope patience(scope, kPlaceTimeout);
+    auto room = co_await places->wait(state.loop, patience, client.user);
+    if (scope.failure()) co_return false;
+    if (!room) {
+      answer(request, refusal(EAGAIN,
+                              "as many requests under way as one user may have, by the broker's "
+                              "limit of open files (ulimit -n)"));
+      co_return true;
+    }
+    request.place.emplace(*std::move(room));
+  }
   state.loop.spawn(task_for(std::move(request)));
   co_return true;
 }

@@ -40,6 +40,7 @@ std::string chosen_command(const CLI::App& app) {
 
 int main(int argc, char** argv) {
   tools::Program::remember_limits();
+  tools::Program::remember_signals();
   keep_memory_private();
   CLI::App app("ktls-bridge: TLS handshakes in userspace, TLS records in the kernel where it can");
   app.name("ktls-bridge");

@@ -3,6 +3,7 @@
 
 #include <cstddef>
 #include <cstdint>
+#include <optional>
 #include <string>
 #include <utility>
 #include <vector>
@@ -47,6 +48,9 @@ class Program {
  public:
   // To be called before anything changes the limits (setrlimit(2)) that programs are to have.
   static void remember_limits();
+  // To be called before anything changes the signals that are ignored and blocked. Has SIGCHLD
+  // ignored no more in this process: of whom the kernel reaps nothing is known.
+  static void remember_signals();
   // Of open files, that programs have: RLIMIT_NOFILE, soft.
   [[nodiscard]] static std::size_t open_files_limit();
 
@@ -60,6 +64,9 @@ class Program {
   [[nodiscard]] int fd() const { return process_.get(); }
   // Once it has ended, and only once. Error: kSystem.
   [[nodiscard]] ktls::Result<ProgramEnd> reap();
+  // Of all children of this process: those whose parents have ended, which are ours where we are
+  // the first process of a system or container, and the program too if its turn comes.
+  void reap_orphans();
   // To its whole group, or to itself alone where that is ours.
   void signal(int number) const;
 
@@ -69,7 +76,8 @@ class Program {
 
   pid_t pid_;
   Group group_;
-  ktls::UniqueFd process_;  // a pidfd
+  ktls::UniqueFd process_;                    // a pidfd
+  std::optional<int> status_ = std::nullopt;  // of waitpid(2), of one that is reaped already
 };
 
 }  // namespace tools

@@ -57,6 +57,8 @@ std::vector<int> signals_of_programs() {
   std::vector<int> numbers = {SIGTERM, SIGINT,  SIGQUIT, SIGHUP,  SIGUSR1,
                               SIGUSR2, SIGALRM, SIGCONT, SIGWINCH};
   for (int number = SIGRTMIN; number <= SIGRTMAX; ++number) numbers.push_back(number);
+  // Of a container's first process, that of everybody who was left there.
+  if (::getpid() == 1) numbers.push_back(SIGCHLD);
   return numbers;
 }
 
@@ -117,6 +119,10 @@ class Run {
   }
 
   void act_on(const Signal& signal) {
+    if (signal.number == SIGCHLD) {
+      program_.reap_orphans();
+      return;
+    }
     if (!end_) {
       pass_on(signal);
       return;
