@@ -4,7 +4,6 @@ for one, and one line says why."""
 
 import contextlib
 import select
-import shutil
 import subprocess
 import sys
 import unittest
@@ -90,7 +89,6 @@ class Forbidden(FailingCase):
                          [(True, False), (False, True)], lines)
         self.assertEqual((backend.served, backend.errors), (0, []))
 
-
     def test_a_server_whose_run_is_killed_hears_of_it_once_and_serves_nobody_in_the_clear(self):
         port = free_port()
         run = self.run_program(sys.executable, "-B", PROGRAM, "listen", port, "serve",
@@ -102,17 +100,6 @@ class Forbidden(FailingCase):
             plain.sendall(SECRET)  # which the program would send back
             heard, _, _ = select.select([plain, run.process.stdout], [], [], LISTENS_S)
         self.assertEqual(heard, [])
-
-    @unittest.skipUnless(shutil.which("cc"), "no C compiler")
-    def test_of_a_static_program_that_a_shell_executes_one_line_tells(self):
-        program = self.folder / "static"
-        subprocess.run(["cc", "-static", "-x", "c", "-", "-o", program], check=True, text=True,
-                       input="int main(void) { return 0; }\n", timeout=WAIT_S)
-        run = self.run_program("sh", "-c", f"{program}; true",
-                               flags=("--connect", "*", "--ca", certificates().ca))
-        lines = self.assert_ends(run)
-        self.assertEqual(len(lines), 1, lines)
-        self.assertTrue(lines[0].startswith(f"ktls-bridge: {program} is static: "), lines)
 
 
 class Silent(FailingCase):
