@@ -263,6 +263,20 @@ class Serving(RunCase):
         else:
             self.assertTrue(has_kernel_tls(), "nothing said that there is no kernel TLS")
 
+    def test_what_is_relayed_is_said_once_for_all_connections(self):
+        port = free_port()
+        process = self.start("--listen", str(port), "--offload", "never",
+                             *certificates().server_flags, "--", *python(ECHO, str(port)))
+        self.assertEqual(process.stdout.readline(), b"ready\n")
+        for text in (b"one", b"two", b"end"):
+            with peers.tls(certificates().client_context(), ("127.0.0.1", port)) as stream:
+                stream.sendall(text)
+                self.assertEqual(stream.recv(100), text)
+                self.assertEqual(stream.recv(100), b"")
+        code, _, errors = self.wait(process)
+        self.assertEqual((code, errors.count("\n")), (0, 1), errors)
+        self.assertRegex(errors, r" warning relayed reason=\w+ detail=")
+
 
 def has_kernel_tls():
     available = Path("/proc/sys/net/ipv4/tcp_available_ulp").read_text(encoding="ascii")

@@ -32,6 +32,11 @@ class Interposed(unittest.TestCase):
                          "run tools/preload/interposed_list.py --into-page "
                          "tools/preload/interposed.def tools/man/ktls-bridge-run.1")
 
+    def test_a_page_without_marks_is_refused(self):
+        for page in (".SH NAME\n", interposed_list.BEGIN, interposed_list.END):
+            with self.assertRaises(ValueError):
+                interposed_list.with_table(page, ROWS)
+
     def test_no_symbol_stands_twice(self):
         names = [name for name, _ in ROWS]
         self.assertEqual(len(set(names)), len(names))

@@ -204,8 +204,9 @@ class Manual(unittest.TestCase):
                            re.MULTILINE)
         for page in (page for page in PAGES if page.suffix == ".1"):
             told = list(entries(sections(page)["EXIT STATUS"]))
-            # serve has no descriptor to inherit.
-            expected = [code for code in codes if page != SERVE or code != "76"]
+            # serve has no descriptor to inherit, and run neither this nor names of its own.
+            unused = {SERVE: ("76",), RUN: ("68", "76")}.get(page, ())
+            expected = [code for code in codes if code not in unused]
             # As a shell says it of what it runs.
             expected += ["126", "127"] if page == RUN else []
             self.assertEqual(told, expected + ["128+N"], page.name)
@@ -224,6 +225,13 @@ class Manual(unittest.TestCase):
         self.assertEqual(told - addresses, set(re.findall(r'"([A-Z_]+)=\w+"', code)) |
                          set(re.findall(r'push_back\("([A-Z_]+)=', code)))
         self.assertLess(addresses, told)
+
+    def test_variables_of_the_preload_library_are_those_of_the_code(self):
+        code = (source("tools/preload/setting.h") + source("tools/preload/environment.h") +
+                source("userspace/broker/protocol.h"))
+        told = words_of(entries(sections(RUN)["ENVIRONMENT"]))
+        self.assertEqual({word for word in told if word.startswith("KTLS_BRIDGE_")},
+                         set(re.findall(r'"(KTLS_BRIDGE_\w+)"', code)))
 
 
 if __name__ == "__main__":

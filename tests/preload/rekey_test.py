@@ -3,6 +3,7 @@
 sendfile: rekey_test.py [KERNEL], inside that kernel. The program notices nothing where keys can be
 changed, and where the kernel cannot do that, --no-rekey says what becomes of the connection."""
 
+import contextlib
 import hashlib
 import json
 import socket
@@ -191,8 +192,12 @@ class WhereKeysChange(RekeyCase):
     def check_sendfile(self, mode):
         run = self.speaker(mode, self.lines())
         client = self.s_client("-tls1_3")
-        for _ in range(TIMES):
-            client.update_key(NOT_REQUESTED)
+        said = 0
+        with contextlib.suppress(BrokenPipeError):  # it has all, and is gone
+            while said < TIMES:
+                client.update_key(NOT_REQUESTED)
+                said += 1
+        self.assertGreater(said, 0)
         status, alerts = client.wait_for_end()
         self.assert_lines(client, run)
         self.assertEqual([alert for alert in alerts if alert[0] == "fatal"], [])

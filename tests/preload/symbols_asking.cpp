@@ -16,6 +16,7 @@
 #include <sys/prctl.h>
 #include <sys/socket.h>
 #include <sys/syscall.h>
+#include <sys/wait.h>
 #include <unistd.h>
 
 #include "tests/preload/symbols.h"
@@ -199,6 +200,62 @@ void of_fileno() {
   std::fclose(memory);
 }
 
+// A stream of libc's own whose descriptor a connection has taken.
+FILE* stream_taken_by(int connection) {
+  FILE* const stream = std::fopen("/dev/null", "r+");
+  suite::must(::dup2(connection, ::fileno(stream)), "dup2");
+  ::close(connection);
+  return stream;
+}
+
+void check_number_is_free_of_it() {
+  const int zero = suite::must(::open("/dev/zero", O_RDONLY | O_CLOEXEC), "open");
+  char byte = 1;
+  check("the_next_file", ::read(zero, &byte, 1) == 1 && byte == 0);
+  ::close(zero);
+}
+
+void of_fclose() {
+  const auto call = the(&::fclose);
+  const Connection pair;
+  FILE* const stream = ::fdopen(pair.server, "r+");
+  check("write", std::fputs("bye", stream) >= 0 && call(stream) == 0);
+  check_equal("peer", suite::read_all(pair.client), "bye");
+  const Connection other(1);
+  check("taken", call(stream_taken_by(other.server)) == 0);
+  check_equal("other", suite::read_all(other.client), "");
+  check_number_is_free_of_it();
+}
+
+void of_freopen() {
+  const auto call = the(&::freopen);
+  const Connection pair;
+  FILE* const stream = call("/dev/zero", "r", stream_taken_by(pair.server));
+  check("zero", stream != nullptr && std::fgetc(stream) == 0);
+  check_equal("peer", suite::read_all(pair.client), "");
+  check("close", std::fclose(stream) == 0);
+  check_number_is_free_of_it();
+}
+
+void of_daemon() {
+  const auto call = the(&::daemon);
+  const Connection pair;
+  const pid_t parent = suite::must(::fork(), "fork");
+  if (parent == 0) {
+    ::dup2(pair.server, STDIN_FILENO);
+    ::close(pair.server);
+    ::close(pair.client);
+    if (call(1, 0) != 0) ::_exit(1);
+    char byte = 0;
+    // Nothing is there any more but the end of /dev/null.
+    ::_exit(::read(STDIN_FILENO, &byte, 1) == 0 ? 0 : 1);
+  }
+  int status = 1;
+  check("parent", ::waitpid(parent, &status, 0) == parent && status == 0);
+  ::close(pair.server);
+  check_equal("peer", suite::read_all(pair.client), "");
+}
+
 // Permits all but `forbidden`, which is EPERM; -1 permits all.
 struct Filter {
   explicit Filter(int forbidden)
@@ -301,7 +358,9 @@ std::span<const suite::Case> asking() {
       {"getsockopt", of_getsockopt},   {"setsockopt", of_setsockopt},
       {"fdopen", of_fdopen},           {"fileno", of_fileno},
       {"fileno_unlocked", of_fileno},  {"prctl", of_prctl},
-      {"syscall", of_syscall},
+      {"syscall", of_syscall},         {"fclose", of_fclose},
+      {"freopen", of_freopen},         {"freopen64", of_freopen},
+      {"daemon", of_daemon},
   };
   return kCases;
 }

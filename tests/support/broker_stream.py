@@ -89,7 +89,7 @@ class Stream:
     def release(self):
         """As a process lets go of it that cannot know who else has it."""
         with contextlib.closing(self._channel()) as client:
-            with client.ask(broker.RELEASE, self.sock):
+            with client.ask(broker.RELEASE, self.sock, number=broker.MAY_TRAVEL):
                 self.sock.close()
 
     def close(self):

@@ -82,7 +82,8 @@ Task<void> send_close_notify(BrokerState& state, int fd) {
 }
 
 // What is on its way to somebody is in nobody's hands, and could be this socket.
-Task<bool> is_held_by_nobody(BrokerState& state, int fd) {
+Task<bool> is_held_by_nobody(BrokerState& state, int fd, bool may_travel) {
+  if (!may_travel) co_return !broker::is_held(fd);
   Scope scope(state.loop, kFlightTimeout);
   for (;;) {
     const broker::Held held = broker::who_holds(fd);
@@ -111,14 +112,14 @@ Task<void> close_tls(BrokerState& state, ForeignFd fd) {
   co_await send_close_notify(state, fd.get());
 }
 
-Task<void> release_tls(BrokerState& state, uid_t user, ForeignFd fd, int replies) {
+Task<void> release_tls(BrokerState& state, uid_t user, ForeignFd fd, int replies, bool may_travel) {
   const auto cookie = cookie_of(fd.get());
   const auto place = state.connections.take(user);
   if (!cookie || !place) co_return;
   const Leaving leaving(state, *cookie);
   const BrokerSession session(state, fd.get());
   co_await await_release(state, replies);
-  const bool is_over = leaving.is_last() && co_await is_held_by_nobody(state, fd.get());
+  const bool is_over = leaving.is_last() && co_await is_held_by_nobody(state, fd.get(), may_travel);
   if (!is_over || !leaving.is_last()) co_return;
   co_await send_close_notify(state, fd.get());
 }

@@ -17,8 +17,9 @@ namespace tools {
 [[nodiscard]] bridge::Task<void> close_tls(BrokerState& state, ForeignFd fd);
 
 // One program of `user` has closed it, in order, or will have before `replies` ends: where nobody
-// else has it either, as close_tls(). In doubt our copy is closed, and nothing else.
+// else has it either, as close_tls(). In doubt our copy is closed, and nothing else. `may_travel`:
+// a descriptor of it may be on its way between processes.
 [[nodiscard]] bridge::Task<void> release_tls(BrokerState& state, uid_t user, ForeignFd fd,
-                                             int replies);
+                                             int replies, bool may_travel);
 
 }  // namespace tools

@@ -294,7 +294,9 @@ Task<void> serve_release(Request request) {
     const auto has_keys = ktls::TlsSocket(request.message.descriptors.at(1).get())
                               .has_keys(ktls::Direction::kTransmit);
     if (has_keys && *has_keys) {
-      co_await release_tls(state, request.client.user, request.take_subject(), request.replies());
+      const bool may_travel = request.message.request.number == broker::kMayTravel;
+      co_await release_tls(state, request.client.user, request.take_subject(), request.replies(),
+                           may_travel);
     } else {
       static_cast<void>(is_passed_on(request));
     }

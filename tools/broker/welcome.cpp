@@ -196,7 +196,8 @@ Task<void> Welcome::relay() {
   });
   const auto idle_timeout = state_.options.idle_timeout;
   Phase phase(state_.loop, session_.cancellation(), idle_timeout);
-  const bridge::PlainSide plain{.to = ours_.get(), .from = ours_.get()};
+  const bridge::PlainSide plain{
+      .to = ours_.get(), .from = ours_.get(), .is_socket_of_program = true};
   const bridge::RelayReport report = co_await bridge::relay(
       state_.loop, phase.scope(), *connection_, plain, idle_timeout, &stream);
   line_.take(*connection_);

@@ -12,6 +12,7 @@
 #include <sys/un.h>
 #include <unistd.h>
 
+#include "tools/preload/environment.h"
 #include "tools/preload/replacing.h"
 #include "tools/preload/setting.h"
 #include "tools/preload/wrapped.h"
@@ -21,6 +22,7 @@ namespace preload {
 namespace {
 
 int g_channel = -1;
+bool g_has_path = false;
 
 bool is_channel(int fd) {
   int type = 0;
@@ -52,6 +54,25 @@ int connected_channel() {
   return fd;
 }
 
+// One whose other end nobody has, so that requests fail: the program is to have the broker that it
+// was given, and no other one.
+int dead_channel() {
+  int ends[2];
+  if (::socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0, ends) != 0) return -1;
+  ::close(ends[1]);
+  return ends[0];
+}
+
+// What to speak on where no channel came along; -1: each request looks for the broker by itself.
+int make_channel() {
+  const bool had_one = std::getenv(kChannelVariable) != nullptr;
+  const bool has_path = std::getenv(broker::kPathVariable) != nullptr;
+  if (had_one && !has_path) return dead_channel();
+  // For the programs that this one runs, and for the next broker.
+  ::setenv(broker::kPathVariable, broker::broker_path(), 0);
+  return connected_channel();
+}
+
 void tell_number() {
   std::array<char, 16> text{};
   std::to_chars(text.data(), text.data() + text.size() - 1, g_channel);
@@ -63,13 +84,14 @@ void tell_number() {
 void open_channel() {
   const Changing changing;
   const int inherited = inherited_channel();
+  const int made = inherited >= 0 ? -1 : make_channel();
+  g_has_path = std::getenv(broker::kPathVariable) != nullptr;
   if (inherited >= 0) {
     Wrapped* const own = make(Kind::kInternal);
     if (own == nullptr || !enter(inherited, *own)) return;
     g_channel = inherited;
   } else {
-    const int connected = connected_channel();
-    g_channel = connected < 0 ? -1 : make_internal(connected);
+    g_channel = made < 0 ? -1 : make_internal(made);
     if (g_channel < 0) {
       ::unsetenv(kChannelVariable);
       return;
@@ -85,9 +107,13 @@ int channel() {
   return g_channel;
 }
 
+bool has_broker_path() {
+  return g_has_path;
+}
+
 void move_channel(int fd) {
   g_channel = fd;
-  tell_number();
+  remember_channel(fd);
   broker::use_channel(fd);
 }
 

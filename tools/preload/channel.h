@@ -8,6 +8,8 @@ namespace preload {
 void open_channel();
 // Number of the channel's descriptor; -1: there is none.
 [[nodiscard]] int channel();
+// Whether another broker may take the place of one that is gone: that of a path, not that of `run`.
+[[nodiscard]] bool has_broker_path();
 // It has another number now.
 void move_channel(int fd);
 

@@ -15,6 +15,9 @@
 namespace preload {
 namespace {
 
+// Whose copy this process is; 0: it was not made by fork().
+pid_t g_parent = 0;
+
 // The program wants the connection cut off and not ended (SO_LINGER of 0 seconds).
 bool is_to_be_reset(int fd) {
   linger option{};
@@ -23,12 +26,18 @@ bool is_to_be_reset(int fd) {
          option.l_linger == 0;
 }
 
+// A child that was made to run another program, or to do some work, has copies of all that its
+// parent has, and need not have the broker look for others who have them.
+bool is_left_to_parent(const Wrapped& wrapped) {
+  return wrapped.is_parents.load() && ::getppid() == g_parent;
+}
+
 // Whether it worked is for the peer to see: the descriptor is closed in any case.
 void end_connection(int fd, const Wrapped& wrapped) {
-  if (is_to_be_reset(fd)) {
+  if (is_to_be_reset(fd) || is_left_to_parent(wrapped)) {
     ::close(fd);
   } else if (wrapped.is_shared.load()) {
-    broker::release(fd);
+    broker::release(fd, wrapped.may_travel.load());
   } else {
     static_cast<void>(ktlsb_close(fd));
   }
@@ -39,20 +48,20 @@ int end(int fd, Wrapped& wrapped) {
   const ErrnoKept kept;
   switch (kind_of(wrapped)) {
     case Kind::kListener:
+      if (is_left_to_parent(wrapped)) break;
       end_listening(fd, wrapped);
       return 0;
     case Kind::kDirect:
     case Kind::kRelayed:
       end_connection(fd, wrapped);
       return 0;
-    case Kind::kPending: {
-      // The broker sees that nobody waits for its answer.
-      const Changing changing;
-      close_internal(wrapped.copy);
-      break;
-    }
     default:
+      // Of a connection under way the broker sees that nobody waits for its answer.
       break;
+  }
+  if (wrapped.copy >= 0) {
+    const Changing changing;
+    close_internal(wrapped.copy);
   }
   return ::close(fd);
 }
@@ -115,6 +124,11 @@ void close_all() {
       close_wrapped(fd);
     }
   }
+}
+
+void mark_all_parents() {
+  g_parent = ::getppid();
+  for_each_entry([](int, Wrapped& each) { each.is_parents.store(true); });
 }
 
 void mark_all_shared() {

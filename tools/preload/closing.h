@@ -14,5 +14,7 @@ void let_go_of(int fd);
 void close_all();
 // From now on another process may have what this one has.
 void mark_all_shared();
+// In a child of fork(), under the lock: all that it has is its parent's, until it does something.
+void mark_all_parents();
 
 }  // namespace preload

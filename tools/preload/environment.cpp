@@ -1,7 +1,8 @@
 #include "tools/preload/environment.h"
 
-#include <algorithm>
 #include <array>
+#include <charconv>
+#include <climits>
 #include <cstdlib>
 #include <cstring>
 #include <string_view>
@@ -15,13 +16,14 @@
 namespace preload {
 namespace {
 
-constexpr std::size_t kTextMax = 8192;
+constexpr std::size_t kTextMax = 65'536;
 constexpr std::array kOwnVariables{kListenVariable, kConnectVariable, kChannelVariable,
                                    broker::kPathVariable};
 
 // "NAME=VALUE" of those of kOwnVariables that there are, and the path of this library.
 std::array<char, kTextMax> g_text;
 std::array<const char*, kOwnVariables.size()> g_entries;
+std::array<char, PATH_MAX> g_path;
 const char* g_library = "";
 
 std::size_t copy_entry(std::string_view name, std::string_view value, std::size_t at) {
@@ -40,9 +42,12 @@ bool is_variable(std::string_view entry, std::string_view name) {
          entry[name.size()] == '=';
 }
 
+// Of those alone that are told in its place.
 bool is_own(std::string_view entry) {
-  return std::any_of(kOwnVariables.begin(), kOwnVariables.end(),
-                     [&](const char* name) { return is_variable(entry, name); });
+  for (std::size_t i = 0; i < kOwnVariables.size(); ++i) {
+    if (g_entries.at(i) != nullptr && is_variable(entry, kOwnVariables.at(i))) return true;
+  }
+  return false;
 }
 
 bool names_library(std::string_view preload) {
@@ -67,7 +72,11 @@ std::size_t count_of(char* const given[]) {
 void remember_environment() {
   Dl_info info{};
   static const int here = 0;
-  if (::dladdr(&here, &info) != 0) g_library = info.dli_fname;
+  // The next program may be started in another folder.
+  if (::dladdr(&here, &info) != 0) {
+    g_library =
+        ::realpath(info.dli_fname, g_path.data()) != nullptr ? g_path.data() : info.dli_fname;
+  }
   std::size_t at = 0;
   for (std::size_t i = 0; i < kOwnVariables.size(); ++i) {
     const char* const value = std::getenv(kOwnVariables.at(i));
@@ -76,6 +85,17 @@ void remember_environment() {
     const std::size_t end = copy_entry(kOwnVariables.at(i), value, at);
     if (end != at) g_entries.at(i) = g_text.data() + at;
     at = end;
+  }
+}
+
+void remember_channel(int fd) {
+  static std::array<char, 48> entry;
+  const std::string_view name(kChannelVariable);
+  char* to = entry.data() + name.copy(entry.data(), name.size());
+  *to++ = '=';
+  *std::to_chars(to, entry.data() + entry.size() - 1, fd).ptr = '\0';
+  for (std::size_t i = 0; i < kOwnVariables.size(); ++i) {
+    if (kOwnVariables.at(i) == name) g_entries.at(i) = entry.data();
   }
 }
 
@@ -112,6 +132,18 @@ ProgramEnvironment::ProgramEnvironment(char* const given[]) : variables_(given) 
   variables[count++] = line;
   variables[count] = nullptr;
   variables_ = variables;
+}
+
+bool is_complete(char* const given[]) {
+  if (!names_library(find_preload(given))) return false;
+  for (const char* const own : g_entries) {
+    bool is_there = own == nullptr;
+    for (char* const* each = given; *each != nullptr && !is_there; ++each) {
+      is_there = std::string_view(*each) == own;
+    }
+    if (!is_there) return false;
+  }
+  return true;
 }
 
 ProgramEnvironment::~ProgramEnvironment() {

@@ -4,6 +4,7 @@
 #include <cerrno>
 #include <cstdarg>
 #include <cstdint>
+#include <cstring>
 #include <span>
 
 #include <linux/seccomp.h>
@@ -62,21 +63,38 @@ long copy_process(long number, const Arguments& a) {
   return pid;
 }
 
-// Threads share everything, the lock as well.
-bool shares_memory(std::uint64_t flags) {
-  return (flags & CLONE_VM) != 0;
+// Threads have them in common, and the table and its lock as well. A child that has memory in
+// common and no descriptors would end what is the parent's: it gets memory of its own (see
+// vfork()).
+bool shares_descriptors(std::uint64_t flags) {
+  return (flags & (CLONE_FILES | CLONE_THREAD)) != 0;
 }
 
 long clone_process(const Arguments& a) {
-  return shares_memory(static_cast<std::uint64_t>(a[0])) ? call_really(SYS_clone, a)
-                                                         : copy_process(SYS_clone, a);
+  if (shares_descriptors(static_cast<std::uint64_t>(a[0]))) return call_really(SYS_clone, a);
+  Arguments ours = a;
+  ours[0] &= ~static_cast<long>(CLONE_VM);
+  return copy_process(SYS_clone, ours);
 }
 
 long clone_process_by_structure(const Arguments& a) {
-  // clone(2): the flags are the first of the structure.
-  const auto* const flags = reinterpret_cast<const std::uint64_t*>(a[0]);
-  const bool is_thread = flags == nullptr || shares_memory(*flags);
-  return is_thread ? call_really(SYS_clone3, a) : copy_process(SYS_clone3, a);
+  // clone(2): the flags are the first of the structure, whose size the caller tells.
+  constexpr std::size_t kSizeMax = 256;
+  const auto* const given = reinterpret_cast<const unsigned char*>(a[0]);
+  const auto size = static_cast<std::size_t>(a[1]);
+  if (given == nullptr || size < sizeof(std::uint64_t) || size > kSizeMax) {
+    return call_really(SYS_clone3, a);
+  }
+  std::uint64_t flags = 0;
+  std::memcpy(&flags, given, sizeof flags);
+  if (shares_descriptors(flags)) return call_really(SYS_clone3, a);
+  std::array<unsigned char, kSizeMax> structure{};
+  std::memcpy(structure.data(), given, size);
+  flags &= ~std::uint64_t{CLONE_VM};
+  std::memcpy(structure.data(), &flags, sizeof flags);
+  Arguments ours = a;
+  ours[0] = reinterpret_cast<long>(structure.data());
+  return copy_process(SYS_clone3, ours);
 }
 
 long close_many(const Arguments& a) {

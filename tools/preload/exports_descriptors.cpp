@@ -68,6 +68,8 @@ int make_way(int fd, int to) {
 int duplicate_to(int fd, int to, int flags) {
   const ErrnoOnSuccess keeps;
   if (is_internal(find(fd))) return fail_with(EBADF);
+  // What cannot be done ends nothing.
+  if ((flags & ~O_CLOEXEC) != 0) return fail_with(EINVAL);
   if (const int error = make_way(fd, to); error != 0) return fail_with(error);
   return keeps.answer(enter_copy(fd, real::dup3(fd, to, flags)));
 }
@@ -136,7 +138,10 @@ int set_cloexec_between(unsigned first, unsigned last) {
 }
 
 int close_all_between(unsigned first, unsigned last, int flags) {
-  if (first > last) return fail_with(EINVAL);
+  constexpr int kKnown = CLOSE_RANGE_UNSHARE | CLOSE_RANGE_CLOEXEC;
+  if (first > last || (flags & ~kKnown) != 0) return fail_with(EINVAL);
+  // From here on other threads keep what is closed here.
+  if ((flags & CLOSE_RANGE_UNSHARE) != 0 && ::unshare(CLONE_FILES) != 0) return -1;
   if ((flags & CLOSE_RANGE_CLOEXEC) != 0) return set_cloexec_between(first, last);
   for (unsigned number = first; number <= last && number < kDescriptorMax; ++number) {
     if (g_pages[number >> kPageBits].load() == nullptr) {

@@ -6,9 +6,23 @@
 #include "tools/preload/listening.h"
 #include "tools/preload/real.h"
 #include "tools/preload/replacing.h"
+#include "tools/preload/setting.h"
+#include "tools/preload/sockets.h"
 
 namespace preload {
 namespace {
+
+// What accept() is about. A socket that listens already may have come from elsewhere, or another
+// process that shares it may have had it listen: then it becomes a listener here.
+Wrapped* find_accepting(int fd) {
+  Wrapped* const wrapped = find(fd);
+  const bool may_listen = wrapped == nullptr || kind_of(*wrapped) == Kind::kFresh;
+  if (!may_listen || !wraps_any_port()) return wrapped;
+  const ErrnoKept kept;
+  if (socket_option(fd, SO_ACCEPTCONN) != 1 || !is_to_be_wrapped(fd)) return nullptr;
+  static_cast<void>(begin_listening(fd, SOMAXCONN));
+  return find(fd);
+}
 
 int accept_wrapped(int fd, Wrapped& wrapped, sockaddr* address, socklen_t* size, int flags) {
   switch (kind_of(wrapped)) {
@@ -41,13 +55,13 @@ PRELOAD_EXPORT int listen(int fd, int backlog) noexcept {
 }
 
 PRELOAD_EXPORT int accept(int fd, sockaddr* address, socklen_t* size) {
-  Wrapped* const wrapped = find(fd);
+  Wrapped* const wrapped = preload::find_accepting(fd);
   if (wrapped == nullptr) return preload::real::accept(fd, address, size);
   return preload::accept_wrapped(fd, *wrapped, address, size, 0);
 }
 
 PRELOAD_EXPORT int accept4(int fd, sockaddr* address, socklen_t* size, int flags) {
-  Wrapped* const wrapped = find(fd);
+  Wrapped* const wrapped = preload::find_accepting(fd);
   if (wrapped == nullptr) return preload::real::accept4(fd, address, size, flags);
   return preload::accept_wrapped(fd, *wrapped, address, size, flags);
 }

@@ -5,6 +5,7 @@
 #include "tools/preload/closing.h"
 #include "tools/preload/environment.h"
 #include "tools/preload/exports.h"
+#include "tools/preload/program_check.h"
 #include "tools/preload/real.h"
 #include "tools/preload/wrapped.h"
 
@@ -16,6 +17,29 @@ namespace {
 void share_all() {
   const Changing changing;
   mark_all_shared();
+}
+
+bool has_any() {
+  return count_of(Kind::kListener) + count_of(Kind::kPending) + count_of(Kind::kDirect) +
+             count_of(Kind::kRelayed) + count_of(Kind::kFresh) >
+         0;
+}
+
+// Whether clone(2) makes a process whose descriptors are its own, and so end by themselves.
+bool copies_descriptors(int flags) {
+  return (flags & (CLONE_FILES | CLONE_THREAD | CLONE_SETTLS)) == 0 && has_any();
+}
+
+struct Child {
+  int (*run)(void*);
+  void* argument;
+};
+
+// In the copy, which has the lock as the parent has.
+int run_child(void* argument) {
+  const Child child = *static_cast<Child*>(argument);
+  release_lock();
+  return child.run(child.argument);
 }
 
 // The arguments of execl(3) and the like: `first`, and those behind it up to the null pointer. The
@@ -37,6 +61,22 @@ int run_with_list(const char* first, va_list arguments, Run run) {
   for (std::size_t i = 1; i <= count; ++i) all[i] = va_arg(arguments, char*);
   return run(all);
 }
+
+// system(3) and popen(3) give what they run the environment of this process, which the program may
+// have emptied.
+class WholeEnvironment {
+ public:
+  WholeEnvironment() : before_(environ), ours_(environ) {
+    if (environ == nullptr || !is_complete(environ)) environ = const_cast<char**>(ours_.get());
+  }
+  ~WholeEnvironment() { environ = before_; }
+  WholeEnvironment(const WholeEnvironment&) = delete;
+  WholeEnvironment& operator=(const WholeEnvironment&) = delete;
+
+ private:
+  char** before_;
+  ProgramEnvironment ours_;
+};
 
 }  // namespace
 }  // namespace preload
@@ -64,14 +104,26 @@ PRELOAD_EXPORT int clone(int (*run)(void*), void* stack, int flags, void* argume
   void* const tls = va_arg(arguments, void*);
   void* const child_tid = va_arg(arguments, void*);
   va_end(arguments);
-  if ((flags & CLONE_VM) == 0) preload::share_all();
-  return preload::real::clone(run, stack, flags, argument, parent_tid, tls, child_tid);
+  if (!preload::copies_descriptors(flags)) {
+    return preload::real::clone(run, stack, flags, argument, parent_tid, tls, child_tid);
+  }
+  // With descriptors of its own, but the table in common, a child would end what is the parent's.
+  preload::Child child{run, argument};
+  preload::hold_lock();
+  preload::mark_all_shared();
+  const int pid = preload::real::clone(preload::run_child, stack, flags & ~CLONE_VM, &child,
+                                       parent_tid, tls, child_tid);
+  const int error = errno;
+  preload::release_lock();
+  errno = error;
+  return pid;
 }
 
 PRELOAD_EXPORT int posix_spawn(pid_t* pid, const char* path,
                                const posix_spawn_file_actions_t* actions,
                                const posix_spawnattr_t* attributes, char* const arguments[],
                                char* const environment[]) {
+  preload::warn_of_program(path);
   preload::share_all();
   const ProgramEnvironment ours(environment);
   return preload::real::posix_spawn(pid, path, actions, attributes, arguments, ours.get());
@@ -81,6 +133,7 @@ PRELOAD_EXPORT int posix_spawnp(pid_t* pid, const char* file,
                                 const posix_spawn_file_actions_t* actions,
                                 const posix_spawnattr_t* attributes, char* const arguments[],
                                 char* const environment[]) {
+  preload::warn_of_file(file);
   preload::share_all();
   const ProgramEnvironment ours(environment);
   return preload::real::posix_spawnp(pid, file, actions, attributes, arguments, ours.get());
@@ -88,16 +141,19 @@ PRELOAD_EXPORT int posix_spawnp(pid_t* pid, const char* file,
 
 PRELOAD_EXPORT int system(const char* command) {
   preload::share_all();
+  const preload::WholeEnvironment whole;
   return preload::real::system(command);
 }
 
 PRELOAD_EXPORT FILE* popen(const char* command, const char* mode) {
   preload::share_all();
+  const preload::WholeEnvironment whole;
   return preload::real::popen(command, mode);
 }
 
 PRELOAD_EXPORT int execve(const char* path, char* const arguments[],
                           char* const environment[]) noexcept {
+  preload::warn_of_program(path);
   const ProgramEnvironment ours(environment);
   return preload::real::execve(path, arguments, ours.get());
 }
@@ -119,6 +175,7 @@ PRELOAD_EXPORT int execv(const char* path, char* const arguments[]) noexcept {
 
 PRELOAD_EXPORT int execvpe(const char* file, char* const arguments[],
                            char* const environment[]) noexcept {
+  preload::warn_of_file(file);
   const ProgramEnvironment ours(environment);
   return preload::real::execvpe(file, arguments, ours.get());
 }

@@ -35,6 +35,18 @@ int select_for(int count, fd_set* readable, fd_set* writable, fd_set* exceptiona
   return found;
 }
 
+// Whether the sets in which this descriptor is have to be remembered, or know of it already. What
+// is connected stays what it is.
+bool is_of_sets(int operation, int fd) {
+  if (const Wrapped* const wrapped = find(fd); wrapped != nullptr) {
+    const Kind kind = kind_of(*wrapped);
+    return kind != Kind::kDirect && kind != Kind::kRelayed && kind != Kind::kEpoll;
+  }
+  if (operation != EPOLL_CTL_ADD || (!wraps_any_port() && !wraps_any_peer())) return false;
+  const ErrnoKept kept;
+  return may_become_tls(fd);
+}
+
 int control(int set, int operation, int fd, epoll_event* event) {
   const int before = errno;
   int controlled = 0;
@@ -114,10 +126,7 @@ PRELOAD_EXPORT int pselect(int count, fd_set* readable, fd_set* writable, fd_set
 }
 
 PRELOAD_EXPORT int epoll_ctl(int set, int operation, int fd, epoll_event* event) noexcept {
-  const bool is_wrapping = preload::wraps_any_port() || preload::wraps_any_peer();
-  if (preload::find(fd) == nullptr && (operation != EPOLL_CTL_ADD || !is_wrapping)) {
-    return real::epoll_ctl(set, operation, fd, event);
-  }
+  if (!preload::is_of_sets(operation, fd)) return real::epoll_ctl(set, operation, fd, event);
   return preload::control(set, operation, fd, event);
 }
 

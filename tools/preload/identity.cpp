@@ -135,6 +135,7 @@ void recognise(int fd) {
   const ErrnoKept kept;
   const Changing changing;
   if (find(fd) == nullptr && is_socket(fd)) recognise_socket(fd);
+  if (Wrapped* const wrapped = find(fd); wrapped != nullptr) wrapped->may_travel.store(true);
 }
 
 void recognise_all() {

@@ -29,9 +29,11 @@ def table_of(rows):
 
 
 def with_table(page, rows):
-    """The page, with these rows between its marks."""
-    before, _, rest = page.partition(BEGIN)
-    _, _, after = rest.partition(END)
+    """The page, with these rows between its marks, which it has."""
+    before, begin, rest = page.partition(BEGIN)
+    _, end, after = rest.partition(END)
+    if not begin or not end:
+        raise ValueError("the page has no marks for the table")
     return f"{before}{BEGIN}{table_of(rows)}{END}{after}"
 
 

@@ -11,6 +11,7 @@
 #include <sys/un.h>
 #include <unistd.h>
 
+#include "tools/preload/channel.h"
 #include "tools/preload/descriptors.h"
 #include "tools/preload/filters.h"
 #include "tools/preload/options.h"
@@ -36,7 +37,8 @@ using Message = broker::Kind;
 constexpr int kStartTimeoutMs = 1000;
 constexpr int kLoopTimeoutMs = 50;
 constexpr int kRegisterTimeoutMs = 5000;
-constexpr int kStopTimeoutMs = 5000;
+// A broker that is that busy frees the port a little later.
+constexpr int kStopTimeoutMs = 1000;
 constexpr unsigned kBacklogMax = 4096;
 
 bool is_blocking(int fd) {
@@ -111,8 +113,9 @@ int refuse_to_listen(int fd, int error, std::string_view why) {
   return -1;
 }
 
-int place_channel(int fd, unsigned backlog, int copy, ktls::UniqueFd channel) {
-  Wrapped* const wrapped = find(fd);
+// 0, or an errno: EBADF where another thread has closed it meanwhile.
+int place_channel(int fd, Wrapped* wrapped, unsigned backlog, int copy, ktls::UniqueFd channel) {
+  if (find(fd) != wrapped) return EBADF;
   sockaddr_in6 local{};
   socklen_t size = sizeof local;
   static_cast<void>(::getsockname(copy, reinterpret_cast<sockaddr*>(&local), &size));
@@ -127,6 +130,12 @@ int place_channel(int fd, unsigned backlog, int copy, ktls::UniqueFd channel) {
   return error;
 }
 
+int status_of(const Wrapped& wrapped) {
+  int status = 0;
+  for_each_descriptor_of(wrapped, [&](int number) { status = ::fcntl(number, F_GETFL); });
+  return status;
+}
+
 // 0: the channel was replaced, or was there; else an errno.
 int register_again(Wrapped& listener, int patience_ms) {
   ktls::UniqueFd channel;
@@ -137,9 +146,7 @@ int register_again(Wrapped& listener, int patience_ms) {
   name_channel(channel.get(), listener.copy, listener.local);
   listener.error.store(0);
   listener.is_owner = true;
-  int status = 0;
-  for_each_descriptor_of(listener, [&](int number) { status = ::fcntl(number, F_GETFL); });
-  ::fcntl(channel.get(), F_SETFL, status);
+  ::fcntl(channel.get(), F_SETFL, status_of(listener));
   return replace_file(listener, channel.get(), Kind::kListener);
 }
 
@@ -242,9 +249,28 @@ void leave_to_others(int fd, const Wrapped& listener) {
   static_cast<void>(broker::await_answer(call.answers.get(), Deadline::in_ms(kStopTimeoutMs)));
 }
 
-// The broker is gone: told once, then another one is looked for.
+// Nobody will ever connect: accept() waits as on any listener that nobody knows of, and a loop that
+// waits for it is not kept busy.
+void listen_in_vain(Wrapped& listener) {
+  int ends[2];
+  if (::socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0, ends) != 0) return;
+  const ktls::UniqueFd quiet(ends[0]);
+  const Changing changing;
+  // Its other end is open for as long as this process.
+  if (make_internal(ends[1]) < 0) ::close(ends[1]);
+  ::fcntl(quiet.get(), F_SETFL, status_of(listener));
+  static_cast<void>(replace_file(listener, quiet.get(), Kind::kListener));
+}
+
+// The broker is gone: told once, then another one is looked for, where there may be one.
 int find_broker_again(int fd, Wrapped& listener) {
-  if (listener.error.exchange(ECONNABORTED) == 0) return fail_with(ECONNABORTED);
+  if (listener.error.exchange(ECONNABORTED) == 0) {
+    if (!has_broker_path()) {
+      listen_in_vain(listener);
+      listener.error.store(0);
+    }
+    return fail_with(ECONNABORTED);
+  }
   const bool waits = is_blocking(fd);
   const int error = register_again(listener, waits ? kStartTimeoutMs : kLoopTimeoutMs);
   if (error == 0) return 0;
@@ -271,9 +297,10 @@ int begin_listening(int fd, unsigned backlog) {
     return refuse_to_listen(fd, EACCES, "its system call filter forbids what TLS needs");
   }
   int copy = -1;
+  Wrapped* wrapped = nullptr;
   {
     const Changing changing;
-    Wrapped* const wrapped = enter_listener(fd);
+    wrapped = enter_listener(fd);
     if (wrapped != nullptr) enter_duplicates(fd, *wrapped);
     if (wrapped != nullptr) copy = make_internal_copy(fd);
   }
@@ -282,7 +309,7 @@ int begin_listening(int fd, unsigned backlog) {
   const unsigned wanted = std::clamp(backlog, 1U, kBacklogMax);
   int error = register_socket(copy, wanted, kStartTimeoutMs, channel);
   const Changing changing;
-  if (error == 0) error = place_channel(fd, wanted, copy, std::move(channel));
+  if (error == 0) error = place_channel(fd, wrapped, wanted, copy, std::move(channel));
   if (error == 0) return 0;
   close_internal(copy);
   return refuse_to_listen(fd, error, ktlsb_error_text());
@@ -295,6 +322,7 @@ int listen_again(Wrapped& listener, int backlog) {
 int accept_from(int fd, Wrapped& listener, sockaddr* address, socklen_t* address_size, int flags) {
   if ((flags & ~(SOCK_NONBLOCK | SOCK_CLOEXEC)) != 0) return fail_with(EINVAL);
   const ErrnoOnSuccess keeps;
+  listener.is_parents.store(false);
   for (;;) {
     if (listener.is_read_ended.load()) return fail_with(EINVAL);
     if (listener.error.load() != 0 && find_broker_again(fd, listener) != 0) return -1;

@@ -48,6 +48,7 @@ int share_departing(const msghdr& message) {
     if (kind_of(*wrapped) == Kind::kInternal) return EBADF;
     if (kind_of(*wrapped) == Kind::kPending && !settle(*wrapped)) return EAGAIN;
     wrapped->is_shared.store(true);
+    wrapped->may_travel.store(true);
     return 0;
   });
 }

@@ -17,7 +17,9 @@ inline Wrapped* find_minded(int fd) {
   if (wrapped == nullptr) [[likely]]
     return nullptr;
   const Kind kind = kind_of(*wrapped);
-  return kind == Kind::kFresh || kind == Kind::kEpoll ? nullptr : wrapped;
+  if (kind == Kind::kFresh || kind == Kind::kEpoll) return nullptr;
+  if (wrapped->is_parents.load(std::memory_order_relaxed)) wrapped->is_parents.store(false);
+  return wrapped;
 }
 
 inline bool is_connection(const Wrapped& wrapped) {

@@ -20,9 +20,13 @@ void before_fork() {
   mark_all_shared();
 }
 
-// exit(3) writes what streams have buffered only after all handlers.
+void in_child() {
+  mark_all_parents();
+  release_lock();
+}
+
 void at_end() {
-  std::fflush(nullptr);
+  flush_streams();
   close_all();
 }
 
@@ -32,7 +36,7 @@ __attribute__((constructor)) void start() {
   read_setting();
   open_channel();
   remember_environment();
-  ::pthread_atfork(before_fork, release_lock, release_lock);
+  ::pthread_atfork(before_fork, release_lock, in_child);
   std::atexit(at_end);
   std::at_quick_exit(close_all);
   recognise_all();

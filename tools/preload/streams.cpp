@@ -114,6 +114,12 @@ void adopt(int fd, const char* mode, std::FILE*& stream) {
   if (ours != nullptr) stream = ours;
 }
 
+void flush(std::FILE* stream) {
+  if (::ftrylockfile(stream) != 0) return;
+  std::fflush(stream);
+  ::funlockfile(stream);
+}
+
 }  // namespace
 
 std::FILE* open_stream(int fd, const char* mode) {
@@ -134,6 +140,17 @@ std::FILE* open_stream(int fd, const char* mode) {
   if (stream != nullptr) ++g_open;
   node->stream.store(stream);
   return stream;
+}
+
+void flush_streams() {
+  for (const Node* node = g_nodes.load(); node != nullptr; node = node->next) {
+    std::FILE* const stream = node->stream.load();
+    if (stream != nullptr && stream != taken_mark()) flush(stream);
+  }
+  // A connection may have taken their numbers since (dup2).
+  for (std::FILE* const standard : {stdout, stderr}) {
+    if (standard != nullptr && find_minded(::fileno(standard)) != nullptr) flush(standard);
+  }
 }
 
 int number_of(std::FILE* stream) {

@@ -15,4 +15,8 @@ std::FILE* open_stream(int fd, const char* mode);
 // stdio knows by these names is replaced. Before the program runs.
 void adopt_standard_streams();
 
+// Has them write what they have buffered, for exit(3) does so only when connections have ended. A
+// stream that another thread is using is left alone: it may be waiting in it for ever.
+void flush_streams();
+
 }  // namespace preload

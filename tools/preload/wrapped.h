@@ -45,6 +45,8 @@ inline constexpr std::size_t kRememberedOptions = 16;
 
 //   kind         changes after everything else that belongs to it
 //   is_shared    other processes may have it: by fork, exec or SCM_RIGHTS, at whichever end
+//   may_travel   a descriptor of it was passed on by SCM_RIGHTS, or came so
+//   is_parents   by fork alone: this process has done nothing with it, and its parent may have it
 //   descriptors  how many of this process have it; under the lock
 //   copy         kListener: the listening socket; kPending: the TCP socket; an internal descriptor
 //   backlog      kListener: of listen()
@@ -60,6 +62,8 @@ inline constexpr std::size_t kRememberedOptions = 16;
 struct Wrapped {
   std::atomic<Kind> kind = Kind::kFresh;
   std::atomic<bool> is_shared = false;
+  std::atomic<bool> may_travel = false;
+  std::atomic<bool> is_parents = false;
   std::atomic<int> error = 0;
   std::atomic<bool> owes_answer = false;
   unsigned descriptors = 0;

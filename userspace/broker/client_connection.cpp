@@ -166,10 +166,11 @@ void describe(const Answer& answer, ktlsb_connection* info) {
   std::memcpy(info, &full, std::min(info->size, sizeof full));
 }
 
-int release(int fd) {
+int release(int fd, bool may_travel) {
   if (kind_of(fd) == StreamKind::kKernelTls) take_control_records(fd);
   Request request;
   request.header.kind = Kind::kRelease;
+  request.number = may_travel ? kMayTravel : 0;
   Call call;
   const int error = place_call(request, {}, fd, Deadline::in_ms(0), call);
   if (::close(fd) != 0 && errno == EBADF) return fail(EBADF, "", {"no descriptor"});

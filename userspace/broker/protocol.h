@@ -41,12 +41,12 @@ enum class Kind : std::uint16_t {
                // or a relayed stream: this is all
   kControl = 5,  // a TLS socket that was handed out: the payload is the content of a control record
   kEnd = 6,      // a relayed stream that has ended: was that an orderly end?
-  kRelease =
-      7,  // a TLS socket that was handed out, or a relayed stream: this process closes its last
-          // descriptor, in order; others may have some. The end of the socket for answers says
-          // that it has. No answer. Or a listening socket: its channel and its copies; shutdown
-          // of that end for writing says so, and kDone that the port is free if nobody else has
-          // them
+  // A TLS socket that was handed out, or a relayed stream: this process closes its last descriptor,
+  // in order; others may have some. The end of the socket for answers says that it has. No answer.
+  // Or a listening socket: its channel and its copies; shutdown of that end for writing says so,
+  // and
+  // kDone that the port is free if nobody else has them.
+  kRelease = 7,
   // From the client on the socket that came with kListen, without a payload.
   kTaken = 16,  // connection `number` was taken: there is room for another one
   kStop = 17,   // no more: the broker answers kDone when its listening socket is closed
@@ -71,7 +71,7 @@ inline constexpr std::size_t kNameMax = 253;
 //   backlog       kListen: connections that may wait to be taken
 //   record_type   kControl: ContentType of the record
 //   payload_size  bytes of payload, which follow
-//   number        kTaken: as Answer::number
+//   number        kTaken: as Answer::number; kRelease: kMayTravel or 0
 struct Request {
   Header header;
   std::uint32_t backlog = 0;
@@ -79,6 +79,10 @@ struct Request {
   std::uint16_t payload_size = 0;
   std::uint64_t number = 0;
 };
+
+// Request::number of kRelease: a descriptor of it was passed on (SCM_RIGHTS) and may be on its way,
+// where no process has it.
+inline constexpr std::uint64_t kMayTravel = 1;
 
 // Answer::flags.
 inline constexpr std::uint32_t kIsRelayed = 1;  // the descriptor is a stream that is relayed

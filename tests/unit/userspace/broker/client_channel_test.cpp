@@ -134,10 +134,11 @@ TEST_F(ClientChannel, GivesWayToAPathOnceNobodyIsThere) {
 TEST_F(ClientChannel, ReleasesADescriptorAndShowsThatItIsClosed) {
   SocketPair pair = stream_pair();
   const int number = pair.ours.release();
-  ASSERT_EQ(release(number), 0);
+  ASSERT_EQ(release(number, true), 0);
   EXPECT_EQ(::fcntl(number, F_GETFD), -1);
   const Came came = take(broker_.get());
   EXPECT_EQ(came.request.header.kind, Kind::kRelease);
+  EXPECT_EQ(came.request.number, kMayTravel);
   ASSERT_EQ(came.descriptors.size(), 2U);
   EXPECT_TRUE(is_hung_up(came.descriptors.front().get()));
   EXPECT_FALSE(is_hung_up(pair.peer.get()));  // the broker has the last one
@@ -147,7 +148,7 @@ TEST_F(ClientChannel, ClosesADescriptorThatItCannotRelease) {
   broker_.reset();
   SocketPair pair = stream_pair();
   const int number = pair.ours.release();
-  EXPECT_EQ(release(number), -1);
+  EXPECT_EQ(release(number, false), -1);
   EXPECT_EQ(errno, ECONNREFUSED);
   EXPECT_EQ(::fcntl(number, F_GETFD), -1);
 }
