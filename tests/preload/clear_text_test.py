@@ -1,6 +1,6 @@
 #!/usr/bin/env python3
-"""Whatever way a wrapped client connects, and whatever it has looked up, its peer gets nothing of it
-in the clear: each byte that comes to the peer is recorded. What refused_test looks at more closely,
+"""Whatever way a wrapped client connects, and whatever it has looked up, its peer gets nothing of
+it in the clear: each byte that comes to the peer is recorded. What refused_test looks at more closely,
 what the program is told and what is said, is looked at for these ways as well."""
 
 import contextlib
