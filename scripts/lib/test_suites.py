@@ -27,7 +27,7 @@ PRELOAD_TESTS = ("programs", "close", "rekey", "thousand")
 PRELOAD_IN_GUESTS = {
     "6.1": ("socket_suite", "symbols", "programs", "close", "rekey"),
     "6.12": ("socket_suite", "programs"),
-    "newest": ("socket_suite", "symbols", "programs", "failing_closed", "refusal",
+    "newest": ("socket_suite", "symbols", "programs", "failing_closed", "clear_text",
                "system_broker", "close", "sendfile", "rekey"),
 }
 PRELOAD_NEEDS = ("openssl", "curl", "gnutls-cli", "gnutls-serv", "busybox", "nginx", "apache2",
@@ -132,7 +132,7 @@ SUITES = [
             needs=(*PRELOAD_NEEDS, "root"), timeout_s=300) for name in PRELOAD_TESTS),
     *(Suite(f"preload/{name.replace('_', '-')}", (f"tests/preload/{name}_test.py",),
             needs=("openssl",), timeout_s=180)
-      for name in ("children", "failing_closed", "install", "refusal", "socket_suite", "symbols",
+      for name in ("children", "clear_text", "failing_closed", "install", "socket_suite", "symbols",
                    "system_broker")),
     # On two processors a program reads while its key is changed.
     *(Suite(f"kernel/{kernel}/preload", ("tests/support/in_kernel.py", "preload", kernel, *scripts),
