@@ -27,8 +27,8 @@ PRELOAD_TESTS = ("programs", "close", "rekey", "thousand")
 PRELOAD_IN_GUESTS = {
     "6.1": ("socket_suite", "symbols", "programs", "close", "rekey"),
     "6.12": ("socket_suite", "programs"),
-    "newest": ("socket_suite", "symbols", "programs", "failing_closed", "system_broker",
-               "close", "sendfile", "rekey"),
+    "newest": ("socket_suite", "symbols", "programs", "refusal", "failing_closed",
+               "system_broker", "close", "sendfile", "rekey"),
 }
 PRELOAD_NEEDS = ("openssl", "curl", "gnutls-cli", "gnutls-serv", "busybox", "nginx", "apache2",
                  "redis-server", "redis-cli", "redis-benchmark", "nc", "socat", "psql",
@@ -132,8 +132,8 @@ SUITES = [
             needs=(*PRELOAD_NEEDS, "root"), timeout_s=300) for name in PRELOAD_TESTS),
     *(Suite(f"preload/{name.replace('_', '-')}", (f"tests/preload/{name}_test.py",),
             needs=("openssl",), timeout_s=180)
-      for name in ("children", "install", "refused", "socket_suite", "symbols",
-                                            "system_broker")),
+      for name in ("children", "failing_closed", "install", "refusal", "socket_suite", "symbols",
+                   "system_broker")),
     # On two processors a program reads while its key is changed.
     *(Suite(f"kernel/{kernel}/preload", ("tests/support/in_kernel.py", "preload", kernel, *scripts),
             needs=("vm", "strace", *PRELOAD_NEEDS), timeout_s=VM_TIMEOUT_S, kernel=kernel,

@@ -10,6 +10,8 @@
 #include <CLI/CLI.hpp>
 
 #include "tools/ktls-bridge/duration_flag.h"
+#include "tools/preload/host_text.h"
+#include "tools/preload/setting_limits.h"
 
 namespace tools {
 namespace {
@@ -18,8 +20,6 @@ namespace {
 constexpr std::chrono::milliseconds kIdleTimeout = std::chrono::hours(24);
 constexpr std::chrono::milliseconds kDrainTimeout = std::chrono::seconds(10);
 constexpr std::size_t kHandshakesMax = 1024;
-// Of the variables of the environment that tell them on.
-constexpr std::size_t kPatternsMax = 256;
 constexpr const char* kGroup = "Program";
 
 constexpr const char* kExamples = R"(Examples:
@@ -69,6 +69,23 @@ void take_patterns(const std::vector<std::string>& given, std::vector<std::strin
     }
     patterns.push_back(each);
   }
+}
+
+// The library remembers no more.
+ktls::Result<void> check_amounts(const RunOptions& options) {
+  if (options.listen.size() > preload::kPortsMax) {
+    return refuse("--listen: at most " + std::to_string(preload::kPortsMax) + " ports");
+  }
+  if (options.connect.size() > preload::kPatternsMax) {
+    return refuse("--connect: at most " + std::to_string(preload::kPatternsMax) + " patterns");
+  }
+  std::size_t size = 0;
+  for (const std::string& each : options.connect) size += each.size() + 1;
+  if (size > preload::kPatternsTextMax + 1) {
+    return refuse("--connect: the patterns have more than " +
+                  std::to_string(preload::kPatternsTextMax) + " characters, with their commas");
+  }
+  return {};
 }
 
 void add_roles(CLI::App& app, RunOptions& options) {
@@ -145,6 +162,11 @@ std::string fault_of_pattern(std::string_view pattern) {
   if (host.empty() && !port) return "is empty";
   if (port && !port_of(*port)) return "has no port from 1 to 65535 after its last colon";
   if (!std::ranges::all_of(host, is_in_name)) return "has a character that no host name has";
+  if (host == ".") return "has no host before its port";
+  preload::AddressText text;
+  if (preload::form_of(host, text) == preload::HostForm::kOtherAddress) {
+    return "has an address in a form that no connection has";
+  }
   return {};
 }
 
@@ -187,9 +209,7 @@ ktls::Result<void> validate(const RunOptions& options) {
   if (options.listen.empty() && options.connect.empty()) {
     return refuse("one of --listen and --connect says which connections become TLS");
   }
-  if (options.connect.size() > kPatternsMax) {
-    return refuse("--connect: at most " + std::to_string(kPatternsMax) + " patterns");
-  }
+  if (auto checked = check_amounts(options); !checked) return checked;
   const bool has_credentials = !broker.tls.certificate_file.empty() ||
                                !broker.tls.key_file.empty() || !broker.tls.client_ca_file.empty();
   if (options.listen.empty() && has_credentials) {

@@ -73,10 +73,9 @@ bool is_to_be_wrapped(int fd, const sockaddr* address, socklen_t size, Peer& pee
   std::memcpy(&peer.address, address, peer.size);
   {
     const Changing changing;
-    peer.name = name_of(address, size);
+    if (!choose_name(address, size, peer.name)) return false;
   }
-  if (peer.name.size == 0) return false;
-  return wraps_peer(peer.name.view(), port_of(peer.address)) && is_tcp(fd);
+  return is_tcp(fd);
 }
 
 // What the program has set on its socket, and the one that takes its number is to have as well.
@@ -269,33 +268,49 @@ int connect_plainly(int fd, Wrapped* wrapped, const sockaddr* address, socklen_t
   return connected;
 }
 
-// Has the TCP socket on its way to the peer. 0, or an errno, when everything is as it was.
-int start(int fd, const Peer& peer, Wrapped*& wrapped) {
+// The number is that of a TCP socket again, which connects to nobody.
+void take_back(int fd, Wrapped& wrapped) {
+  const int tcp = wrapped.copy;
+  wrapped.owes_answer.store(false);
+  take_blocking(fd, tcp);
+  if (replace_file(wrapped, tcp, Kind::kFresh) != 0) change_kind(wrapped, Kind::kFailed);
+  close_internal(tcp);
+  wrapped.copy = -1;
+}
+
+int begin_tcp(int tcp, const Peer& peer) {
+  const int status = ::fcntl(tcp, F_GETFL);
+  ::fcntl(tcp, F_SETFL, status | O_NONBLOCK);
+  // The first bytes are the broker's to write.
+  const int is_deferred = 0;
+  ::setsockopt(tcp, IPPROTO_TCP, TCP_FASTOPEN_CONNECT, &is_deferred, sizeof is_deferred);
+  const int error = ::connect(tcp, plain(peer.address), peer.size) == 0 ? 0 : errno;
+  ::fcntl(tcp, F_SETFL, status);
+  return error == EINPROGRESS ? 0 : error;
+}
+
+// Has the TCP socket on its way to the peer, and then `tcp` is one descriptor more of it. The
+// socket of the answer takes the numbers before that: at no time is a number that threads may write
+// to the TCP socket of a connection. 0, or an errno, when everything is as it was.
+int start(int fd, const Peer& peer, Wrapped*& wrapped, broker::Call& call, ktls::UniqueFd& tcp) {
   const Changing changing;
   wrapped = enter_fresh(fd);
   if (wrapped == nullptr) return ENOMEM;
   if (kind_of(*wrapped) != Kind::kFresh) return EALREADY;  // another thread connects it as well
+  tcp.reset(::fcntl(fd, F_DUPFD_CLOEXEC, 0));
+  if (!tcp) return errno;
   const int copy = make_internal_copy(fd);
   if (copy < 0) return errno;
-  const int status = ::fcntl(copy, F_GETFL);
-  ::fcntl(copy, F_SETFL, status | O_NONBLOCK);
-  // The first bytes are the broker's to write.
-  const int is_deferred = 0;
-  ::setsockopt(copy, IPPROTO_TCP, TCP_FASTOPEN_CONNECT, &is_deferred, sizeof is_deferred);
-  // That TCP is connected is not for the program to see.
-  withdraw_from_sets(*wrapped);
-  const int error = ::connect(copy, plain(peer.address), peer.size) == 0 ? 0 : errno;
-  ::fcntl(copy, F_SETFL, status);
-  if (error != 0 && error != EINPROGRESS) {
-    put_back_into_sets(*wrapped);
-    close_internal(copy);
-    return error;
-  }
-  wrapped->remote = peer.address;
   wrapped->copy = copy;
+  wrapped->remote = peer.address;
   // Before the broker sets some of its own.
   remember_options_of(*wrapped, copy);
-  return 0;
+  take_blocking(fd, call.answers.get());
+  wrapped->owes_answer.store(true);
+  int error = replace_file(*wrapped, call.answers.get(), Kind::kPending);
+  if (error == 0) error = begin_tcp(copy, peer);
+  if (error != 0) take_back(fd, *wrapped);
+  return error;
 }
 
 int ask_broker(int tcp, const Peer& peer, broker::Call& call) {
@@ -306,41 +321,28 @@ int ask_broker(int tcp, const Peer& peer, broker::Call& call) {
   return broker::place_call(request, payload, tcp, broker::Deadline::in_ms(0), call);
 }
 
-// The socket of the answer takes the numbers. 0, or an errno.
-int await_by(const broker::Call& call, int fd, Wrapped& wrapped) {
+// There will be no answer. Whoever connects hears of it at once, and others that it has failed.
+void drop_start(int fd, Wrapped& wrapped) {
   const Changing changing;
-  if (find(fd) != &wrapped || kind_of(wrapped) != Kind::kFresh) return EBADF;
-  take_blocking(fd, call.answers.get());
-  wrapped.owes_answer.store(true);
-  return replace_file(wrapped, call.answers.get(), Kind::kPending);
-}
-
-void drop_start(int fd, int tcp, Wrapped& wrapped) {
-  const Changing changing;
-  ::shutdown(tcp, SHUT_RDWR);
-  close_internal(tcp);
-  if (find(fd) != &wrapped) return;
-  wrapped.copy = -1;
+  if (find(fd) != &wrapped || kind_of(wrapped) != Kind::kPending) return;
+  give_up(fd, wrapped, ECONNREFUSED);
+  wrapped.error.store(0);
   wrapped.owes_answer.store(false);
-  change_kind(wrapped, Kind::kFailed);
-  put_back_into_sets(wrapped);
 }
 
 int connect_by_tls(int fd, const Peer& peer) {
   if (is_broken() || !may_make_connections()) return fail_with(ECONNREFUSED);
-  Wrapped* wrapped = nullptr;
-  if (const int error = start(fd, peer, wrapped); error != 0) return fail_with(error);
-  const int tcp = wrapped->copy;
   broker::Call call;
-  if (ask_broker(tcp, peer, call) != 0) {
-    drop_start(fd, tcp, *wrapped);
+  if (const int error = broker::prepare_call(call); error != 0) return fail_with(error);
+  Wrapped* wrapped = nullptr;
+  ktls::UniqueFd tcp;
+  if (const int error = start(fd, peer, wrapped, call, tcp); error != 0) return fail_with(error);
+  if (ask_broker(tcp.get(), peer, call) != 0) {
+    drop_start(fd, *wrapped);
     complain(peer.name.view(), peer.address, ktlsb_error_text(), ktlsb_error_reason());
     return fail_with(ECONNREFUSED);
   }
-  if (const int error = await_by(call, fd, *wrapped); error != 0) {
-    drop_start(fd, tcp, *wrapped);
-    return fail_with(error);
-  }
+  tcp.reset();
   if (!is_blocking(fd)) return fail_with(EINPROGRESS);
   call = {};
   return connect_or_wait(fd, *wrapped, EINPROGRESS);
@@ -391,6 +393,11 @@ int connect_socket(int fd, Wrapped* wrapped, const sockaddr* address, socklen_t 
   return ::connect(fd, address, size);
 }
 
+bool is_connection_wrapped(int fd, const sockaddr* address, socklen_t size) {
+  Peer peer;
+  return is_to_be_wrapped(fd, address, size, peer);
+}
+
 bool may_become_tls(int fd) {
   tcp_info info{};
   socklen_t size = sizeof info;
@@ -417,10 +424,12 @@ bool settle(Wrapped& pending) {
     const Changing changing;
     if (kind_of(pending) != Kind::kPending || pending.descriptors == 0) return true;
     const int fd = first_descriptor_of(pending);
-    arrived = broker::receive(fd, broker::Take::kWhole);
+    // Other processes that have it find the answer there as well, and each its own descriptor.
+    const bool has_others = pending.is_shared.load();
+    arrived = broker::receive(fd, has_others ? broker::Take::kPeek : broker::Take::kWhole);
     if (arrived.arrival == broker::Arrival::kNone) return false;
     remote = pending.remote;
-    host = name_of(plain(remote), sizeof remote);
+    static_cast<void>(choose_name(plain(remote), sizeof remote, host));
     verdict = judge(arrived, pending.copy);
     if (verdict.error == 0 && take_over(fd, pending, arrived) != 0) {
       verdict = refuse("the connection cannot take the place of the socket");

@@ -11,6 +11,9 @@ namespace preload {
 // As connect(2), of any socket; null: it is none of ours.
 int connect_socket(int fd, Wrapped* wrapped, const sockaddr* address, socklen_t size);
 
+// Whether a connection of `fd` to this address is to be TLS. Not under Changing.
+[[nodiscard]] bool is_connection_wrapped(int fd, const sockaddr* address, socklen_t size);
+
 // Whether this is a TCP socket that neither listens nor is connected.
 [[nodiscard]] bool may_become_tls(int fd);
 // The object of such a socket, which has one from now on; null: there is no memory. Under Changing.

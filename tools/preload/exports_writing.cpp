@@ -5,11 +5,13 @@
 
 #include <sys/stat.h>
 
+#include "tools/preload/connecting.h"
 #include "tools/preload/exports.h"
 #include "tools/preload/messages.h"
 #include "tools/preload/reading.h"
 #include "tools/preload/real.h"
 #include "tools/preload/room.h"
+#include "tools/preload/setting.h"
 #include "tools/preload/writing.h"
 
 namespace preload {
@@ -64,6 +66,19 @@ int send_messages(int fd, Wrapped& wrapped, mmsghdr* messages, unsigned count, i
   if (done == 0 && count > 0) return -1;
   errno = before;
   return static_cast<int>(done);
+}
+
+// What would connect and write in one call, past the handshake. Programs for which there is no
+// MSG_FASTOPEN, as on other systems, call connect().
+bool gets_around(int fd, int flags, const void* address, socklen_t size) {
+  return (flags & MSG_FASTOPEN) != 0 && wraps_any_peer() &&
+         is_connection_wrapped(fd, static_cast<const sockaddr*>(address), size);
+}
+
+// 0, or the errno of what is not to be sent.
+int may_send(int fd, const msghdr& message, int flags) {
+  if (gets_around(fd, flags, message.msg_name, message.msg_namelen)) return EOPNOTSUPP;
+  return share_departing(message);
 }
 
 ssize_t write_vector_at(int fd, Wrapped& wrapped, const iovec* parts, int count, off64_t offset,
@@ -171,6 +186,7 @@ PRELOAD_EXPORT ssize_t sendto(int fd, const void* buffer, size_t size, int flags
                               const sockaddr* address, socklen_t address_size) {
   Wrapped* const wrapped = find_minded(fd);
   if (wrapped == nullptr) [[likely]] {
+    if (preload::gets_around(fd, flags, address, address_size)) return preload::fail(EOPNOTSUPP);
     return real::sendto(fd, buffer, size, flags, address, address_size);
   }
   return preload::send_bytes(fd, *wrapped, buffer, size, flags);
@@ -181,7 +197,7 @@ PRELOAD_EXPORT ssize_t sendmsg(int fd, const msghdr* message, int flags) {
     return preload::send_message(fd, *wrapped, message, flags);
   }
   if (message != nullptr) {
-    const int error = preload::share_departing(*message);
+    const int error = preload::may_send(fd, *message, flags);
     if (error != 0) return preload::fail(error);
   }
   return real::sendmsg(fd, message, flags);
@@ -192,7 +208,7 @@ PRELOAD_EXPORT int sendmmsg(int fd, mmsghdr* messages, unsigned count, int flags
     return preload::send_messages(fd, *wrapped, messages, count, flags);
   }
   for (unsigned i = 0; i < std::min(count, preload::kMessagesMax); ++i) {
-    const int error = preload::share_departing(messages[i].msg_hdr);
+    const int error = preload::may_send(fd, messages[i].msg_hdr, flags);
     if (error != 0 && i == 0) return preload::fail(error);
     // Those before it go out; the next call is about this one.
     if (error != 0) return real::sendmmsg(fd, messages, i, flags);

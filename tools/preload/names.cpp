@@ -1,21 +1,55 @@
 #include "tools/preload/names.h"
 
 #include <algorithm>
+#include <cstddef>
+#include <cstdint>
 #include <cstring>
 
 #include <arpa/inet.h>
+#include <unistd.h>
+
+#include "tools/preload/host_text.h"
+#include "tools/preload/setting.h"
 
 namespace preload {
 namespace {
 
+//   thread      that has looked it up
+//   is_of_host  a pattern names it
+//   order       the later the greater; 0: this place is free
 struct Entry {
   HostName name;
   in6_addr address{};
+  pid_t thread = 0;
+  bool is_of_host = false;
+  std::uint64_t order = 0;
 };
 
 std::array<Entry, kNamesMax> g_entries;
-// Ever recorded; the next one has the place of this number.
-std::size_t g_recorded = 0;
+std::uint64_t g_last_order = 0;
+
+bool is_same(const in6_addr& one, const in6_addr& other) {
+  return std::memcmp(&one, &other, sizeof one) == 0;
+}
+
+// What comes first is forgotten first.
+bool is_forgotten_before(const Entry& one, const Entry& other) {
+  return one.is_of_host != other.is_of_host ? !one.is_of_host : one.order < other.order;
+}
+
+// Where it stands already, or the place that it is to have; null: all others are worth more.
+Entry* place_of(const Entry& entry) {
+  Entry* worst = g_entries.data();
+  for (Entry& each : g_entries) {
+    const bool is_known = each.order != 0 && each.thread == entry.thread &&
+                          is_same(each.address, entry.address) &&
+                          each.name.view() == entry.name.view();
+    if (is_known) return &each;
+    if (worst->order != 0 && (each.order == 0 || is_forgotten_before(each, *worst))) worst = &each;
+  }
+  const bool is_worth_more = worst->order != 0 && worst->is_of_host && !entry.is_of_host;
+  return is_worth_more ? nullptr : worst;
+}
 
 // IPv4 addresses as IPv6 has them. False: it is neither.
 bool read_address(const sockaddr* address, socklen_t size, in6_addr& found) {
@@ -23,16 +57,23 @@ bool read_address(const sockaddr* address, socklen_t size, in6_addr& found) {
   if (address->sa_family == AF_INET6 && size >= offsetof(sockaddr_in6, sin6_scope_id)) {
     std::memcpy(&found, reinterpret_cast<const char*>(address) + offsetof(sockaddr_in6, sin6_addr),
                 sizeof found);
+    found = reached_by(found);
     return true;
   }
   if (address->sa_family != AF_INET || size < sizeof(sockaddr_in)) return false;
-  found = {};
-  found.s6_addr[10] = 0xff;
-  found.s6_addr[11] = 0xff;
-  std::memcpy(&found.s6_addr[12],
-              reinterpret_cast<const char*>(address) + offsetof(sockaddr_in, sin_addr),
-              sizeof(in_addr));
+  in_addr four{};
+  std::memcpy(&four, reinterpret_cast<const char*>(address) + offsetof(sockaddr_in, sin_addr),
+              sizeof four);
+  found = reached_by(as_ipv6(four));
   return true;
+}
+
+// sockaddr_in6 has it at the same place.
+std::uint16_t port_at(const sockaddr* address) {
+  in_port_t port = 0;
+  std::memcpy(&port, reinterpret_cast<const char*>(address) + offsetof(sockaddr_in, sin_port),
+              sizeof port);
+  return ntohs(port);
 }
 
 HostName copy_of(std::string_view text) {
@@ -41,14 +82,12 @@ HostName copy_of(std::string_view text) {
   return name;
 }
 
-HostName write_address(const in6_addr& address) {
-  std::array<char, INET6_ADDRSTRLEN> text{};
-  if (IN6_IS_ADDR_V4MAPPED(&address)) {
-    ::inet_ntop(AF_INET, &address.s6_addr[12], text.data(), text.size());
-  } else {
-    ::inet_ntop(AF_INET6, &address, text.data(), text.size());
-  }
-  return copy_of(text.data());
+// By which loopback addresses are called where nobody has looked that up (RFC 6761 section 6.3):
+// programs know them by heart.
+constexpr std::string_view kLocalName = "localhost";
+
+bool is_loopback(std::string_view text) {
+  return text == "::1" || text.substr(0, 4) == "127.";
 }
 
 // Also in the forms that only the resolver takes for one: "127.1", "fe80::1%lo".
@@ -63,28 +102,46 @@ bool is_address(const HostName& name) {
 
 }  // namespace
 
-HostName text_of_address(const sockaddr* address, socklen_t size) {
-  in6_addr found{};
-  return read_address(address, size, found) ? write_address(found) : HostName{};
-}
-
 void record_name(std::string_view name, const sockaddr* address, socklen_t size) {
   if (!name.empty() && name.back() == '.') name.remove_suffix(1);
   if (name.empty() || name.size() > kHostNameMax) return;
   Entry entry;
   entry.name = copy_of(name);
   if (!read_address(address, size, entry.address) || is_address(entry.name)) return;
-  g_entries[g_recorded++ % kNamesMax] = entry;
+  entry.thread = ::gettid();
+  entry.is_of_host = is_host_of_pattern(entry.name.view());
+  entry.order = ++g_last_order;
+  if (Entry* const place = place_of(entry); place != nullptr) *place = entry;
 }
 
-HostName name_of(const sockaddr* address, socklen_t size) {
+bool choose_name(const sockaddr* address, socklen_t size, HostName& name) {
   in6_addr wanted{};
-  if (!read_address(address, size, wanted)) return {};
-  for (std::size_t age = 1; age <= std::min(g_recorded, kNamesMax); ++age) {
-    const Entry& entry = g_entries[(g_recorded - age) % kNamesMax];
-    if (std::memcmp(&entry.address, &wanted, sizeof wanted) == 0) return entry.name;
+  if (!read_address(address, size, wanted)) return false;
+  const std::uint16_t port = port_at(address);
+  const pid_t thread = ::gettid();
+  const Entry* best = nullptr;
+  const auto is_better = [thread](const Entry& one, const Entry& other) {
+    const bool is_own = one.thread == thread;
+    return is_own != (other.thread == thread) ? is_own : one.order > other.order;
+  };
+  PeerMatch best_match = PeerMatch::kNone;
+  for (const Entry& each : g_entries) {
+    if (each.order == 0 || !is_same(each.address, wanted)) continue;
+    const PeerMatch match = match_peer(each.name.view(), port);
+    if (match == PeerMatch::kNone || match < best_match) continue;
+    if (match > best_match || is_better(each, *best)) best = &each;
+    best_match = match;
   }
-  return write_address(wanted);
+  const AddressText text = text_of(wanted);
+  std::string_view otherwise = text.view();
+  PeerMatch match = match_peer(otherwise, port);
+  if (match != PeerMatch::kHost && is_loopback(otherwise) &&
+      match_peer(kLocalName, port) == PeerMatch::kHost) {
+    otherwise = kLocalName;
+    match = PeerMatch::kHost;
+  }
+  name = best != nullptr && best_match >= match ? best->name : copy_of(otherwise);
+  return std::max(match, best_match) != PeerMatch::kNone;
 }
 
 }  // namespace preload

@@ -12,7 +12,8 @@ namespace preload {
 
 // DNS has no longer ones (RFC 1035 section 2.3.4, as text without the last dot).
 inline constexpr std::size_t kHostNameMax = 253;
-// So many addresses are remembered; the oldest is forgotten for a new one.
+// So many names with an address are remembered. For a new one the oldest is forgotten that no
+// pattern names; one that a pattern names only for another such.
 inline constexpr std::size_t kNamesMax = 512;
 
 struct HostName {
@@ -21,16 +22,18 @@ struct HostName {
   [[nodiscard]] std::string_view view() const { return {text.data(), size}; }
 };
 
-// An address as text, without a port; empty: it is neither IPv4 nor IPv6. IPv4 that is written as
-// IPv6 is IPv4.
-[[nodiscard]] HostName text_of_address(const sockaddr* address, socklen_t size);
+// Both under Changing. IPv4 that is written as IPv6 is IPv4.
 
-// Under Changing.
-
-// `name` was looked up and has this address. A name that is an address itself is none, and one that
-// is too long for DNS is not kept.
+// `name` was looked up by this thread and has this address. A name that is an address itself is
+// none, and one that is too long for DNS is not kept.
 void record_name(std::string_view name, const sockaddr* address, socklen_t size);
-// The name by which the address was looked up last, or the address as text.
-[[nodiscard]] HostName name_of(const sockaddr* address, socklen_t size);
+
+// Whether a connection to the address is to be TLS: its text, or any name by which it was looked
+// up, is what a pattern says of its port. Then `name` is what to ask for and to verify: of the
+// names that a pattern names the one that this thread has looked up last, or else any thread; or
+// else the address, if a pattern names that. Only where a pattern leaves the host open, it is
+// whatever name this thread has looked up last, or else any thread, or the address. Whoever can
+// make the program look up names of his must not choose what others are verified by.
+[[nodiscard]] bool choose_name(const sockaddr* address, socklen_t size, HostName& name);
 
 }  // namespace preload

@@ -5,23 +5,23 @@
 #include <charconv>
 #include <cstdlib>
 
+#include "tools/preload/host_text.h"
 #include "tools/preload/say.h"
+#include "tools/preload/setting_limits.h"
 
 namespace preload {
 namespace {
 
-constexpr std::size_t kTextMax = 4096;
-constexpr std::size_t kEntriesMax = 64;
-
 struct Pattern {
   std::string_view host;   // empty: any
+  AddressText address;     // which `host` is, if it is one
   std::uint16_t port = 0;  // 0: any
 };
 
 // The texts are copied, for a program may change its environment.
-std::array<char, kTextMax> g_connect_text;
-std::array<std::uint16_t, kEntriesMax> g_ports;
-std::array<Pattern, kEntriesMax> g_patterns;
+std::array<char, kPatternsTextMax> g_connect_text;
+std::array<std::uint16_t, kPortsMax> g_ports;
+std::array<Pattern, kPatternsMax> g_patterns;
 std::size_t g_port_count = 0;
 std::size_t g_pattern_count = 0;
 bool g_is_broken = false;
@@ -52,13 +52,23 @@ bool parse_port(std::string_view text, std::uint16_t& port) {
 }
 
 bool add_port(std::string_view entry) {
-  if (g_port_count == kEntriesMax) return false;
+  if (g_port_count == kPortsMax) return false;
   return parse_port(entry, g_ports.at(g_port_count++));
 }
 
+// As names and addresses are, by which it is found. False: no host is written like this.
+bool settle_host(Pattern& pattern) {
+  if (!pattern.host.empty() && pattern.host.back() == '.') pattern.host.remove_suffix(1);
+  if (pattern.host.find_first_of("/[]") != std::string_view::npos) return false;
+  const HostForm form = form_of(pattern.host, pattern.address);
+  if (form == HostForm::kAddress) pattern.host = pattern.address.view();
+  return form != HostForm::kOtherAddress;
+}
+
 bool add_pattern(std::string_view entry) {
-  if (g_pattern_count == kEntriesMax || entry.empty()) return false;
-  Pattern pattern;
+  if (g_pattern_count == kPatternsMax || entry.empty()) return false;
+  Pattern& pattern = g_patterns.at(g_pattern_count);
+  pattern = {};
   std::string_view port;
   if (entry.front() == '[') {
     const std::size_t end = entry.find(']');
@@ -72,8 +82,14 @@ bool add_pattern(std::string_view entry) {
     port = entry.substr(colon);
   }
   if (!port.empty() && port != ":*" && !parse_port(port.substr(1), pattern.port)) return false;
-  g_patterns.at(g_pattern_count++) = pattern;
+  if (!settle_host(pattern)) return false;
+  ++g_pattern_count;
   return true;
+}
+
+// Which host is meant is left open.
+bool is_any_host(const Pattern& pattern) {
+  return pattern.host.find_first_not_of('*') == std::string_view::npos;
 }
 
 char lower(char letter) {
@@ -83,6 +99,8 @@ char lower(char letter) {
 }  // namespace
 
 void read_setting() {
+  g_port_count = 0;
+  g_pattern_count = 0;
   if (const char* ports = std::getenv(kListenVariable)) {
     split(kListenVariable, ports, add_port);
   }
@@ -114,13 +132,24 @@ bool wraps_any_peer() {
   return g_pattern_count > 0 || g_is_broken;
 }
 
-bool wraps_peer(std::string_view name, std::uint16_t port) {
-  if (g_is_broken) return true;
-  return std::any_of(g_patterns.begin(), g_patterns.begin() + g_pattern_count,
-                     [&](const Pattern& each) {
-                       return (each.port == 0 || each.port == port) &&
-                              (each.host.empty() || matches(each.host, name));
-                     });
+PeerMatch match_peer(std::string_view name, std::uint16_t port) {
+  PeerMatch found = g_is_broken ? PeerMatch::kAnyHost : PeerMatch::kNone;
+  for (std::size_t i = 0; i < g_pattern_count; ++i) {
+    const Pattern& each = g_patterns[i];
+    if (each.port != 0 && each.port != port) continue;
+    if (is_any_host(each)) {
+      found = PeerMatch::kAnyHost;
+    } else if (matches(each.host, name)) {
+      return PeerMatch::kHost;
+    }
+  }
+  return found;
+}
+
+bool is_host_of_pattern(std::string_view name) {
+  return std::any_of(
+      g_patterns.begin(), g_patterns.begin() + g_pattern_count,
+      [&](const Pattern& each) { return !is_any_host(each) && matches(each.host, name); });
 }
 
 bool matches(std::string_view glob, std::string_view name) {

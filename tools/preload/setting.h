@@ -5,8 +5,9 @@
 //   KTLS_BRIDGE_CHANNEL   number of the descriptor that is an open channel to the broker
 //   KTLS_BRIDGE_BROKER    the broker's path, where there is no channel
 //   (userspace/broker/protocol.h)
-// A PATTERN is HOST:PORT, HOST or :PORT. HOST is a glob (`*`, `?`) over the name that the program
-// looked up, or over the address where it looked none up; an IPv6 address is in brackets.
+// A PATTERN is HOST:PORT, HOST or :PORT. HOST is a glob (`*`, `?`) over the names by which the
+// program looked the address up, and over the address itself; an IPv6 address is in brackets.
+// How much of it there may be: setting_limits.h.
 #pragma once
 
 #include <cstdint>
@@ -28,8 +29,13 @@ void read_setting();
 [[nodiscard]] bool wraps_any_port();
 [[nodiscard]] bool wraps_port(std::uint16_t port);
 [[nodiscard]] bool wraps_any_peer();
-// Whether connections to `name` (which may be an address) and `port` are wrapped.
-[[nodiscard]] bool wraps_peer(std::string_view name, std::uint16_t port);
+
+// Whether a pattern is about `port` of a host of this name, which may be an address.
+//   kAnyHost  one that leaves the host open (`:443`, `*`), and none that names it
+enum class PeerMatch : std::uint8_t { kNone, kAnyHost, kHost };
+[[nodiscard]] PeerMatch match_peer(std::string_view name, std::uint16_t port);
+// Whether a pattern names this host, at whatever port.
+[[nodiscard]] bool is_host_of_pattern(std::string_view name);
 
 // Whether `name` is what `glob` says, `*` for any number of characters and `?` for one; letters of
 // either case are the same.

@@ -106,11 +106,11 @@ struct Order {
 };
 
 int send_on(int channel, const Order& order, Call& call) {
-  std::array<int, 2> pair{-1, -1};
-  if (::socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0, pair.data()) != 0) return errno;
-  call.answers.reset(pair[0]);
-  const ktls::UniqueFd theirs(pair[1]);
-  return send_request(channel, order.request, order.payload, theirs.get(), order.subject);
+  if (const int error = prepare_call(call); error != 0) return error;
+  const int error =
+      send_request(channel, order.request, order.payload, call.theirs.get(), order.subject);
+  if (error == 0) call.theirs.reset();
+  return error;
 }
 
 int try_call(const sockaddr_un& address, const Order& order, Call& call) {
@@ -132,7 +132,6 @@ int call_on_channel(const Order& order, Call& call) {
   do {
     error = send_on(given_channel, order, call);
     if (error == 0) return 0;
-    call = {};
   } while (is_busy(error) && busy.pause(kBusyPauseMs));
   // EBADF may be said of the subject, too.
   const bool is_no_channel = error == ENOTCONN || error == ENOTSOCK ||
@@ -163,7 +162,7 @@ int call_at(const char* path, const Order& order, const Deadline& deadline, Call
     const bool is_nobody_there = error == ECONNREFUSED || error == ENOENT;
     if (is_nobody_there && may_drain && try_call(draining, order, call) == 0) return 0;
     if (error == 0) return 0;
-    call = {};
+    call.channel.reset();
   } while ((is_gone(error) && deadline.pause(kRetryPauseMs)) ||
            (is_busy(error) && busy.pause(kBusyPauseMs)));
   return error;
@@ -232,6 +231,15 @@ const char* broker_path() {
 
 void use_channel(int fd) {
   given_channel = fd;
+}
+
+int prepare_call(Call& call) {
+  if (call.theirs) return 0;
+  std::array<int, 2> pair{-1, -1};
+  if (::socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0, pair.data()) != 0) return errno;
+  call.answers.reset(pair[0]);
+  call.theirs.reset(pair[1]);
+  return 0;
 }
 
 int place_call(Request request, std::span<const std::uint8_t> payload, int subject,

@@ -7,6 +7,8 @@
 #include <CLI/CLI.hpp>
 #include <gtest/gtest.h>
 
+#include "tools/preload/setting_limits.h"
+
 namespace tools {
 namespace {
 
@@ -58,10 +60,37 @@ TEST(RunOptions, TakePatternsOfDestinations) {
 
 TEST(RunOptions, SayWhatIsWrongWithAPattern) {
   for (const char* text : {"", ":", "host:", "host:0", "host:65536", "host:http", "::1", "[::1",
-                           "[]", "[]:1", "[::1]443", "a b", "a/b:1", "a\x01"}) {
+                           "[]", "[]:1", "[::1]443", "a b", "a/b:1", "a\x01", "127.1:80",
+                           "010.0.0.1", "[fe80::1%lo]:1", "443", ".:443"}) {
     EXPECT_NE(fault_of_pattern(text), "") << text;
   }
   EXPECT_THROW(parse({"--connect", "*:443,::1"}), CLI::ValidationError);
+}
+
+std::string list_of(std::size_t count, std::size_t size) {
+  std::string list;
+  for (std::size_t i = 0; i < count; ++i) {
+    list += (i == 0 ? "" : ",") + std::string(size - 4, 'a') + std::to_string(1000 + i);
+  }
+  return list;
+}
+
+TEST(RunOptions, TakeAsManyPortsAndPatternsAsTheLibraryAndNoMore) {
+  const auto takes = [](const std::string& flag, const std::string& list) {
+    const bool listens = flag == "--listen";
+    std::vector<std::string> words{flag, list, "--", "program"};
+    if (listens) words.insert(words.begin(), {"--cert", "x", "--key", "x"});
+    return static_cast<bool>(validate(parse(words)));
+  };
+  EXPECT_TRUE(takes("--listen", list_of(preload::kPortsMax, 4)));
+  EXPECT_FALSE(takes("--listen", list_of(preload::kPortsMax + 1, 4)));
+  EXPECT_TRUE(takes("--connect", list_of(preload::kPatternsMax, 15)));
+  EXPECT_FALSE(takes("--connect", list_of(preload::kPatternsMax + 1, 5)));
+  EXPECT_TRUE(takes("--connect", std::string(preload::kPatternsTextMax, 'a')));
+  EXPECT_FALSE(takes("--connect", std::string(preload::kPatternsTextMax + 1, 'a')));
+  const std::string half(preload::kPatternsTextMax / 2, 'a');
+  EXPECT_TRUE(takes("--connect", half + ',' + half.substr(1)));
+  EXPECT_FALSE(takes("--connect", half + ',' + half));
 }
 
 TEST(RunOptions, RefuseWhatMakesNoSenseTogether) {
