@@ -53,7 +53,7 @@ class FailingCase(PreloadCase):
 
 class Refused(FailingCase):
     def test_each_way_to_wait_for_a_connection_tells_of_a_refusal_once(self):
-        """What for is no matter here; refusal_test.py has each reason."""
+        """What for is no matter here; clear_text_test.py has each reason."""
         backend = self.backend(context=certificates(copy=1).server_context())
         begin = f"ktls-bridge: localhost:{backend.endpoint[1]}: no TLS connection: "
         for way, ready in WAYS.items():
