@@ -1,7 +1,7 @@
 #!/usr/bin/env python3
 """Whatever way a wrapped client connects, and whatever it has looked up, its peer gets nothing of
-it in the clear: each byte that comes to the peer is recorded. What refused_test looks at more closely,
-what the program is told and what is said, is looked at for these ways as well."""
+it in the clear: each byte that comes to the peer is recorded. What the program is told and what is
+said is looked at for each of them as well."""
 
 import contextlib
 import errno
@@ -127,6 +127,10 @@ class Refusals(ClearTextCase):
     def test_a_certificate_of_another_name_is_refused(self):
         keys = certificates("DNS:other.example")
         self.check_refused(self.peer(context=keys.server_context()), "(name|host)", keys)
+
+    def test_a_certificate_of_an_unknown_authority_is_refused(self):
+        peer = self.peer(context=certificates(copy=1).server_context())
+        self.check_refused(peer, "(authority|issuer|trust)")
 
     def test_a_peer_that_does_not_speak_tls_is_refused(self):
         self.check_refused(self.peer(answer=b"220 ready\r\n"), "TLS.*")
