@@ -15,7 +15,7 @@ from closing_table import all_of, closing_table  # noqa: E402
 from preload_case import MODE, PreloadCase, WAIT_S, free_port, timer_to_kill  # noqa: E402
 from preload_closing import AFTERWARDS, LATE, SOME, WAYS  # noqa: E402
 from shared_certificates import certificates  # noqa: E402
-from watched import REPOSITORY  # noqa: E402
+from watched import REPOSITORY, idle  # noqa: E402
 from wrap_tls_stream import TlsStream  # noqa: E402
 
 README = REPOSITORY / "tools" / "preload" / "README.md"
@@ -34,10 +34,14 @@ class Closing(PreloadCase):
     def test_every_way_is_in_the_table(self):
         self.assertEqual(set(self.told), set(WAYS))
 
-    def see(self, run, port, way):
+    def see(self, run, port, way, mode):
         """(what arrived, how it ended, what the program wrote at most)."""
         raw = peers.tcp(("127.0.0.1", port), timeout=WAIT_S, receive_buffer=65536)
         with TlsStream(raw, certificates().client_context(), "localhost") as stream:
+            if mode == "fork":
+                # Whoever is killed later than that is the last one.
+                self.assertEqual(run.process.stdout.readline(), b"left\n")
+                idle(run, WAIT_S)
             beside = b"and more" if way == "unread" else b""
             stream.sendall(f"{way}\n".encode() + beside)
             written = len(SOME)
@@ -70,7 +74,7 @@ class Closing(PreloadCase):
                 run, port = self.start_server(mode)
             with self.subTest(way=way), timer_to_kill(run.process):
                 server, run = run, None  # another one after a failure
-                received, end, written = self.see(server, port, way)
+                received, end, written = self.see(server, port, way, mode)
                 print(f"{MODE}, {mode}: {way}: {end} after {len(received)} of {written}")
                 self.assertIn(end, self.told[way][COLUMN].split(" or "))
                 self.assert_data(way, end, received, written)

@@ -146,6 +146,7 @@ def main():
             act(sock)
         if mode == "fork":
             sock.close()
+            tell("left")
         os.waitpid(child, 0)
 
 
