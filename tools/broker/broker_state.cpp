@@ -74,6 +74,7 @@ BrokerState::BrokerState(bridge::Loop& the_loop, const BrokerOptions& the_option
       addresses(the_options.max_handshakes_per_address),
       handshakes(the_options.max_handshakes),
       handed_out(the_loop, server.log()),
+      held(the_loop),
       undelivered(kUndeliveredOfUserMax, kUndeliveredMax) {}
 
 bool waits_for_peer_alone(int fd) {

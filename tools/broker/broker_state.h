@@ -12,6 +12,7 @@
 #include "tools/broker/client.h"
 #include "tools/broker/handed_out_sockets.h"
 #include "tools/broker/handshakes.h"
+#include "tools/broker/held_sockets.h"
 #include "tools/broker/listened_sockets.h"
 #include "tools/broker/relays.h"
 #include "tools/common/log.h"
@@ -66,6 +67,7 @@ struct BrokerState {
   Handshakes handshakes;
   Relays relays;
   HandedOutSockets handed_out;
+  HeldSockets held;
   Places undelivered;  // descriptors that no client has said to have taken
   std::map<std::uint64_t, std::size_t> leaving;  // by cookie: programs that have closed a socket
   std::set<std::uint16_t> ports_listened;        // that programs have handed over

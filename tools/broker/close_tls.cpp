@@ -12,7 +12,6 @@
 
 #include "ktls/core/socket.h"
 #include "userspace/bridge/closing.h"
-#include "userspace/broker/holders.h"
 #include "userspace/suite/alert.h"
 #include "userspace/suite/content_type.h"
 
@@ -83,13 +82,13 @@ Task<void> send_close_notify(BrokerState& state, int fd) {
 
 // What is on its way to somebody is in nobody's hands, and could be this socket.
 Task<bool> is_held_by_nobody(BrokerState& state, int fd, bool may_travel) {
-  if (!may_travel) co_return !broker::is_held(fd);
+  const Flight flight = may_travel ? Flight::kCounted : Flight::kIgnored;
   Scope scope(state.loop, kFlightTimeout);
   for (;;) {
-    const broker::Held held = broker::who_holds(fd);
+    const Held held = co_await state.held.find(fd, flight);
     if (held.by_somebody) co_return false;
     // Connections that we have sent to programs wait there to be taken.
-    if (held.in_flight <= state.undelivered.taken()) co_return true;
+    if (!may_travel || held.in_flight <= state.undelivered.taken()) co_return true;
     const auto slept = co_await state.loop.sleep(scope, kFlightPause);
     if (!slept) co_return false;
   }

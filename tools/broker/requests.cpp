@@ -18,7 +18,6 @@
 #include "tools/broker/predecessor.h"
 #include "tools/broker/welcome.h"
 #include "tools/common/address.h"
-#include "userspace/broker/holders.h"
 #include "userspace/io/when_both.h"
 #include "userspace/suite/content_type.h"
 
@@ -303,7 +302,9 @@ Task<void> serve_release(Request request) {
   }
   co_await await_release(state, request.replies());
   // Whoever has it yet is to say so as well, or is killed before.
-  if (broker::is_held(request.message.descriptors.at(1).get())) co_return;
+  const Held held =
+      co_await state.held.find(request.message.descriptors.at(1).get(), Flight::kIgnored);
+  if (held.by_somebody) co_return;
   // What a ring has received is told in the loop's next round, and counted then.
   Scope scope(state.loop, kCountTimeout);
   const auto counted = co_await state.loop.sleep(scope, kCountPause);

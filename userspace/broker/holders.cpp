@@ -269,9 +269,17 @@ std::vector<pid_t> other_processes() {
   return found;
 }
 
-// Whether the process has such a descriptor, or is one of ours that hides what it has
-// (PR_SET_DUMPABLE), and may have what its parents had.
-bool may_have_link(pid_t pid, std::string_view wanted) {
+// The number of "socket:[12345]". 0: of no socket.
+std::uint64_t inode_of(std::string_view link) {
+  std::uint64_t inode = 0;
+  if (!link.starts_with(kSocketLink)) return 0;
+  std::from_chars(link.data() + kSocketLink.size(), link.data() + link.size(), inode);
+  return inode;
+}
+
+// Whether the process is one of ours that hides what it has (PR_SET_DUMPABLE), and may have what
+// its parents had. Otherwise takes from `wanted` what it has.
+bool may_have_all(pid_t pid, std::set<std::uint64_t>& wanted) {
   const Folder folder = open_folder(folder_of(pid) + "/fd");
   if (!folder) return errno == EACCES && is_descendant(pid);
   std::array<char, 64> link{};
@@ -280,17 +288,19 @@ bool may_have_link(pid_t pid, std::string_view wanted) {
     const ssize_t size = ::readlinkat(
         ::dirfd(folder.get()), static_cast<const char*>(entry->d_name), link.data(), link.size());
     if (size < 0 && errno == EACCES) return is_descendant(pid);
-    if (size > 0 && std::string_view(link.data(), static_cast<std::size_t>(size)) == wanted) {
-      return true;
-    }
+    if (size <= 0) continue;
+    wanted.erase(inode_of(std::string_view(link.data(), static_cast<std::size_t>(size))));
+    if (wanted.empty()) return false;
   }
   return false;
 }
 
-std::size_t descriptors_in_flight(const std::vector<pid_t>& processes) {
+}  // namespace
+
+std::size_t descriptors_in_flight() {
   std::size_t all = 0;
   std::set<std::string> seen;
-  for (const pid_t pid : processes) {
+  for (const pid_t pid : other_processes()) {
     const Folder folder = open_folder(folder_of(pid) + "/fd");
     while (const dirent* entry = folder ? ::readdir(folder.get()) : nullptr) {
       const std::string link = link_in(folder.get(), *entry);
@@ -301,18 +311,15 @@ std::size_t descriptors_in_flight(const std::vector<pid_t>& processes) {
   return all;
 }
 
-}  // namespace
-
-bool is_held(int fd) {
-  const std::string wanted = link_of(fd);
+std::set<std::uint64_t> held_among(std::set<std::uint64_t> inodes) {
   const std::vector<pid_t> processes = other_processes();
-  if (processes.empty() || wanted.empty()) return true;  // nothing is to be seen
-  return std::ranges::any_of(processes, [&](pid_t pid) { return may_have_link(pid, wanted); });
-}
-
-Held who_holds(int fd) {
-  if (is_held(fd)) return {.by_somebody = true, .in_flight = 0};
-  return {.by_somebody = false, .in_flight = descriptors_in_flight(other_processes())};
+  if (processes.empty()) return inodes;  // nothing is to be seen
+  std::set<std::uint64_t> wanted = inodes;
+  for (const pid_t pid : processes) {
+    if (wanted.empty() || may_have_all(pid, wanted)) return inodes;
+  }
+  for (const std::uint64_t inode : wanted) inodes.erase(inode);
+  return inodes;
 }
 
 UniqueFd borrow_socket(std::uint64_t inode) {

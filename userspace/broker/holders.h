@@ -4,6 +4,7 @@
 #include <cstddef>
 #include <cstdint>
 #include <optional>
+#include <set>
 #include <vector>
 
 #include <sys/types.h>
@@ -60,17 +61,12 @@ class Holders {
   std::vector<Stopped> stopped_;
 };
 
-//   by_somebody  a process but this one has it, or a descendant of this one that hides what it has
-//   in_flight    descriptors on their way between processes (SCM_RIGHTS), which may be of anything
-struct Held {
-  bool by_somebody = false;
-  std::size_t in_flight = 0;
-};
-// Of the socket `fd`, as far as processes may be looked at: what is on its way to this process does
-// not count.
-[[nodiscard]] Held who_holds(int fd);
-// Held::by_somebody alone, which costs less.
-[[nodiscard]] bool is_held(int fd);
+// Of the sockets with those inodes, those that a process but this one has, or may have: one of its
+// descendants that hides what it has. All where nothing can be seen. As far as processes may be
+// looked at: what is on its way to this process does not count.
+[[nodiscard]] std::set<std::uint64_t> held_among(std::set<std::uint64_t> inodes);
+// On their way between processes (SCM_RIGHTS), which may be of anything. Costs more.
+[[nodiscard]] std::size_t descriptors_in_flight();
 
 // A descriptor of the socket with that inode, from any process that has it (pidfd_getfd); none
 // where no process that has it may be looked at.

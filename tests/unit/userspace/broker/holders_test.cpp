@@ -5,7 +5,9 @@
 #include <cerrno>
 #include <chrono>
 #include <csignal>
+#include <cstdint>
 #include <cstring>
+#include <set>
 #include <thread>
 #include <utility>
 
@@ -13,6 +15,7 @@
 #include <sys/prctl.h>
 #include <sys/ptrace.h>
 #include <sys/socket.h>
+#include <sys/stat.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
@@ -159,14 +162,36 @@ TEST_F(HoldersTest, RefusesWhereOneIsTracedWhomItsTracerMayHaveGoOn) {
   EXPECT_NE(still.error().detail.find("traced"), std::string::npos);
 }
 
+std::uint64_t inode_of(int fd) {
+  struct stat status {};
+  EXPECT_EQ(::fstat(fd, &status), 0);
+  return status.st_ino;
+}
+
+bool is_held(int fd) {
+  return !held_among({inode_of(fd)}).empty();
+}
+
 TEST_F(HoldersTest, TellsWhetherAnotherProcessHasTheSocket) {
-  EXPECT_FALSE(who_holds(ours.get()).by_somebody);
+  EXPECT_FALSE(is_held(ours.get()));
   {
     const Child holder(ours.get(), Keeps::kSocket);
-    EXPECT_TRUE(who_holds(ours.get()).by_somebody);
+    EXPECT_TRUE(is_held(ours.get()));
   }
-  EXPECT_FALSE(who_holds(ours.get()).by_somebody);
-  EXPECT_TRUE(who_holds(-1).by_somebody);  // of no socket nothing is known
+  EXPECT_FALSE(is_held(ours.get()));
+}
+
+TEST_F(HoldersTest, TellsOfManySocketsAtOnceWhichOthersHave) {
+  const std::uint64_t kept = inode_of(ours.get());
+  const std::uint64_t alone = inode_of(other.get());
+  const UniqueFd third(::socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0));
+  const std::uint64_t third_kept = inode_of(third.get());
+  EXPECT_TRUE(held_among({kept, alone, third_kept}).empty());
+  const Child holder(other.get(), Keeps::kNothing);  // it has the two others
+  EXPECT_EQ(held_among({kept, alone, third_kept}), (std::set<std::uint64_t>{kept, third_kept}));
+  EXPECT_EQ(held_among({kept, third_kept}), (std::set<std::uint64_t>{kept, third_kept}));
+  EXPECT_TRUE(held_among({alone}).empty());
+  EXPECT_TRUE(held_among({}).empty());
 }
 
 TEST_F(HoldersTest, TakesADescendantThatHidesItsDescriptorsForAHolder) {
@@ -177,7 +202,7 @@ TEST_F(HoldersTest, TakesADescendantThatHidesItsDescriptorsForAHolder) {
     if (::pipe(ready) != 0 || ::setresuid(65534, 65534, 65534) != 0) ::_exit(1);
     ::prctl(PR_SET_DUMPABLE, 1);
     const UniqueFd own(::socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0));
-    if (who_holds(own.get()).by_somebody) ::_exit(2);
+    if (is_held(own.get())) ::_exit(2);
     const pid_t child = ::fork();
     if (child == 0) {
       ::close(own.get());
@@ -187,10 +212,10 @@ TEST_F(HoldersTest, TakesADescendantThatHidesItsDescriptorsForAHolder) {
     }
     char byte = 0;
     static_cast<void>(!::read(ready[0], &byte, 1));
-    const bool is_held = who_holds(own.get()).by_somebody;
+    const bool seems_held = is_held(own.get());
     ::kill(child, SIGKILL);
     ::waitpid(child, nullptr, 0);
-    ::_exit(is_held ? 7 : 3);
+    ::_exit(seems_held ? 7 : 3);
   }
   int status = 0;
   ASSERT_EQ(::waitpid(looker, &status, 0), looker);
@@ -225,14 +250,13 @@ TEST_F(HoldersTest, CountsDescriptorsThatAreOnTheirWayToOthers) {
   far.reset();
   const UniqueFd sent(::socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0));  // which they have not
   // Whatever else is on its way on this machine counts, too.
-  const std::size_t before = who_holds(sent.get()).in_flight;
+  const std::size_t before = descriptors_in_flight();
   ASSERT_TRUE(send_twice(near.get(), sent.get()));
   const auto deadline = std::chrono::steady_clock::now() + kPatience;
   std::size_t more = 0;
   while (more != before + 2 && std::chrono::steady_clock::now() < deadline) {
-    const Held held = who_holds(sent.get());
-    EXPECT_FALSE(held.by_somebody);
-    more = held.in_flight;
+    EXPECT_FALSE(is_held(sent.get()));
+    more = descriptors_in_flight();
     if (more != before + 2) std::this_thread::sleep_for(kPoll);
   }
   EXPECT_EQ(more, before + 2);
