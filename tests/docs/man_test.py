@@ -18,6 +18,7 @@ from man_page import entries, plain, sections  # noqa: E402
 PAGES = sorted((REPOSITORY / "tools" / "man").glob("*.[13]"))
 WRAP = REPOSITORY / "tools" / "man" / "ktls-bridge-wrap.1"
 BROKER = REPOSITORY / "tools" / "man" / "ktls-bridge-broker.1"
+RUN = REPOSITORY / "tools" / "man" / "ktls-bridge-run.1"
 SERVE = REPOSITORY / "tools" / "man" / "ktls-bridge-serve.1"
 BUILD = Path(os.environ.get("KTLS_BRIDGE_BUILD", REPOSITORY / "build"))
 PROGRAM = BUILD / "tools" / "ktls-bridge" / "ktls-bridge"
@@ -32,6 +33,7 @@ COMMANDS = {
     "wrap": (WRAP, ("Addresses and role", "TLS", "Program", "Data path", "Limits", "Keys", "Log",
                     "Other")),
     "broker": (BROKER, ("Access", "TLS", "Data path", "Program", "Limits", "Keys", "Log", "Other")),
+    "run": (RUN, ("Roles", "TLS", "Data path", "Program", "Limits", "Keys", "Log", "Other")),
     "serve": (SERVE, ("Addresses and sites", "TLS", "Files", "Responses", "Data path", "Limits",
                       "Keys", "Log", "Other")),
 }
@@ -139,7 +141,7 @@ class Manual(unittest.TestCase):
     maxDiff = None
 
     def test_pages_render_without_a_warning(self):
-        self.assertEqual(len(PAGES), 6)
+        self.assertEqual(len(PAGES), 7)
         for page in PAGES:
             for command in (["groff", "-ww", "-man", "-z", page],
                             ["mandoc", "-Tlint", "-Wwarning", page]):
@@ -202,8 +204,11 @@ class Manual(unittest.TestCase):
                            re.MULTILINE)
         for page in (page for page in PAGES if page.suffix == ".1"):
             told = list(entries(sections(page)["EXIT STATUS"]))
-            # serve has no descriptor to inherit.
-            expected = [code for code in codes if page != SERVE or code != "76"]
+            # serve has no descriptor to inherit, and run neither this nor names of its own.
+            unused = {SERVE: ("76",), RUN: ("68", "76")}.get(page, ())
+            expected = [code for code in codes if code not in unused]
+            # As a shell says it of what it runs.
+            expected += ["126", "127"] if page == RUN else []
             self.assertEqual(told, expected + ["128+N"], page.name)
 
     def test_what_a_program_had_is_said_in_the_words_of_the_code(self):
@@ -220,6 +225,13 @@ class Manual(unittest.TestCase):
         self.assertEqual(told - addresses, set(re.findall(r'"([A-Z_]+)=\w+"', code)) |
                          set(re.findall(r'push_back\("([A-Z_]+)=', code)))
         self.assertLess(addresses, told)
+
+    def test_variables_of_the_preload_library_are_those_of_the_code(self):
+        code = (source("tools/preload/setting.h") + source("tools/preload/environment.h") +
+                source("userspace/broker/protocol.h"))
+        told = words_of(entries(sections(RUN)["ENVIRONMENT"]))
+        self.assertEqual({word for word in told if word.startswith("KTLS_BRIDGE_")},
+                         set(re.findall(r'"(KTLS_BRIDGE_\w+)"', code)))
 
 
 if __name__ == "__main__":

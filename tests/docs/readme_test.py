@@ -4,8 +4,10 @@
 import json
 import os
 import re
+import shutil
 import subprocess
 import sys
+import tempfile
 import unittest
 from pathlib import Path
 
@@ -14,6 +16,9 @@ REPOSITORY = Path(__file__).resolve().parents[2]
 sys.path.insert(0, str(REPOSITORY / "tests" / "support"))
 
 import report  # noqa: E402
+from preload_case import WAIT_S, end, free_port, is_listened_on  # noqa: E402
+from shared_certificates import certificates  # noqa: E402
+from watched import wait_until  # noqa: E402
 
 TEXT = (REPOSITORY / "README.md").read_text()
 MANUAL = (REPOSITORY / "tools" / "man" / "ktls-bridge-wrap.1").read_text().replace("\\-", "-")
@@ -52,7 +57,7 @@ class Readme(unittest.TestCase):
     def test_flags_are_those_of_the_program(self):
         known = set(OTHERS)
         program = BUILD / "tools" / "ktls-bridge" / "ktls-bridge"
-        for command in ("wrap", "serve", "broker"):
+        for command in ("wrap", "serve", "broker", "run"):
             done = subprocess.run([program, command, "--help"], capture_output=True, text=True,
                                   check=True, timeout=30)
             known |= set(re.findall(r"--[\w-]+", done.stdout))
@@ -78,6 +83,30 @@ class Readme(unittest.TestCase):
         suites = (REPOSITORY / "scripts" / "lib" / "test_suites.py").read_text()
         for name in re.findall(r"scripts/test --only ([\w/]+)", TEXT):
             self.assertIn(f'"{name}', suites)
+
+    @unittest.skipUnless(shutil.which("wget") and shutil.which("openssl"), "no wget or openssl")
+    def test_the_commands_of_run_do_what_is_said(self):
+        """As they are printed, but for the port."""
+        folder = tempfile.mkdtemp()
+        self.addCleanup(shutil.rmtree, folder)
+        for file in (certificates().chain, certificates().key, certificates().ca):
+            shutil.copy(file, folder)
+        port = free_port()
+        server, client = (line.replace("8443", str(port)).split()
+                          for line in re.findall(r"^ktls-bridge run .*$", TEXT, re.MULTILINE))
+        options = {"cwd": folder, "stdin": subprocess.DEVNULL, "stderr": subprocess.DEVNULL,
+                   "env": {**os.environ, "PATH": f"{BUILD.resolve() / 'tools' / 'ktls-bridge'}:"
+                                                 f"{os.environ['PATH']}"}}
+        process = subprocess.Popen(server, stdout=subprocess.DEVNULL, **options)
+        self.addCleanup(end, process)
+        self.addCleanup(process.terminate)  # which the program gets as well
+        wait_until(lambda: is_listened_on(port) or process.poll() is not None, "it to listen",
+                   WAIT_S)
+        listing = subprocess.run(client, check=True, stdout=subprocess.PIPE, timeout=WAIT_S,
+                                 **options).stdout
+        self.assertIn(b'<a href="chain.pem">', listing)
+        process.terminate()
+        self.assertEqual(process.wait(WAIT_S), 128 + 15)
 
 
 if __name__ == "__main__":

@@ -2,8 +2,6 @@
 """What the peer of a program sees when the program lets go of its connection, in each way that
 there is, and whether the table in userspace/broker/README.md says so."""
 
-import re
-import ssl
 import subprocess
 import sys
 from pathlib import Path
@@ -14,8 +12,8 @@ sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "support"))
 import report  # noqa: E402
 from broker_case import BrokerCase, REQUIRES_KTLS, WAIT_S  # noqa: E402
 from broker_closing import LATE, SOME, WAYS  # noqa: E402
+from closing_table import all_of, closing_table  # noqa: E402
 from watched import REPOSITORY  # noqa: E402
-from wrap_tls_stream import Truncated  # noqa: E402
 
 README = REPOSITORY / "userspace" / "broker" / "README.md"
 PROGRAM = Path(__file__).resolve().parents[1] / "support" / "broker_closing.py"
@@ -23,14 +21,6 @@ PROGRAM = Path(__file__).resolve().parents[1] / "support" / "broker_closing.py"
 MODES = {"direct": (1, ()), "relayed": (2, ("--offload", "never"))}
 if not REQUIRES_KTLS:
     del MODES["direct"]
-
-
-def table():
-    """{way: the cells of its row}, of the section about closing."""
-    section = README.read_text(encoding="utf-8").split("### Closing", 1)[1].split("\n#", 1)[0]
-    rows = [[cell.strip() for cell in line.strip("|").split("|")]
-            for line in section.splitlines() if line.startswith("| ")]
-    return {match[1]: cells for cells in rows if (match := re.search(r"\(`(.+?)`\)", cells[0]))}
 
 
 class Closing(BrokerCase):
@@ -41,7 +31,7 @@ class Closing(BrokerCase):
         broker.wait_for_event("listening", patience=WAIT_S)
         return program
 
-    def seen(self, program, listener, way):
+    def seen(self, broker, program, listener, way):
         """(what arrived, how it ended, what the program wrote at most)."""
         stream = self.tls(listener)
         beside = b"and more" if way == "unread" else b""
@@ -51,28 +41,17 @@ class Closing(BrokerCase):
             written += int(program.stdout.readline())
         if way != "shutdown":  # which waits for us
             self.assertEqual(program.stdout.readline(), b"gone\n")
-        received, end = self.all_of(stream)
+        if way == "release, SIGKILL":
+            self.idle(broker)  # it has seen that the parent left
+            stream.sendall(b"!")
+        received, end = all_of(stream)
         stream.close()
         if way == "shutdown":
             self.assertEqual(program.stdout.readline(), b"gone\n")
         return received, end, written
 
-    @staticmethod
-    def all_of(stream):
-        received = b""
-        try:
-            while data := stream.recv(65536):
-                received += data
-            return received, "close_notify"
-        except Truncated:
-            return received, "bare FIN"
-        except ConnectionResetError:
-            return received, "reset"
-        except ssl.SSLError as error:
-            return received, "fatal alert" if "ALERT" in error.reason else error.reason
-
     def test_peers_see_what_the_table_says(self):
-        told = table()
+        told = closing_table(README, "### Closing")
         self.assertEqual(set(told), set(WAYS))
         for mode, (column, flags) in MODES.items():
             broker = self.broker(*flags, path=self.folder / mode)
@@ -81,7 +60,7 @@ class Closing(BrokerCase):
             idle = self.idle(broker)
             for way in WAYS:
                 with self.subTest(mode=mode, way=way):
-                    received, end, written = self.seen(program, listener, way)
+                    received, end, written = self.seen(broker, program, listener, way)
                     print(f"{mode}: {way}: {end} after {len(received)} of {written} bytes")
                     self.assertIn(end, told[way][column].split(" or "))
                     self.assert_data(way, end, received, written)
@@ -89,7 +68,7 @@ class Closing(BrokerCase):
 
     def assert_data(self, way, end, received, written):
         """An orderly end comes after everything, and no end after anything else."""
-        if way == "fork":
+        if way in ("fork", "release, fork", "release, SCM_RIGHTS"):
             self.assertEqual(received, SOME + LATE)
         elif end == "close_notify":
             self.assertEqual(len(received), written)

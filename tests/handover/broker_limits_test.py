@@ -4,6 +4,7 @@
 import contextlib
 import errno
 import os
+import select
 import shutil
 import subprocess
 import sys
@@ -18,7 +19,8 @@ import report  # noqa: E402
 import wrap_peers as peers  # noqa: E402
 from broker_case import (BrokerCase, REQUIRES_KTLS, WAIT_S, at_once, marked,  # noqa: E402
                          wait_until)
-from broker_client import BrokerClient, BrokerError, descriptors_of  # noqa: E402
+from broker_client import (CLOSE, CONNECT, END, BrokerClient, BrokerError,  # noqa: E402
+                           descriptors_of, receive)
 from shared_certificates import certificates  # noqa: E402
 from watched import NOBODY, as_nobody  # noqa: E402
 from wrap_tls_stream import TlsStream  # noqa: E402
@@ -27,6 +29,7 @@ OPEN_FILES = 100
 AT_ONCE = 50 if REQUIRES_KTLS else 400
 SIZE = 20_000
 GROUP = 54321
+SLOW = 100  # more than a broker with 256 files has room for
 RELAYED = ("--offload", "never")
 
 
@@ -223,6 +226,33 @@ class Quotas(BrokerCase):
         held[0].send_close_notify()
         waiting.settimeout(WAIT_S)
         self.assert_echo(TlsStream(waiting, certificates().client_context(), "localhost"), b"next")
+
+    def test_slow_handshakes_keep_no_ends_waiting_and_those_without_room_are_refused(self):
+        """None of these handshakes ends before the answers are waited for in vain."""
+        few = ("sh", "-c", 'ulimit -n 256; exec "$@"', "sh")
+        client = self.client(self.broker(*RELAYED, before=few))
+        stream, peer = self.established(client)
+        if not isinstance(peer, TlsStream):
+            stream, peer = peer, stream
+        peer.send_close_notify()
+        self.assertEqual(stream.recv(1), b"")
+        silent = self.listener()
+        asked = []
+        for _ in range(SLOW):
+            replies = client.ask(CONNECT, self.tcp(silent), payload=b"localhost")
+            self.addCleanup(replies.close)
+            asked.append(replies)
+        started = time.monotonic()
+        self.assertIsNone(client.answer(END, stream))
+        self.assertIsNone(client.answer(CLOSE, stream))
+        print(f"ends are answered after {time.monotonic() - started:.2f} s")
+        answered, _, _ = select.select(asked, [], [], 0)
+        self.assertGreater(len(answered), 0)
+        self.assertLess(len(answered), SLOW)
+        for replies in answered:
+            with self.assertRaises(BrokerError) as caught:
+                receive(replies)
+            self.assertEqual(caught.exception.number, errno.EAGAIN)
 
     @unittest.skipUnless(os.geteuid() == 0, "being somebody else needs root")
     def test_one_client_uses_up_nothing_of_another(self):

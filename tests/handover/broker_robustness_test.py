@@ -41,7 +41,8 @@ NO_MESSAGES = (
 )
 NO_REQUESTS = (0, wire.TAKEN, wire.STOP, wire.DONE, wire.CONNECTION, wire.ERROR, 999, 65535)
 REQUESTS = {"listen": wire.LISTEN, "serve": wire.SERVE, "connect": wire.CONNECT,
-            "close": wire.CLOSE, "control": wire.CONTROL, "end": wire.END}
+            "close": wire.CLOSE, "control": wire.CONTROL, "end": wire.END,
+            "release": wire.RELEASE}
 
 
 class Descriptor:
@@ -198,12 +199,19 @@ class WrongThings(RobustnessCase):
             for what, make, number in WRONG_THINGS:
                 for name, kind in REQUESTS.items():
                     with self.subTest(loop=loop, what=what, request=name):
+                        if name == "release":
+                            self.assert_unanswered(client, kind, make)
+                            continue
                         error = self.refused(client, kind, make)
                         if number is not None and name in ("listen", "serve", "connect"):
                             self.assertEqual(error.number, number)
                         self.assertGreater(error.number, 0)
                         self.assertNotEqual(error.text, "")
             self.settles(broker, idle, client)
+
+    def assert_unanswered(self, client, kind, make):
+        with contextlib.closing(make()) as subject, self.assertRaises(Gone):
+            client.answer(kind, subject)
 
     def refused(self, client, kind, make):
         payload = b"localhost" if kind == wire.CONNECT else b""
@@ -223,6 +231,7 @@ class WrongThings(RobustnessCase):
             with self.subTest(kind=kind), self.assertRaises(BrokerError) as caught:
                 client.answer(kind, subject)
             self.assertEqual(caught.exception.number, number)
+        self.assert_unanswered(client, wire.RELEASE, lambda: near)
         self.settles(broker, idle, client)
 
     def test_answers_to_what_cannot_take_them_are_dropped(self):

@@ -83,6 +83,14 @@ class Programs(ExecCase):
                                 "core": told["core"], "blocking": True, "leads": True})
         self.assertEqual(told["ignored"] >> (signal.SIGHUP - 1) & 1, 0)
 
+    def test_signals_that_were_ignored_before_are_ignored_in_the_program(self):
+        ignoring = ("sh", "-c", "trap '' PIPE; exec \"$@\"", "sh")
+        wrap = self.wrap("grep", "SigIgn", "/proc/self/status", before=ignoring)
+        with self.connect(wrap) as client:
+            ignored = int(self.all_of(client).split()[1], 16)
+        self.assertEqual(ignored, 1 << (signal.SIGPIPE - 1))
+        self.assertEqual(wrap.connection()["exit"], 0)
+
     def test_a_program_that_cannot_be_run_is_told_of_at_once(self):
         status, _, errors = self.run_wrap("--listen", "127.0.0.1:0", "--exec", "--", "/no/such")
         self.assertEqual(status, 66)

@@ -86,6 +86,20 @@ class Setup(unittest.TestCase):
         self.assertTrue(install.endswith(" g++ meson"), install)
 
     @unittest.skipUnless(debian_12(), "installs on Debian 12 only")
+    def test_no_new_service_is_started_and_those_that_were_there_are_let_alone(self):
+        self.installed(set(self.packages()) - {"nginx", "redis-server"})
+        # In front of each command that needs root; what it would do to this machine is only told.
+        calls = self.bin / "calls"
+        self.stand_in("env", f'echo "$@" >> {calls}')
+        self.stand_in("systemctl", "exit 1")
+        self.run_setup()
+        said = calls.read_text()
+        self.assertRegex(said, r"install .* nginx redis-server\n")
+        self.assertRegex(said, r"systemctl --quiet disable nginx redis-server\n\Z")
+        if not os.path.exists("/usr/sbin/policy-rc.d"):
+            self.assertRegex(said, r"(?s)exit 101.*policy-rc.d\n.* install .*rm -f /usr/sbin/")
+
+    @unittest.skipUnless(debian_12(), "installs on Debian 12 only")
     def test_no_network_is_said(self):
         self.installed([])
         self.stand_in("apt-get", "exit 100")

@@ -5,6 +5,7 @@ import signal
 import socket
 import sys
 import time
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 sys.dont_write_bytecode = True
@@ -12,6 +13,7 @@ sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "support"))
 
 import report  # noqa: E402
 from payload import Payload  # noqa: E402
+from shared_certificates import certificates  # noqa: E402
 from served_case import ServedCase  # noqa: E402
 from watched_serve import WAIT_S, data_paths  # noqa: E402
 from wrap_peers import how_it_ends  # noqa: E402
@@ -26,6 +28,11 @@ content = Payload(SIZE, seed=2).bytes()
 
 
 class LastBytes(ServedCase):
+    def setUp(self):
+        super().setUp()
+        self.write("file.bin", content)
+        certificates()  # before there are threads that ask for them
+
     def read_slowly(self, serve, client, length):
         """As little as makes the server send all; then the rest, after a nap."""
         body = bytearray()
@@ -51,68 +58,81 @@ class LastBytes(ServedCase):
         self.assertEqual([line["ended"] for line in serve.responses()], ["clean"])
         self.assertLess(size, length, "the server was done after the client")
 
+    def on_each_path(self, check):
+        """On all at once: what takes the time is waiting."""
+        paths = data_paths()
+        with ThreadPoolExecutor(len(paths)) as pool:
+            checks = {name: pool.submit(check, *flags) for name, flags in paths}
+            for name, checked in checks.items():
+                with self.subTest(name):
+                    checked.result()
+
     def begin(self, serve, **fields):
-        (self.root / "file.bin").write_bytes(content)
         client = self.client(serve)
         client.send("/file.bin", fields=fields)
         return client, client.read_head().length
 
     def test_the_last_response_of_a_connection_arrives(self):
-        for name, flags in data_paths():
-            with self.subTest(name):
-                serve = self.serve(*flags)
-                client, length = self.begin(serve, Connection="close")
-                self.read_slowly(serve, client, length)
-                self.assertEqual(client.read_to_end(), b"")  # close_notify
-                client.close()
-                self.assertEqual([line["ended"] for line in serve.finish()], ["clean"])
+        def check(*flags):
+            serve = self.serve(*flags)
+            client, length = self.begin(serve, Connection="close")
+            self.read_slowly(serve, client, length)
+            self.assertEqual(client.read_to_end(), b"")  # close_notify
+            client.close()
+            self.assertEqual([line["ended"] for line in serve.finish()], ["clean"])
+
+        self.on_each_path(check)
 
     def test_so_does_one_after_which_the_connection_is_idle_for_too_long(self):
-        for name, flags in data_paths():
-            with self.subTest(name):
-                serve = self.serve("--keep-alive", "500ms", *flags)
-                client, length = self.begin(serve)
-                self.read_slowly(serve, client, length)
-                self.assertEqual(client.read_to_end(), b"")
-                client.close()
-                serve.finish()
+        def check(*flags):
+            serve = self.serve("--keep-alive", "500ms", *flags)
+            client, length = self.begin(serve)
+            self.read_slowly(serve, client, length)
+            self.assertEqual(client.read_to_end(), b"")
+            client.close()
+            serve.finish()
+
+        self.on_each_path(check)
 
     def test_so_does_one_to_a_client_that_has_ended_its_own_side(self):
-        for name, flags in data_paths():
-            with self.subTest(name):
-                serve = self.serve(*flags)
-                client, length = self.begin(serve)
-                client.stream.sock.shutdown(socket.SHUT_WR)
-                self.read_slowly(serve, client, length)
-                client.close()
-                serve.finish()
+        def check(*flags):
+            serve = self.serve(*flags)
+            client, length = self.begin(serve)
+            client.stream.sock.shutdown(socket.SHUT_WR)
+            self.read_slowly(serve, client, length)
+            client.close()
+            serve.finish()
+
+        self.on_each_path(check)
 
     def test_who_takes_no_more_of_it_is_reset(self):
-        for name, flags in data_paths():
-            with self.subTest(name):
-                serve = self.serve("--send-timeout", "2s", "--min-rate", 0, *flags)
-                client, length = self.begin(serve, Connection="close")
-                self.read_until_all_is_sent(serve, client, length)
-                line, = serve.wait_for_connections(1)
-                self.assertEqual(line["ended"], "timeout")
-                ended, received = how_it_ends(client.stream)
-                self.assertIn(ended, ("reset", "truncated"))
-                self.assertLess(len(received), length)
-                client.close()
-                serve.finish()
+        def check(*flags):
+            serve = self.serve("--send-timeout", "2s", "--min-rate", 0, *flags)
+            client, length = self.begin(serve, Connection="close")
+            self.read_until_all_is_sent(serve, client, length)
+            line, = serve.wait_for_connections(1)
+            self.assertEqual(line["ended"], "timeout")
+            ended, received = how_it_ends(client.stream)
+            self.assertIn(ended, ("reset", "truncated"))
+            self.assertLess(len(received), length)
+            client.close()
+            serve.finish()
+
+        self.on_each_path(check)
 
     def test_so_is_who_has_not_taken_it_when_draining_is_over(self):
-        for name, flags in data_paths():
-            with self.subTest(name):
-                serve = self.serve("--drain-timeout", "1s", *flags)
-                client, length = self.begin(serve, Connection="close")
-                self.read_until_all_is_sent(serve, client, length)
-                serve.send_signal(signal.SIGTERM)
-                line, = serve.wait_for_connections(1)
-                self.assertEqual(line["ended"], "cancelled")
-                self.assertIn(how_it_ends(client.stream)[0], ("reset", "truncated"))
-                client.close()
-                self.assertEqual(serve.wait(WAIT_S), 0)
+        def check(*flags):
+            serve = self.serve("--drain-timeout", "1s", *flags)
+            client, length = self.begin(serve, Connection="close")
+            self.read_until_all_is_sent(serve, client, length)
+            serve.send_signal(signal.SIGTERM)
+            line, = serve.wait_for_connections(1)
+            self.assertEqual(line["ended"], "cancelled")
+            self.assertIn(how_it_ends(client.stream)[0], ("reset", "truncated"))
+            client.close()
+            self.assertEqual(serve.wait(WAIT_S), 0)
+
+        self.on_each_path(check)
 
 
 if __name__ == "__main__":

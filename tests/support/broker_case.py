@@ -18,7 +18,7 @@ import wrap_peers as peers
 from broker_client import Broker, BrokerClient
 from broker_stream import Service
 from shared_certificates import certificates
-from watched import PATIENCE_S, wait_until
+from watched import PATIENCE_S, idle, wait_until
 from wrap_tls_stream import TlsStream
 
 REQUIRES_KTLS = os.environ.get("KTLS_BRIDGE_REQUIRE_KTLS") == "1"
@@ -105,13 +105,7 @@ class BrokerCase(unittest.TestCase):
     @staticmethod
     def idle(broker):
         """How many descriptors it has, when it has closed what it is about to close."""
-        seen = []
-
-        def settled():
-            seen.append(broker.descriptors())
-            return len(seen) > 5 and len(set(seen[-5:])) == 1
-        wait_until(settled, "it to be idle", WAIT_S)
-        return seen[-1]
+        return idle(broker, WAIT_S)
 
     def assert_settles(self, broker, descriptors):
         """Nothing is left open that was not open before."""

@@ -11,10 +11,11 @@ from pathlib import Path
 from watched import PATIENCE_S, Watched, wait_until
 
 MAGIC = 0x424C544B
-LISTEN, SERVE, CONNECT, CLOSE, CONTROL, END = range(1, 7)
+LISTEN, SERVE, CONNECT, CLOSE, CONTROL, END, RELEASE = range(1, 8)
+MAY_TRAVEL = 1  # number of RELEASE
 TAKEN, STOP = 16, 17
 DONE, CONNECTION, ERROR = 32, 33, 34
-RELAYED, RESUMED = 1, 2
+RELAYED, RESUMED, NOT_CONNECTED = 1, 2, 4
 
 _REQUEST = struct.Struct("=IHHIHHQ")
 _ANSWER = struct.Struct("=IHHIIQHHHH32s256s256s256s28s28s")
@@ -28,9 +29,10 @@ ALERT, HANDSHAKE, DATA = 21, 22, 23
 class BrokerError(Exception):
     """kError: `number` is the errno, `reason` the code of a Reason."""
 
-    def __init__(self, number, reason, text):
+    def __init__(self, number, reason, text, flags=0):
         super().__init__(f"{errno.errorcode.get(number, number)} {reason} {text}")
         self.number, self.reason, self.text = number, reason, text
+        self.was_connected = not flags & NOT_CONNECTED
 
 
 class Gone(Exception):
@@ -70,7 +72,7 @@ def receive(replies):
      sentence, _, _) = _ANSWER.unpack(message)
     assert (magic, version) == (MAGIC, 1), message
     if kind == ERROR:
-        raise BrokerError(error, text(reason), text(sentence))
+        raise BrokerError(error, text(reason), text(sentence), flags)
     if kind == DONE:
         return None
     assert kind == CONNECTION, kind
@@ -86,6 +88,14 @@ class BrokerClient:
         self.channel = socket.socket(socket.AF_UNIX, socket.SOCK_SEQPACKET)
         self.channel.settimeout(PATIENCE_S)
         self.channel.connect(str(path))
+
+    @classmethod
+    def over(cls, channel):
+        """By a channel that is there already."""
+        client = cls.__new__(cls)
+        client.channel = channel
+        channel.settimeout(PATIENCE_S)
+        return client
 
     def close(self):
         self.channel.close()
@@ -120,13 +130,21 @@ class BrokerClient:
     def listen(self, listener, backlog=16):
         return BrokerListener(self.ask(LISTEN, listener, backlog=backlog))
 
+    def release(self, listener, listening):
+        """This process closes its last descriptors of both, which others may have."""
+        with self.ask(RELEASE, listener) as replies:
+            listening.close()
+            listener.close()
+            replies.shutdown(socket.SHUT_WR)
+            assert receive(replies) is None
+
 
 class BrokerListener:
     """The socket on which connections come."""
 
-    def __init__(self, replies):
+    def __init__(self, replies, is_registered=False):
         self.replies = replies
-        assert receive(replies) is None
+        assert is_registered or receive(replies) is None
 
     def accept(self):
         connection = receive(self.replies)

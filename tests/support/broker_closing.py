@@ -71,6 +71,53 @@ def leave_it_to_a_child(stream):
     close_in_order(stream)
 
 
+def release(stream):
+    stream.release()
+
+
+def release_after_the_parent(stream):
+    """Both say that this was all, one after the other, and it is when both have."""
+    if leave(stream):
+        stream.sendall(LATE)
+        stream.release()
+
+
+def be_killed_after_the_parent(stream):
+    """The parent leaves in order; the child goes on when the peer says so."""
+    if leave(stream):
+        stream.recv(1)
+        stream.sendall(LATE)
+        be_killed(stream)
+
+
+def leave(stream):
+    """Whether this is a child whose parent has released the stream, and is gone."""
+    parent = os.getpid()
+    if os.fork() != 0:
+        stream.release()
+        return False
+    while os.getppid() == parent:
+        time.sleep(0.01)
+    return True
+
+
+def send_to_a_child(stream):
+    """Which takes the socket only when its parent has released it, and is gone."""
+    near, far = socket.socketpair(socket.AF_UNIX, socket.SOCK_DGRAM)
+    parent = os.getpid()
+    if os.fork() != 0:
+        socket.send_fds(near, [b"x"], [stream.sock.fileno()])
+        stream.release()
+        return
+    stream.sock.close()
+    near.close()
+    while os.getppid() == parent:
+        time.sleep(0.01)
+    stream.sock = socket.socket(fileno=socket.recv_fds(far, 1, 1)[1][0])
+    stream.sendall(LATE)
+    stream.release()
+
+
 def close_full_in_order(stream):
     fill(stream)
     stream.ask(broker.CLOSE)
@@ -96,6 +143,10 @@ WAYS = {
     "_exit": exit_without_cleaning,
     "SIGKILL": be_killed,
     "fork": leave_it_to_a_child,
+    "release": release,
+    "release, fork": release_after_the_parent,
+    "release, SCM_RIGHTS": send_to_a_child,
+    "release, SIGKILL": be_killed_after_the_parent,
     "full": close_full_in_order,
     "full, SIGKILL": be_killed_full,
     "unread": close_unread,

@@ -86,6 +86,12 @@ class Stream:
         else:
             broker.send_close_notify(self.connection, None)
 
+    def release(self):
+        """As a process lets go of it that cannot know who else has it."""
+        with contextlib.closing(self._channel()) as client:
+            with client.ask(broker.RELEASE, self.sock, number=broker.MAY_TRAVEL):
+                self.sock.close()
+
     def close(self):
         self.sock.close()
 

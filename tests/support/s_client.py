@@ -1,4 +1,4 @@
-"""SClient: an openssl s_client that changes its keys when it is told to."""
+"""SClient and SServer: an openssl s_client, or s_server, that changes its keys when told to."""
 
 import re
 import subprocess
@@ -11,13 +11,12 @@ PATIENCE_S = 90  # in a guest, on a busy machine
 NOT_REQUESTED, REQUESTED = "k", "K"
 
 
-class SClient:
-    """An openssl s_client that is told what to do, and says what it sends and receives."""
+class _Openssl:
+    """One that is told what to do, and says what it sends and receives."""
 
-    def __init__(self, port, *flags):
+    def __init__(self, *words):
         self.process = subprocess.Popen(
-            ["openssl", "s_client", "-connect", f"127.0.0.1:{port}", "-CAfile", certificates().ca,
-             "-verify_return_error", "-msg", *flags],
+            ["openssl", *words, "-msg"],
             stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.STDOUT)
         self._text = bytearray()
         self._changed = threading.Condition()
@@ -43,7 +42,7 @@ class SClient:
             while not condition():
                 left = deadline - time.monotonic()
                 if left <= 0 or not self._reader.is_alive():
-                    raise AssertionError(f"s_client without {what}:\n{self.text()}")
+                    raise AssertionError(f"openssl without {what}:\n{self.text()}")
                 self._changed.wait(min(left, 0.5))
 
     def say(self, line):
@@ -76,6 +75,22 @@ class SClient:
             self.process.stdin.close()
         except BrokenPipeError:
             pass  # it has ended; what it did not read is lost
+
+
+class SClient(_Openssl):
+    def __init__(self, port, *flags):
+        super().__init__("s_client", "-connect", f"127.0.0.1:{port}", "-CAfile", certificates().ca,
+                         "-verify_return_error", *flags)
+
+
+class SServer(_Openssl):
+    """For one connection."""
+
+    def __init__(self, port, *flags):
+        keys = certificates()
+        super().__init__("s_server", "-accept", f"127.0.0.1:{port}", "-naccept", "1", "-cert",
+                         keys.chain, "-key", keys.key, *flags)
+        self.wait_for(lambda: "ACCEPT" in self.text(), "a port")
 
 
 def without_messages(text):

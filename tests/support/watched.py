@@ -28,6 +28,17 @@ def wait_until(condition, what, patience=PATIENCE_S):
         time.sleep(0.02)
 
 
+def idle(watched, patience=PATIENCE_S):
+    """How many descriptors it has, when it has closed what it is about to close."""
+    seen = []
+
+    def settled():
+        seen.append(watched.descriptors())
+        return len(seen) > 5 and len(set(seen[-5:])) == 1
+    wait_until(settled, "it to be idle", patience)
+    return seen[-1]
+
+
 def run(*arguments, before=(), binary=BINARY, **options):
     """Runs the program to its end: (status, standard output, standard error)."""
     ended = subprocess.run([*before, binary, *arguments], stdin=subprocess.DEVNULL,
@@ -63,9 +74,8 @@ class Watched:
         self.lines = []
         self._records = []
         self._changed = threading.Condition()
-        self.process = subprocess.Popen([*command, *arguments], stdin=subprocess.DEVNULL,
-                                        stdout=subprocess.DEVNULL, stderr=subprocess.PIPE,
-                                        **options)
+        options = {"stdin": subprocess.DEVNULL, "stdout": subprocess.DEVNULL, **options}
+        self.process = subprocess.Popen([*command, *arguments], stderr=subprocess.PIPE, **options)
         self._reader = threading.Thread(target=self._read, daemon=True)
         self._reader.start()
         if ready:

@@ -20,8 +20,8 @@ class App;
 namespace tools {
 
 struct BrokerOptions {
-  std::string socket;         // path to listen on
-  std::vector<uid_t> users;   // besides our own and root: who may connect
+  std::string socket;        // path to listen on; empty: there is none, but a channel by descriptor
+  std::vector<uid_t> users;  // besides our own and root: who may connect
   std::vector<gid_t> groups;  // and whose members
   std::string ca_file;        // client role; empty: the system's trust store
   NoRekey no_rekey = NoRekey::kKernel;
@@ -33,6 +33,9 @@ struct BrokerOptions {
 
   TlsOptions tls;
   ServiceOptions service;
+
+  // Of one program and its descendants.
+  [[nodiscard]] bool is_private() const { return socket.empty(); }
 };
 
 // Adds the subcommand `broker` to `app`; `options` is filled when the command line is parsed, and

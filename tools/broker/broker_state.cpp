@@ -4,6 +4,10 @@
 
 #include <algorithm>
 
+#include <netinet/in.h>
+#include <netinet/tcp.h>
+#include <sys/socket.h>
+
 namespace tools {
 namespace {
 
@@ -16,7 +20,7 @@ constexpr std::size_t kDescriptorsPerRequest = 2;   // what it is about, and tha
 // More than programs of one machine ask for; what descriptors allow is less as a rule.
 constexpr std::size_t kChannelsMax = 4096;
 constexpr std::size_t kListenersMax = 1024;
-constexpr std::size_t kRequestsMax = 1024;
+constexpr std::size_t kRequestsMax = 512;  // of either kind
 // One answer each, within ten seconds: enough to tell who is misconfigured.
 constexpr std::size_t kStrangersOfUserMax = 4;
 constexpr std::size_t kStrangersMax = 16;
@@ -39,13 +43,15 @@ std::size_t so_many(std::size_t descriptors, std::size_t each, std::size_t most)
 }  // namespace
 
 // Two fifths for connections, a third for channels and those that wait to be one, a tenth for
-// listening sockets, and a sixth for requests.
+// listening sockets, and a sixth for requests about connections that there are. Others need no
+// places of their own: they have one of those at once, or are refused.
 BrokerLimits limits_of(std::size_t open_files, std::size_t wanted) {
   const std::size_t spare = open_files - std::min(open_files, kDescriptorsBesides);
   return {.connections = so_many(spare * 2 / 5, kDescriptorsPerConnection, wanted),
           .channels = so_many(spare / 5, 1, kChannelsMax),
           .listeners = so_many(spare / 10, kDescriptorsPerListener, kListenersMax),
-          .requests = so_many(spare / 6, kDescriptorsPerRequest, kRequestsMax)};
+          .endings = so_many(spare / 12, kDescriptorsPerRequest, kRequestsMax),
+          .controls = so_many(spare / 12, kDescriptorsPerRequest, kRequestsMax)};
 }
 
 BrokerState::BrokerState(bridge::Loop& the_loop, const BrokerOptions& the_options,
@@ -62,11 +68,20 @@ BrokerState::BrokerState(bridge::Loop& the_loop, const BrokerOptions& the_option
       waiting_channels(share_of(limits.channels), large_share_of(limits.channels)),
       strangers(kStrangersOfUserMax, kStrangersMax),
       listeners(share_of(limits.listeners), limits.listeners),
-      requests(share_of(limits.requests), limits.requests),
+      endings(share_of(limits.endings), limits.endings),
+      controls(share_of(limits.controls), limits.controls),
       connections(the_options.max_per_client, limits.connections),
       addresses(the_options.max_handshakes_per_address),
       handshakes(the_options.max_handshakes),
       handed_out(the_loop, server.log()),
+      held(the_loop),
       undelivered(kUndeliveredOfUserMax, kUndeliveredMax) {}
+
+bool waits_for_peer_alone(int fd) {
+  tcp_info info{};
+  socklen_t size = sizeof info;
+  return ::getsockopt(fd, IPPROTO_TCP, TCP_INFO, &info, &size) == 0 &&
+         info.tcpi_state == TCP_FIN_WAIT2;
+}
 
 }  // namespace tools

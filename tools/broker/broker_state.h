@@ -2,6 +2,8 @@
 #pragma once
 
 #include <cstddef>
+#include <cstdint>
+#include <map>
 #include <memory>
 #include <set>
 
@@ -10,6 +12,8 @@
 #include "tools/broker/client.h"
 #include "tools/broker/handed_out_sockets.h"
 #include "tools/broker/handshakes.h"
+#include "tools/broker/held_sockets.h"
+#include "tools/broker/listened_sockets.h"
 #include "tools/broker/relays.h"
 #include "tools/common/log.h"
 #include "tools/ktls-bridge/address_limit.h"
@@ -33,7 +37,8 @@ struct BrokerLimits {
   std::size_t connections;
   std::size_t channels;
   std::size_t listeners;
-  std::size_t requests;
+  std::size_t endings;
+  std::size_t controls;
 };
 // Of so many open files; `wanted`: connections.
 [[nodiscard]] BrokerLimits limits_of(std::size_t open_files, std::size_t wanted);
@@ -55,24 +60,36 @@ struct BrokerState {
   Places waiting_channels;  // to be one of those
   Places strangers;         // who may not connect, and is told so
   Places listeners;
-  Places requests;     // under way, but for those that are in another of these
+  Places endings;      // requests that are about an end, for as long as they are in none of these
+  Places controls;     // control records, which wait for a peer that does not read
   Places connections;  // under way, waiting to be taken, or relayed
   AddressLimit addresses;
   Handshakes handshakes;
   Relays relays;
   HandedOutSockets handed_out;
+  HeldSockets held;
   Places undelivered;  // descriptors that no client has said to have taken
-  std::set<Cancellation*> sessions;
+  std::map<std::uint64_t, std::size_t> leaving;  // by cookie: programs that have closed a socket
+  std::set<std::uint16_t> ports_listened;        // that programs have handed over
+  ListenedSockets listened_sockets;
+  bool has_told_of_relay = false;         // a private broker says it once
+  bool has_programs = true;               // there may be some who ask
+  std::map<Cancellation*, int> sessions;  // and the socket of each
   Doorbell session_ended;
 
   [[nodiscard]] bool is_ending() const { return open.failure().has_value(); }
 };
 
+// Whether the peer of a TCP connection has all that was sent, which was all, and has not ended its
+// own side.
+[[nodiscard]] bool waits_for_peer_alone(int fd);
+
 // A connection in the broker's care, which ends with the broker.
 class BrokerSession {
  public:
-  explicit BrokerSession(BrokerState& state) : state_(state) {
-    state_.sessions.insert(&cancellation_);
+  // Borrows `fd`.
+  BrokerSession(BrokerState& state, int fd) : state_(state) {
+    state_.sessions[&cancellation_] = fd;
   }
   BrokerSession(const BrokerSession&) = delete;
   BrokerSession& operator=(const BrokerSession&) = delete;

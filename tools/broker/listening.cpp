@@ -180,10 +180,15 @@ Task<Result<void>> heed(Shared listening, bool& is_stopped) {
 
 Task<void> listening(BrokerState& state, Client client, ForeignFd socket, ForeignFd replies,
                      std::size_t backlog) {
+  std::optional<ListenedSockets::Copy> copy;  // goes after what has the socket
+  copy.emplace(state.listened_sockets, socket.get(), replies.get());
   auto shared =
       std::make_shared<Listening>(state, std::move(client), std::move(socket), std::move(replies),
                                   std::clamp<std::size_t>(backlog, 1, kUndeliveredOfListenerMax));
   const std::string address = local_text(shared->socket.get());
+  if (const auto bound = local_address(shared->socket.get())) {
+    state.ports_listened.insert(bound->port());
+  }
   const auto told = co_await send_answer(state.loop, shared->open, shared->replies.get(),
                                          answer_of(broker::Kind::kDone));
   if (!told) co_return;
@@ -194,6 +199,7 @@ Task<void> listening(BrokerState& state, Client client, ForeignFd socket, Foreig
   bool is_stopped = false;
   static_cast<void>(co_await when_both(accept_all(shared), heed(shared, is_stopped)));
   shared->socket.reset();
+  copy.reset();
   if (is_stopped) {
     Scope scope(state.loop, kFarewellTimeout);
     const auto said = co_await send_answer(state.loop, scope, shared->replies.get(),

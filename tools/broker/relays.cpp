@@ -3,6 +3,7 @@
 #include "tools/broker/relays.h"
 
 #include <cerrno>
+#include <utility>
 
 #include <sys/socket.h>
 
@@ -23,7 +24,8 @@ constexpr std::size_t kEndedMax = 65'536;
 
 }  // namespace
 
-Relays::Relay::Relay(Relays& relays, std::uint64_t cookie) : relays_(relays), cookie_(cookie) {
+Relays::Relay::Relay(Relays& relays, std::uint64_t cookie, std::function<std::uint64_t()> arrived)
+    : relays_(relays), cookie_(cookie), arrived_(std::move(arrived)) {
   relays_.relays_[cookie_] = this;
 }
 
@@ -34,7 +36,9 @@ Relays::Relay::~Relay() {
 
 Task<Result<void>> Relays::Relay::wait(bridge::Scope& scope) {
   if (auto failure = scope.failure()) co_return ktls::fail(*std::move(failure));
-  if (is_closed_in_order_) co_return Result<void>();
+  // Who went on after the last one had left in order, and then ended without a word, was killed.
+  const bool is_released = released_at_ && arrived_() <= *released_at_;
+  if (is_closed_in_order_ || is_released) co_return Result<void>();
   co_return ktls::fail(
       Error::alerting(ErrorCode::kAbandoned, tls::code_of(tls::AlertDescription::kInternalError),
                       "the program let go of the connection without saying that it had sent all"));
@@ -45,6 +49,11 @@ bool Relays::close_in_order(std::uint64_t cookie) {
   if (found == relays_.end()) return false;
   found->second->is_closed_in_order_ = true;
   return true;
+}
+
+void Relays::release(std::uint64_t cookie) {
+  const auto found = relays_.find(cookie);
+  if (found != relays_.end()) found->second->released_at_ = found->second->arrived_();
 }
 
 bool Relays::was_orderly(std::uint64_t cookie) const {

@@ -4,7 +4,9 @@
 #include <cstddef>
 #include <cstdint>
 #include <deque>
+#include <functional>
 #include <map>
+#include <optional>
 #include <set>
 
 #include "ktls/base/result.h"
@@ -22,7 +24,8 @@ class Relays {
   // One that is being relayed, for as long as it lives.
   class Relay final : public bridge::Departure {
    public:
-    Relay(Relays& relays, std::uint64_t cookie);
+    // `arrived`: how many bytes have been written to the stream so far, read or not.
+    Relay(Relays& relays, std::uint64_t cookie, std::function<std::uint64_t()> arrived);
     Relay(const Relay&) = delete;
     Relay& operator=(const Relay&) = delete;
     ~Relay() override;
@@ -38,12 +41,19 @@ class Relays {
 
     Relays& relays_;
     std::uint64_t cookie_;
+    std::function<std::uint64_t()> arrived_;
     bool is_closed_in_order_ = false;
+    std::optional<std::uint64_t> released_at_;  // what had arrived when somebody left in order
     bool has_ended_in_order_ = false;
   };
 
   // The program says that it has sent all. False: there is no such stream.
   bool close_in_order(std::uint64_t cookie);
+  // Whether there is such a stream.
+  [[nodiscard]] bool has(std::uint64_t cookie) const { return relays_.contains(cookie); }
+  // One process says that it has sent all, and others may have the stream as well: it was all if
+  // none of them sends more.
+  void release(std::uint64_t cookie);
   // Whether the end that a program read was the peer's close_notify. While a stream is relayed
   // nothing else ends it there, and what ended in order is remembered.
   [[nodiscard]] bool was_orderly(std::uint64_t cookie) const;

@@ -7,7 +7,10 @@
 #include <cstring>
 #include <utility>
 
+#include <sys/ioctl.h>
+#include <sys/random.h>
 #include <sys/socket.h>
+#include <sys/un.h>
 #include <unistd.h>
 
 #include "ktls/core/reason.h"
@@ -61,7 +64,7 @@ Welcome::Welcome(BrokerState& state, const Client& client, Places::Place place, 
     : state_(state),
       client_(client),
       place_(std::move(place)),
-      session_(state),
+      session_(state, fd.get()),
       fd_(std::move(fd)) {
   line_.peer = peer_text(fd_.get());
   line_.to = "uid:" + std::to_string(client.user);
@@ -111,20 +114,48 @@ ktls::Reason Welcome::why_relayed() const {
   return can_be_looked_after() ? ktls::Reason::kNone : ktls::Reason::kHoldersHidden;
 }
 
+// Who runs one program has one line for it, and not one for each connection.
+void Welcome::tell_of_relay(ktls::Reason reason) {
+  if (!state_.options.is_private() || std::exchange(state_.has_told_of_relay, true)) return;
+  const ktls::ReasonText& text = ktls::text_of(reason);
+  state_.log.write(LogLevel::kWarning, "relayed",
+                   {{"reason", std::string(text.code)},
+                    {"detail", std::string(text.sentence) +
+                                   ": this process encrypts for the program, here and from now on "
+                                   "where it has to"}});
+}
+
+Result<void> Welcome::make_stream(const broker::Answer& addresses) {
+  int ends[2];
+  if (::socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, ends) != 0) {
+    return ktls::fail(Error::system(errno, "socketpair"));
+  }
+  ours_ = UniqueFd(ends[0]);
+  theirs_ = UniqueFd(ends[1]);
+  KTLS_TRY(cookie_, cookie_of(theirs_.get()));
+  broker::StreamName name{.local = addresses.local, .remote = addresses.remote};
+  if (::getrandom(name.secret.data(), name.secret.size(), 0) < 0) {
+    return ktls::fail(Error::system(errno, "getrandom"));
+  }
+  sockaddr_un address{};
+  const socklen_t size = broker::address_of_name(name, address);
+  if (::bind(theirs_.get(), reinterpret_cast<const sockaddr*>(&address), size) != 0) {
+    return ktls::fail(Error::system(errno, "bind"));
+  }
+  return {};
+}
+
 Result<broker::Answer> Welcome::introduce() {
   const bridge::ConnectionFacts& facts = connection_->facts();
   broker::Answer answer = answer_of(broker::Kind::kConnection);
+  if (const auto local = local_address(fd_.get())) copy_address(answer.local, *local);
+  copy_address(answer.remote, peer_address(fd_.get()));
   const ktls::Reason reason = why_relayed();
   if (reason != ktls::Reason::kNone) {
-    int ends[2];
-    if (::socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, ends) != 0) {
-      return ktls::fail(Error::system(errno, "socketpair"));
-    }
-    ours_ = UniqueFd(ends[0]);
-    theirs_ = UniqueFd(ends[1]);
-    KTLS_TRY(cookie_, cookie_of(theirs_.get()));
+    if (auto made = make_stream(answer); !made) return ktls::fail(std::move(made).error());
     answer.flags |= broker::kIsRelayed;
     copy_text(answer.reason, ktls::text_of(reason).code);
+    tell_of_relay(reason);
   } else {
     bridge::make_blocking(fd_.get());
   }
@@ -135,8 +166,6 @@ Result<broker::Answer> Welcome::introduce() {
       static_cast<std::uint16_t>(std::min(facts.alpn.size(), sizeof answer.alpn - 1));
   copy_text(answer.alpn, facts.alpn);
   copy_text(answer.name, facts.peer_name);
-  if (const auto local = local_address(fd_.get())) copy_address(answer.local, *local);
-  copy_address(answer.remote, peer_address(fd_.get()));
   return answer;
 }
 
@@ -160,14 +189,22 @@ void Welcome::hand_out() {
 
 Task<void> Welcome::relay() {
   line_.handed_out = HandedOut::kRelay;
-  Relays::Relay stream(state_.relays, cookie_);
+  Relays::Relay stream(state_.relays, cookie_, [this] {
+    int waiting = 0;
+    ::ioctl(ours_.get(), FIONREAD, &waiting);
+    return connection_->sender().bytes_taken() + static_cast<std::uint64_t>(waiting);
+  });
   const auto idle_timeout = state_.options.idle_timeout;
   Phase phase(state_.loop, session_.cancellation(), idle_timeout);
-  const bridge::PlainSide plain{.to = ours_.get(), .from = ours_.get()};
+  const bridge::PlainSide plain{
+      .to = ours_.get(), .from = ours_.get(), .is_socket_of_program = true};
   const bridge::RelayReport report = co_await bridge::relay(
       state_.loop, phase.scope(), *connection_, plain, idle_timeout, &stream);
   line_.take(*connection_);
   line_.take(report);
+  const bool is_left = report.ending == bridge::Ending::kCancelled && !state_.has_programs &&
+                       waits_for_peer_alone(fd_.get());
+  if (is_left) line_.ended = bridge::name_of(bridge::Ending::kClean);
   if (report.ending == bridge::Ending::kClean) stream.end_in_order();
 }
 

@@ -54,6 +54,9 @@ class Welcome {
   [[nodiscard]] ktls::Reason why_relayed() const;
   // Whether whoever will have the socket can be held while its key is changed.
   [[nodiscard]] bool can_be_looked_after() const;
+  // The stream that takes the socket's place; the program's end tells the addresses of `addresses`.
+  [[nodiscard]] ktls::Result<void> make_stream(const broker::Answer& addresses);
+  void tell_of_relay(ktls::Reason reason);
   void hand_out();
   [[nodiscard]] bridge::Task<void> relay();
 

@@ -12,6 +12,8 @@
 #include "tools/common/exit_code.h"
 #include "tools/common/log.h"
 #include "tools/ktls-bridge/program.h"
+#include "tools/ktls-bridge/run.h"
+#include "tools/ktls-bridge/run_options.h"
 #include "tools/ktls-bridge/serve.h"
 #include "tools/ktls-bridge/serve_options.h"
 #include "tools/ktls-bridge/version.h"
@@ -38,6 +40,7 @@ std::string chosen_command(const CLI::App& app) {
 
 int main(int argc, char** argv) {
   tools::Program::remember_limits();
+  tools::Program::remember_signals();
   keep_memory_private();
   CLI::App app("ktls-bridge: TLS handshakes in userspace, TLS records in the kernel where it can");
   app.name("ktls-bridge");
@@ -50,6 +53,8 @@ int main(int argc, char** argv) {
   tools::add_serve_command(app, serve);
   tools::BrokerOptions broker;
   tools::add_broker_command(app, broker);
+  tools::RunOptions run;
+  tools::add_run_command(app, run);
   try {
     app.parse(argc, argv);
   } catch (const CLI::Success& success) {
@@ -61,6 +66,7 @@ int main(int argc, char** argv) {
                  what.c_str(), command.c_str());
     return tools::kExitUsage;
   }
+  if (app.got_subcommand("run")) return tools::run_run(run);
   if (app.got_subcommand("broker")) return tools::run_broker(broker);
   return app.got_subcommand("serve") ? tools::run_serve(serve) : tools::run_wrap(wrap);
 }

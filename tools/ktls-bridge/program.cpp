@@ -36,6 +36,23 @@ Limits& original_limits() {
   return limits;
 }
 
+// SIGPIPE, which this program ignores, and SIGCHLD, without which it would not learn how a program
+// ended; others are as they were. And what was blocked.
+struct SignalState {
+  bool ignores_pipe = false;
+  bool ignores_child = false;
+  sigset_t blocked{};
+};
+SignalState& original_signals() {
+  static SignalState signals;
+  return signals;
+}
+
+bool is_ignored(int number) {
+  struct sigaction action {};
+  return ::sigaction(number, nullptr, &action) == 0 && action.sa_handler == SIG_IGN;
+}
+
 // systemd writes it for whom it starts, which is us; sd_listen_fds(3) believes it only where it is
 // the reader's own.
 constexpr std::string_view kListenPid = "LISTEN_PID=";
@@ -59,14 +76,18 @@ struct Prepared {
   std::vector<char*> argument_pointers;
   std::vector<char*> environment_pointers;
   char* listen_pid = nullptr;  // where its digits go
+  Group group;
   Limits limits;
+  SignalState signals;
 
   explicit Prepared(const Launch& launch)
       : path(launch.path),
         arguments(launch.arguments),
         environment(launch.environment),
         descriptors(launch.descriptors),
-        limits(original_limits()) {
+        group(launch.group),
+        limits(original_limits()),
+        signals(original_signals()) {
     const std::string ours = std::string(kListenPid) + std::to_string(::getpid());
     for (std::string& each : environment) {
       if (each != ours) continue;
@@ -97,15 +118,14 @@ void write_pid(char* digits) {
 
 // In the child, which has our memory until it executes: answers errno if it cannot.
 int execute(Prepared& prepared) {
-  ::setpgid(0, 0);
+  if (prepared.group == Group::kOwn) ::setpgid(0, 0);
   if (prepared.listen_pid != nullptr) write_pid(prepared.listen_pid);
   if (!place_descriptors(prepared.descriptors)) return errno;
   ::setrlimit(RLIMIT_CORE, &prepared.limits.core);
   ::setrlimit(RLIMIT_NOFILE, &prepared.limits.open_files);
-  ::signal(SIGPIPE, SIG_DFL);  // the one that this program ignores
-  sigset_t none;
-  ::sigemptyset(&none);
-  ::sigprocmask(SIG_SETMASK, &none, nullptr);
+  ::signal(SIGPIPE, prepared.signals.ignores_pipe ? SIG_IGN : SIG_DFL);
+  ::signal(SIGCHLD, prepared.signals.ignores_child ? SIG_IGN : SIG_DFL);
+  ::sigprocmask(SIG_SETMASK, &prepared.signals.blocked, nullptr);
   ::execve(prepared.path.c_str(), prepared.argument_pointers.data(),
            prepared.environment_pointers.data());
   return errno;
@@ -144,9 +164,21 @@ Result<std::string> find_program(const std::string& name) {
   return ktls::fail(Error::system(sys_errno, name));
 }
 
+void Program::remember_signals() {
+  SignalState& signals = original_signals();
+  signals.ignores_pipe = is_ignored(SIGPIPE);
+  signals.ignores_child = is_ignored(SIGCHLD);
+  ::pthread_sigmask(SIG_SETMASK, nullptr, &signals.blocked);
+  ::signal(SIGCHLD, SIG_DFL);
+}
+
 void Program::remember_limits() {
   ::getrlimit(RLIMIT_CORE, &original_limits().core);
   ::getrlimit(RLIMIT_NOFILE, &original_limits().open_files);
+}
+
+std::size_t Program::open_files_limit() {
+  return original_limits().open_files.rlim_cur;
 }
 
 Result<Program> Program::start(const Launch& launch) {
@@ -166,26 +198,34 @@ Result<Program> Program::start(const Launch& launch) {
   UniqueFd process(static_cast<int>(::syscall(SYS_pidfd_open, pid, 0)));
   if (!process) {
     Error error = Error::system(errno, "pidfd_open");
-    ::kill(-pid, SIGKILL);
+    ::kill(pid, SIGKILL);
     ::waitpid(pid, nullptr, 0);
     return ktls::fail(std::move(error));
   }
-  return Program(pid, std::move(process));
+  return Program(pid, launch.group, std::move(process));
 }
 
 Result<ProgramEnd> Program::reap() {
-  int status = 0;
+  int status = status_.value_or(0);
   pid_t reaped = 0;
   do {
-    reaped = ::waitpid(pid_, &status, 0);
+    if (!status_) reaped = ::waitpid(pid_, &status, 0);
   } while (reaped < 0 && errno == EINTR);
   if (reaped < 0) return ktls::fail(Error::system(errno, "waitpid"));
   if (WIFSIGNALED(status)) return ProgramEnd{.status = 0, .signal = WTERMSIG(status)};
   return ProgramEnd{.status = WEXITSTATUS(status), .signal = 0};
 }
 
+void Program::reap_orphans() {
+  int status = 0;
+  for (pid_t pid = 0; (pid = ::waitpid(-1, &status, WNOHANG)) > 0;) {
+    if (pid == pid_) status_ = status;
+  }
+}
+
 void Program::signal(int number) const {
-  ::kill(-pid_, number);
+  if (status_) return;  // another process may have its number
+  ::kill(group_ == Group::kOwn ? -pid_ : pid_, number);
 }
 
 }  // namespace tools

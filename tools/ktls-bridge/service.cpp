@@ -130,7 +130,7 @@ int Service::run(const std::function<void()>& reload) {
       std::uint64_t count = 0;
       if (::read(stopped_.get(), &count, sizeof count) == sizeof count) running -= count;
     }
-    if (const auto signal = signals_.take()) act_on(*signal, reload);
+    if (const auto signal = signals_.take()) act_on(signal->number, reload);
   }
   return join();
 }

@@ -95,7 +95,7 @@ void add_drain_timeout(CLI::App& app, ServiceOptions& options) {
                options.drain_timeout);
 }
 
-void add_log_flags(CLI::App& app, ServiceOptions& options) {
+void add_log_format(CLI::App& app, ServiceOptions& options) {
   app.add_option_function<std::string>(
          "--log-format",
          [&options](const std::string& text) {
@@ -106,6 +106,10 @@ void add_log_flags(CLI::App& app, ServiceOptions& options) {
       ->type_name("text|json")
       ->default_str("text")
       ->group("Log");
+}
+
+void add_log_flags(CLI::App& app, ServiceOptions& options) {
+  add_log_format(app, options);
   auto* quiet = app.add_flag_callback(
       "--quiet", [&options] { options.log_level = LogLevel::kWarning; },
       "Warnings and errors only");

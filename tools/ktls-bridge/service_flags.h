@@ -43,6 +43,7 @@ void add_max_connections(CLI::App& app, ServiceOptions& options);  // --max-conn
 // `limit` holds the default.
 void add_max_per_address(CLI::App& app, std::size_t& limit);     // --max-per-address
 void add_drain_timeout(CLI::App& app, ServiceOptions& options);  // --drain-timeout
+void add_log_format(CLI::App& app, ServiceOptions& options);     // --log-format
 void add_log_flags(CLI::App& app, ServiceOptions& options);      // --log-format --quiet --verbose
 
 // CLI11 takes -1 for the largest number that there is.

@@ -95,9 +95,9 @@ bridge::Task<void> pass_signals_on(Run& run, bridge::Scope& scope) {
     const auto signal = run.signals.take();
     if (!signal) continue;
     if (run.program != nullptr) {
-      run.program->signal(*signal);
+      run.program->signal(signal->number);
     } else {
-      run.signal = *signal;
+      run.signal = signal->number;
       run.cancellation.cancel();
     }
   }

@@ -11,6 +11,7 @@
 #include <sys/ioctl.h>
 #include <sys/socket.h>
 
+#include "userspace/bridge/feed.h"
 #include "userspace/suite/alert.h"
 
 namespace bridge {
@@ -41,6 +42,12 @@ bool is_tcp(int fd) {
   socklen_t size = sizeof protocol;
   return ::getsockopt(fd, SOL_SOCKET, SO_PROTOCOL, &protocol, &size) == 0 &&
          protocol == IPPROTO_TCP;
+}
+
+bool is_unix(int fd) {
+  int domain = 0;
+  socklen_t size = sizeof domain;
+  return ::getsockopt(fd, SOL_SOCKET, SO_DOMAIN, &domain, &size) == 0 && domain == AF_UNIX;
 }
 
 // Both sides may have said FIN while ours still has much to send: that goes on.
@@ -75,6 +82,12 @@ bool was_reset(int fd) {
 void reset_on_close(int fd) {
   const linger now{.l_onoff = 1, .l_linger = 0};
   ::setsockopt(fd, SOL_SOCKET, SO_LINGER, &now, sizeof now);
+}
+
+void refuse_more(int fd) {
+  if (!is_unix(fd)) return;
+  ::shutdown(fd, SHUT_RD);
+  empty_feed(fd);
 }
 
 Task<void> close_gently(Loop& loop, Scope& scope, int fd) {
@@ -129,6 +142,13 @@ Task<void> abort_peer(Loop& loop, Connection& connection, const Error& failure, 
   } else {
     co_await deliver(loop, scope, fd);
   }
+}
+
+Task<void> reset_peer(Loop& loop, Connection& connection) {
+  Scope scope(loop, kLastWordsTimeout);
+  const auto delivered = co_await await_delivery(loop, scope, connection.fd(), Delivery::kAll);
+  static_cast<void>(delivered);
+  reset_on_close(connection.fd());
 }
 
 }  // namespace bridge

@@ -31,6 +31,11 @@ inline constexpr std::chrono::milliseconds kLastWordsTimeout = std::chrono::seco
 // goes out when the owner closes the descriptor; a unix socket knows none, and just ends.
 void reset_on_close(int fd);
 
+// Has whoever writes to the other end of a unix stream fail from now on (EPIPE), as a reset of TCP
+// does, and throws away what was written there: closing with something unread would be an error for
+// the other side's reading, too. Nothing of other sockets.
+void refuse_more(int fd);
+
 // Sends FIN and reads what still comes, until the other side has ended, too: closing with something
 // unread would be a reset, which can overtake what was sent last. `scope` bounds it.
 [[nodiscard]] Task<void> close_gently(Loop& loop, Scope& scope, int fd);
@@ -62,5 +67,9 @@ enum class Delivery : std::uint8_t { kRoomForMore, kAll };
 // listening (kTimeout, kCancelled).
 [[nodiscard]] Task<void> abort_peer(Loop& loop, Connection& connection, const ktls::Error& failure,
                                     bool has_ended);
+
+// The connection is over, close_notify and FIN are out, and the peer sends more: a reset says that
+// nobody takes it, once the peer has what was sent, or kLastWordsTimeout is over.
+[[nodiscard]] Task<void> reset_peer(Loop& loop, Connection& connection);
 
 }  // namespace bridge

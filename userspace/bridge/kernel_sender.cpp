@@ -158,9 +158,10 @@ Task<Result<SendStep>> KernelSender::move_from(Scope& scope, int plain_fd) {
       co_return ktls::fail(Error::system(static_cast<int>(-moved), "splice from the plain side"));
     }
     if (moved == 0) co_return SendStep(EndOfStream{});
+    const auto size = static_cast<std::size_t>(moved);
+    take_note_of(size);
     auto turn = co_await begin(scope);
     if (!turn) co_return ktls::fail(std::move(turn).error());
-    const auto size = static_cast<std::size_t>(moved);
     auto out = co_await empty_pipe(scope, pipe->read_end(), size, pipe->capacity() / kPageSize);
     if (!out) co_return ktls::fail(std::move(out).error());
     was_empty_ = false;
@@ -185,9 +186,10 @@ Task<Result<SendStep>> KernelSender::move_one_record(Scope& scope, int plain_fd)
       co_return ktls::fail(Error::system(static_cast<int>(-moved), "splice from the plain side"));
     }
     if (moved == 0) co_return SendStep(EndOfStream{});
+    const auto size = static_cast<std::size_t>(moved);
+    take_note_of(size);
     auto turn = co_await begin(scope);
     if (!turn) co_return ktls::fail(std::move(turn).error());
-    const auto size = static_cast<std::size_t>(moved);
     auto out = co_await empty_pipe(scope, pipe->read_end.get(), size, kSmallPipeSlots);
     if (!out) co_return ktls::fail(std::move(out).error());
     was_empty_ = false;
@@ -199,6 +201,7 @@ Task<Result<SendStep>> KernelSender::copy_from(Scope& scope, int plain_fd) {
   auto plain = co_await loop().receive_pooled(scope, plain_fd);
   if (!plain) co_return ktls::fail(std::move(plain).error());
   if (plain->empty()) co_return SendStep(EndOfStream{});
+  take_note_of(plain->size());
   auto sent = co_await send_data(scope, plain->bytes());
   if (!sent) co_return ktls::fail(std::move(sent).error());
   co_return SendStep(Moved{plain->size()});

@@ -148,11 +148,25 @@ Task<void> abort_plain(Relay& relay, bool in_time) {
   static_cast<void>(::connect(relay.plain.to, &nobody, sizeof nobody));
 }
 
+// The plain side has ended in order and is closed; what failed is to give it more.
+bool nobody_takes_more(const Relay& relay) {
+  const Error& failure = *relay.failure;
+  const bool was_closed = failure.code == ErrorCode::kSystem &&
+                          (failure.sys_errno == EPIPE || failure.sys_errno == ECONNRESET);
+  return relay.plain.is_socket_of_program && relay.has_sent_all && was_closed &&
+         is_gone(relay.plain.to);
+}
+
 // Tells both sides that this was no orderly end.
 Task<void> abort(Relay& relay) {
   const bool in_time =
       relay.failure->code != ErrorCode::kTimeout && relay.failure->code != ErrorCode::kCancelled;
+  refuse_more(relay.plain.from);
   co_await abort_plain(relay, in_time);
+  if (nobody_takes_more(relay)) {
+    co_await reset_peer(relay.loop, relay.connection);
+    co_return;
+  }
   co_await abort_peer(relay.loop, relay.connection, *relay.failure, relay.has_sent_all);
 }
 

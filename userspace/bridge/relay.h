@@ -45,9 +45,13 @@ struct RelayReport {
 // The side that speaks no TLS: one stream socket, or one for each direction.
 //   to    application data of the peer is written here
 //   from  and what goes to the peer is read here
+//   is_socket_of_program  whoever has the other end takes it for the TCP connection itself: when it
+//                         is closed, data of the peer is answered by a reset at once. Otherwise it
+//                         is thrown away for a moment, in which the peer can read what was sent
 struct PlainSide {
   int to;
   int from;
+  bool is_socket_of_program = false;
 };
 
 // Runs both directions at once; each half closes by itself: close_notify from the peer becomes a

@@ -63,6 +63,8 @@ class Sender {
   // Waits for plaintext on `plain_fd` and sends it as application data. What is reported as Moved
   // has been given to the transport completely.
   [[nodiscard]] virtual Task<ktls::Result<SendStep>> move_from(Scope& scope, int plain_fd) = 0;
+  // Bytes that it has read there so far, sent or not.
+  [[nodiscard]] std::uint64_t bytes_taken() const { return bytes_taken_; }
 
   // Sends a part of a file as application data. Answers the bytes sent, which are fewer than asked
   // for where the file ended before. Errors: kSystem of the file and of the socket, and the rest as
@@ -157,6 +159,9 @@ class Sender {
   // Records that `size` bytes of content become.
   [[nodiscard]] virtual std::uint64_t records_of(std::size_t size) const = 0;
 
+  // For move_from(), as soon as it has read so many bytes.
+  void take_note_of(std::size_t size) { bytes_taken_ += size; }
+
   // A record went out in part, or a key was announced and not changed: nothing can follow.
   void mark_broken() { is_broken_ = true; }
   [[nodiscard]] bool is_broken() const { return is_broken_; }
@@ -178,6 +183,7 @@ class Sender {
   AsyncMutex writing_;  // records leave in the order of their sequence numbers
   OutsideWriters* writers_ = nullptr;
   KeyUpdateCounts counts_;
+  std::uint64_t bytes_taken_ = 0;
   bool update_is_owed_ = false;  // the peer asked for a KeyUpdate
   bool has_ended_ = false;
   bool is_broken_ = false;

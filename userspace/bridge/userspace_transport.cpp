@@ -171,6 +171,7 @@ Task<Result<SendStep>> UserspaceSender::move_from(Scope& scope, int plain_fd) {
   if (!plain) co_return ktls::fail(std::move(plain).error());
   const std::size_t size = plain->size();
   if (size == 0) co_return SendStep(EndOfStream{});
+  take_note_of(size);
   auto sent = co_await send_data(scope, plain->bytes());
   if (!sent) co_return ktls::fail(std::move(sent).error());
   co_return SendStep(Moved{size});

@@ -2,17 +2,20 @@
 #include "userspace/broker/client_connection.h"
 
 #include <algorithm>
+#include <array>
 #include <cerrno>
 #include <cstring>
 #include <string_view>
 
 #include <fcntl.h>
 #include <poll.h>
+#include <strings.h>
 #include <sys/socket.h>
 #include <unistd.h>
 
 #include "userspace/broker/client_error.h"
 #include "userspace/broker/client_message.h"
+#include "userspace/broker/client_reading.h"
 #include "userspace/broker/client_records.h"
 
 namespace broker {
@@ -163,6 +166,26 @@ void describe(const Answer& answer, ktlsb_connection* info) {
   std::memcpy(info, &full, std::min(info->size, sizeof full));
 }
 
+int release(int fd, bool may_travel) {
+  if (kind_of(fd) == StreamKind::kKernelTls) take_control_records(fd);
+  Request request;
+  request.header.kind = Kind::kRelease;
+  request.number = may_travel ? kMayTravel : 0;
+  Call call;
+  const int error = place_call(request, {}, fd, Deadline::in_ms(0), call);
+  if (::close(fd) != 0 && errno == EBADF) return fail(EBADF, "", {"no descriptor"});
+  // The end of call.answers tells the broker that it is closed.
+  if (error == 0) return 0;
+  errno = error;
+  return -1;
+}
+
+int hand_over_end(int fd) {
+  Call call;
+  // The datagram holds the socket from now on; nobody waits for the answer.
+  return place_close(fd, call);
+}
+
 static_assert(KTLSB_RELAYED == kIsRelayed && KTLSB_RESUMED == kIsResumed);
 static_assert(sizeof(ktlsb_connection::alpn) == sizeof(Answer::alpn));
 
@@ -200,18 +223,24 @@ int ktlsb_close(int fd) {
   const StreamKind kind = broker::kind_of(fd);
   int error = 0;
   bool is_for_broker = kind == StreamKind::kRelayed;
+  // A key update may ask for one of ours: while we may write.
+  if (kind == StreamKind::kKernelTls) broker::take_control_records(fd);
   if (kind == StreamKind::kKernelTls && broker::may_write(fd)) {
     error = broker::send_alert(fd, broker::kCloseNotify);
     is_for_broker = error == EAGAIN;
     if (error != 0 && error != EAGAIN) broker::fail(error, "", {"close_notify cannot be sent"});
   }
   if (is_for_broker) {
-    broker::Call call;
-    // The datagram holds the socket from now on; nobody waits for the answer.
-    error = broker::place_close(fd, call);
+    error = broker::hand_over_end(fd);
   } else {
     // For the copies that other processes may have, too: it is the end of the stream.
     ::shutdown(fd, SHUT_WR);
+    if (kind == StreamKind::kKernelTls) broker::take_control_records(fd);
+    // What comes to a socket that is closed is answered with a reset. The broker keeps this one
+    // until the peer has all; without a broker nothing is lost that was not lost before.
+    if (kind == StreamKind::kKernelTls && broker::awaits_tickets(fd)) {
+      static_cast<void>(broker::hand_over_end(fd));
+    }
   }
   if (::close(fd) != 0 && errno == EBADF) return broker::fail(EBADF, "", {"no descriptor"});
   if (error == 0) return 0;

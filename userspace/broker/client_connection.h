@@ -12,4 +12,13 @@ namespace broker {
 // Fills as much of `info` as there is; null: nothing.
 void describe(const Answer& answer, ktlsb_connection* info);
 
+// Closes `fd`, the last descriptor that this process has of a TLS socket or of a relayed stream,
+// and has the broker end the connection in order if nobody else has one. 0, or -1 and errno: `fd`
+// is closed then, too, and the peer sees no orderly end. `may_travel`: kMayTravel.
+int release(int fd, bool may_travel);
+
+// The broker sends close_notify when there is room, and shuts the write side down; waits for none
+// of it. 0, or an errno.
+[[nodiscard]] int hand_over_end(int fd);
+
 }  // namespace broker

@@ -189,7 +189,7 @@ bool stop(const ktlsb_listener& listener) {
   }
 }
 
-void release(ktlsb_listener* listener) {
+void free_listener(ktlsb_listener* listener) {
   if (listener->channel >= 0) ::close(listener->channel);
   if (listener->socket >= 0) ::close(listener->socket);
   // Other processes have mappings of their own.
@@ -229,7 +229,7 @@ ktlsb_listener* ktlsb_listen(int listening_fd, unsigned backlog) {
     error = broker::register_patiently(*listener);
     if (error == 0) return listener;
   }
-  broker::release(listener);
+  broker::free_listener(listener);
   errno = error;
   return nullptr;
 }
@@ -268,7 +268,7 @@ int ktlsb_listener_close(ktlsb_listener* listener) {
   if (listener == nullptr) return 0;
   const bool is_owner = listener->owner == ::getpid();
   const bool is_stopped = !is_owner || !listener->is_registered || broker::stop(*listener);
-  broker::release(listener);
+  broker::free_listener(listener);
   if (is_stopped) return 0;
   return broker::fail(ETIMEDOUT, "", {"the broker did not say that it has stopped listening"});
 }

@@ -23,8 +23,7 @@ namespace {
 constexpr std::string_view kDrainingSuffix = ".draining";
 // Between two attempts to reach a broker that is being started.
 constexpr int kRetryPauseMs = 20;
-// How long a queue that is full is waited for. Who closes is promised not to wait for a peer, and
-// hardly for the broker.
+// How long a queue that is full is waited for.
 constexpr int kBusyTimeoutMs = 1000;
 constexpr int kBusyCloseTimeoutMs = 100;
 constexpr int kBusyPauseMs = 2;
@@ -35,6 +34,7 @@ constexpr std::size_t kDescriptorRoom = 4;
 
 // Set before anything else is called, and only read then.
 std::array<char, sizeof(sockaddr_un::sun_path)> chosen_path{};
+int given_channel = -1;
 
 std::int64_t now_ms() {
   timespec now{};
@@ -98,15 +98,74 @@ int send_request(int channel, const Request& request, std::span<const std::uint8
   return 0;
 }
 
-int try_call(const sockaddr_un& address, const Request& request,
-             std::span<const std::uint8_t> payload, int subject, Call& call) {
+// What place_call() was asked.
+struct Order {
+  const Request& request;
+  std::span<const std::uint8_t> payload;
+  int subject;
+};
+
+int send_on(int channel, const Order& order, Call& call) {
+  if (const int error = prepare_call(call); error != 0) return error;
+  const int error =
+      send_request(channel, order.request, order.payload, call.theirs.get(), order.subject);
+  if (error == 0) call.theirs.reset();
+  return error;
+}
+
+int try_call(const sockaddr_un& address, const Order& order, Call& call) {
   if (const int error = make_sockets(call); error != 0) return error;
   if (const int error = connect_to(address, call.channel.get()); error != 0) return error;
-  std::array<int, 2> pair{-1, -1};
-  if (::socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0, pair.data()) != 0) return errno;
-  call.answers.reset(pair[0]);
-  const ktls::UniqueFd theirs(pair[1]);
-  return send_request(call.channel.get(), request, payload, theirs.get(), subject);
+  return send_on(call.channel.get(), order, call);
+}
+
+// Waits for a queue that is full for a moment: who closes is promised not to wait for a peer, and
+// hardly for the broker.
+Deadline patience_for(Kind kind) {
+  const bool is_closing = kind == Kind::kClose || kind == Kind::kRelease;
+  return Deadline::in_ms(is_closing ? kBusyCloseTimeoutMs : kBusyTimeoutMs);
+}
+
+int call_on_channel(const Order& order, Call& call) {
+  const Deadline busy = patience_for(order.request.header.kind);
+  int error = 0;
+  do {
+    error = send_on(given_channel, order, call);
+    if (error == 0) return 0;
+  } while (is_busy(error) && busy.pause(kBusyPauseMs));
+  // EBADF may be said of the subject, too.
+  const bool is_no_channel = error == ENOTCONN || error == ENOTSOCK ||
+                             (error == EBADF && ::fcntl(given_channel, F_GETFD) < 0);
+  return is_no_channel ? EPIPE : error;
+}
+
+// None: there is only the default.
+const char* configured_path() {
+  if (chosen_path[0] != '\0') return chosen_path.data();
+  const char* variable = ::secure_getenv(kPathVariable);
+  return variable != nullptr && *variable != '\0' ? variable : nullptr;
+}
+
+// By a path. 0, or an errno.
+int call_at(const char* path, const Order& order, const Deadline& deadline, Call& call) {
+  sockaddr_un address{};
+  if (!find_address({path, ""}, address)) return ENAMETOOLONG;
+  sockaddr_un draining{};
+  const Kind kind = order.request.header.kind;
+  const bool is_about_end = kind == Kind::kClose || kind == Kind::kEnd || kind == Kind::kRelease;
+  const bool may_drain = is_about_end && find_address({path, kDrainingSuffix}, draining);
+  const Deadline busy = patience_for(kind);
+  int error = 0;
+  do {
+    error = try_call(address, order, call);
+    // The broker that relays a stream may be about to end, and have no successor yet.
+    const bool is_nobody_there = error == ECONNREFUSED || error == ENOENT;
+    if (is_nobody_there && may_drain && try_call(draining, order, call) == 0) return 0;
+    if (error == 0) return 0;
+    call.channel.reset();
+  } while ((is_gone(error) && deadline.pause(kRetryPauseMs)) ||
+           (is_busy(error) && busy.pause(kBusyPauseMs)));
+  return error;
 }
 
 struct Descriptors {
@@ -166,44 +225,44 @@ bool wait_for(int fd, short events, const Deadline& deadline) {
 }
 
 const char* broker_path() {
-  if (chosen_path[0] != '\0') return chosen_path.data();
-  const char* variable = ::secure_getenv(kPathVariable);
-  return variable != nullptr && *variable != '\0' ? variable : kDefaultPath;
+  const char* path = configured_path();
+  return path != nullptr ? path : kDefaultPath;
+}
+
+void use_channel(int fd) {
+  given_channel = fd;
+}
+
+int prepare_call(Call& call) {
+  if (call.theirs) return 0;
+  std::array<int, 2> pair{-1, -1};
+  if (::socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0, pair.data()) != 0) return errno;
+  call.answers.reset(pair[0]);
+  call.theirs.reset(pair[1]);
+  return 0;
 }
 
 int place_call(Request request, std::span<const std::uint8_t> payload, int subject,
                const Deadline& deadline, Call& call) {
-  const char* path = broker_path();
-  sockaddr_un address{};
-  if (!find_address({path, ""}, address)) {
-    fail(ENAMETOOLONG, "", {"the path of the broker is too long for a socket"});
-    return ENAMETOOLONG;
-  }
-  sockaddr_un draining{};
-  const bool is_about_end =
-      request.header.kind == Kind::kClose || request.header.kind == Kind::kEnd;
-  const bool may_drain = is_about_end && find_address({path, kDrainingSuffix}, draining);
   request.payload_size = static_cast<std::uint16_t>(payload.size());
-  const Deadline busy =
-      Deadline::in_ms(request.header.kind == Kind::kClose ? kBusyCloseTimeoutMs : kBusyTimeoutMs);
-  int error = 0;
-  do {
-    error = try_call(address, request, payload, subject, call);
-    // The broker that relays a stream may be about to end, and have no successor yet.
-    const bool is_nobody_there = error == ECONNREFUSED || error == ENOENT;
-    if (is_nobody_there && may_drain && try_call(draining, request, payload, subject, call) == 0) {
-      return 0;
-    }
-    if (error == 0) return 0;
-    call = {};
-  } while ((is_gone(error) && deadline.pause(kRetryPauseMs)) ||
-           (is_busy(error) && busy.pause(kBusyPauseMs)));
-  if (is_gone(error)) {
-    fail(ECONNREFUSED, "broker_gone", {"no broker answers at ", path});
+  const Order order{.request = request, .payload = payload, .subject = subject};
+  std::string_view place = "the channel that was given";
+  int error = EPIPE;
+  if (given_channel >= 0) error = call_on_channel(order, call);
+  const bool goes_by_path = given_channel < 0 || configured_path() != nullptr;
+  if (error != 0 && is_gone(error) && goes_by_path) {
+    place = broker_path();
+    error = call_at(broker_path(), order, deadline, call);
+  }
+  if (error == 0) return 0;
+  if (error == ENAMETOOLONG) {
+    fail(error, "", {"the path of the broker is too long for a socket"});
+  } else if (is_gone(error)) {
+    fail(ECONNREFUSED, "broker_gone", {"no broker answers at ", place});
   } else if (is_busy(error)) {
-    fail(ECONNREFUSED, "broker_busy", {"too many ask the broker at ", path, " at once"});
+    fail(ECONNREFUSED, "broker_busy", {"too many ask the broker at ", place, " at once"});
   } else {
-    fail(error, "", {"the broker at ", path, " cannot be asked"});
+    fail(error, "", {"the broker at ", place, " cannot be asked"});
   }
   return errno;
 }

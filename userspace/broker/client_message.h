@@ -27,12 +27,22 @@ class Deadline {
 // Where the broker is: ktlsb_use_broker()'s path, or the environment's, or the default. Never null.
 [[nodiscard]] const char* broker_path();
 
+// From now on requests go over `fd`, an open channel to a broker that is borrowed for ever, instead
+// of one that is connected for each. Where nobody is at its other end any more, and a path was
+// chosen or stands in the environment, that is where the next broker is.
+void use_channel(int fd);
+
 // A request under way. The channel is open until the answer is there, for the broker judges a
-// request by who is at the other end.
+// request by who is at the other end. `theirs`: the other end of `answers` until the broker has it,
+// which is for callers that need `answers` before they ask.
 struct Call {
   ktls::UniqueFd channel;
   ktls::UniqueFd answers;
+  ktls::UniqueFd theirs;
 };
+
+// Makes `answers` and `theirs`, unless they are there. 0, or an errno.
+[[nodiscard]] int prepare_call(Call& call);
 
 // Sends a request about the descriptor `subject`. While nobody listens tries again until the
 // deadline, at least once; a queue that is full is waited for a moment, whatever that is. 0, or an

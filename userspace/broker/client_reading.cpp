@@ -2,6 +2,8 @@
 //
 // Alerts are looked at and left in the queue. So the end of a connection needs no state of ours: it
 // is still there when the next call asks, in whatever process.
+#include "userspace/broker/client_reading.h"
+
 #include <array>
 #include <cerrno>
 #include <charconv>
@@ -14,6 +16,7 @@
 
 #include "userspace/broker/client_error.h"
 #include "userspace/broker/client_message.h"
+#include "userspace/broker/client_reading.h"
 #include "userspace/broker/client_records.h"
 #include "userspace/broker/ktls_bridge_client.h"
 
@@ -215,23 +218,6 @@ bool is_blocking(int fd) {
   return (::fcntl(fd, F_GETFL) & O_NONBLOCK) == 0;
 }
 
-// Control records that one call may still take.
-class ControlAllowance {
- public:
-  // False: there were too many.
-  [[nodiscard]] bool take() {
-    if (until_.left_ms() == 0) {
-      left_ = kControlRecordsMax;
-      until_ = Deadline::in_ms(kControlTimeMs);
-    }
-    return left_-- > 0;
-  }
-
- private:
-  int left_ = 0;
-  Deadline until_ = Deadline::in_ms(0);
-};
-
 // What read() would have answered, or EIO: what comes next is not data.
 ssize_t read_data(int fd, std::span<std::uint8_t> room) {
   const Received received = receive_data(fd, room);
@@ -247,7 +233,52 @@ ssize_t read_data(int fd, std::span<std::uint8_t> room) {
   return fail(EPROTO, "", {"this is no TLS connection"});
 }
 
+int answer_of(Step step) {
+  switch (step) {
+    case Step::kReadOn:
+      return 1;
+    case Step::kEnd:
+      return 0;
+    default:
+      return -1;
+  }
+}
+
 }  // namespace
+
+bool ControlAllowance::take() {
+  if (until_.left_ms() == 0) {
+    left_ = kControlRecordsMax;
+    until_ = Deadline::in_ms(kControlTimeMs);
+  }
+  return left_-- > 0;
+}
+
+int go_on_after(int fd, int error, bool may_wait) {
+  if (error == 0 || error == EIO) return answer_of(judge_next(fd, may_wait));
+  return answer_of(error == EKEYEXPIRED ? wait_for_key(fd, may_wait) : judge_error(fd, error));
+}
+
+void take_control_records(int fd) {
+  const int error = errno;
+  std::array<std::uint8_t, kPayloadMax> room{};
+  for (int taken = 0; taken < kControlRecordsMax; ++taken) {
+    const Received next = receive_record(fd, std::span(room).first(1), Keep::kPeek);
+    if (next.size < 0 || next.type == kNoRecord || next.type == kDataRecord) break;
+    if (next.type == kHandshakeRecord) {
+      if (hand_over(fd) != Step::kReadOn) break;
+    } else {
+      static_cast<void>(receive_record(fd, room, Keep::kTake));
+    }
+  }
+  errno = error;
+}
+
+int end_of_allowance(int fd) {
+  abort_connection(fd, kUnexpectedMessage);
+  return fail(EPROTO, "", {"the peer sends control records and no data"});
+}
+
 }  // namespace broker
 
 using broker::Step;
@@ -271,17 +302,9 @@ ssize_t ktlsb_read(int fd, void* buffer, size_t size) {
     }
     if (step != Step::kReadOn) return step == Step::kEnd ? 0 : -1;
   }
-  broker::abort_connection(fd, broker::kUnexpectedMessage);
-  return broker::fail(EPROTO, "", {"the peer sends control records and no data"});
+  return broker::end_of_allowance(fd);
 }
 
 int ktlsb_control(int fd) {
-  switch (broker::judge_next(fd, broker::is_blocking(fd))) {
-    case Step::kReadOn:
-      return 1;
-    case Step::kEnd:
-      return 0;
-    default:
-      return -1;
-  }
+  return broker::go_on_after(fd, 0, broker::is_blocking(fd));
 }

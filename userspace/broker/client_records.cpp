@@ -1,11 +1,15 @@
 // Source: Documentation/networking/tls.rst; net/tls/tls_sw.c, tls_record_content_type.
 #include "userspace/broker/client_records.h"
 
+#include <algorithm>
 #include <array>
 #include <cerrno>
 #include <cstring>
 
+#include <linux/sockios.h>
 #include <poll.h>
+#include <strings.h>
+#include <sys/ioctl.h>
 #include <sys/socket.h>
 
 #include "ktls/core/linux_tls.h"
@@ -64,6 +68,25 @@ StreamKind kind_of(int fd) {
 bool may_write(int fd) {
   const int state = tcp_state(fd);
   return state == TCP_ESTABLISHED || state == TCP_CLOSE_WAIT;
+}
+
+bool awaits_tickets(int fd) {
+  int unacknowledged = 0;
+  if (::ioctl(fd, SIOCOUTQ, &unacknowledged) != 0 || unacknowledged == 0) return false;
+  // Every tls12_crypto_info_* has one of these sizes, which the kernel wants to be told, and ends
+  // with rec_seq.
+  constexpr std::array<socklen_t, 2> kSizes = {sizeof(tls12_crypto_info_aes_gcm_128),
+                                               sizeof(tls12_crypto_info_aes_gcm_256)};
+  std::array<std::uint8_t, sizeof(tls12_crypto_info_aes_gcm_256)> info{};
+  bool is_first = false;
+  for (socklen_t size : kSizes) {
+    if (::getsockopt(fd, SOL_TLS, TLS_RX, info.data(), &size) != 0) continue;
+    const auto number = std::span(info).first(size).last(TLS_CIPHER_AES_GCM_128_REC_SEQ_SIZE);
+    is_first = std::all_of(number.begin(), number.end(), [](auto byte) { return byte == 0; });
+    break;
+  }
+  ::explicit_bzero(info.data(), info.size());
+  return is_first;
 }
 
 bool is_cut_off(int fd) {

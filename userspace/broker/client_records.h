@@ -35,6 +35,10 @@ enum class StreamKind : std::uint8_t { kKernelTls, kRelayed, kOther };
 // drops, or answers EPIPE.
 [[nodiscard]] bool may_write(int fd);
 
+// Whether the peer has some of what was written to a TCP socket still to acknowledge, and no record
+// of it has come since the kernel has its keys: the tickets of a server are on their way.
+[[nodiscard]] bool awaits_tickets(int fd);
+
 // Whether we have shut a TCP socket down for reading, as abort_connection() does. The kernel does
 // not tell it from the peer's end of a connection of which both sides have ended.
 [[nodiscard]] bool is_cut_off(int fd);

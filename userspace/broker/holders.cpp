@@ -8,9 +8,11 @@
 #include <charconv>
 #include <csignal>
 #include <fstream>
+#include <functional>
 #include <memory>
 #include <mutex>
 #include <optional>
+#include <set>
 #include <string>
 #include <string_view>
 #include <utility>
@@ -48,8 +50,9 @@ Folder open_folder(const std::string& path) {
 }
 
 // "socket:[12345]", as a link of /proc/PID/fd names a socket.
+constexpr std::string_view kSocketLink = "socket:[";
 std::string link_of_inode(std::uint64_t inode) {
-  return "socket:[" + std::to_string(inode) + "]";
+  return std::string(kSocketLink) + std::to_string(inode) + "]";
 }
 
 std::string link_of(int fd) {
@@ -58,17 +61,39 @@ std::string link_of(int fd) {
   return link_of_inode(status.st_ino);
 }
 
+// What an entry of /proc/PID/fd leads to; cut off where that is long, as it is not for a socket.
+std::string link_in(DIR* folder, const dirent& entry) {
+  std::array<char, 64> link{};
+  const ssize_t size = ::readlinkat(::dirfd(folder), static_cast<const char*>(entry.d_name),
+                                    link.data(), link.size());
+  return size > 0 ? std::string(link.data(), static_cast<std::size_t>(size)) : std::string();
+}
+
+// Behind spaces, from `at` on. 0: there is none.
+int number_in(std::string_view line, std::size_t at) {
+  int number = 0;
+  const std::size_t begin = std::min(line.find_first_not_of(" \t", at), line.size());
+  std::from_chars(line.data() + begin, line.data() + line.size(), number);
+  return std::max(number, 0);
+}
+
+// Of a unix socket, by its file in /proc/PID/fdinfo (proc(5), net/unix/af_unix.c,
+// unix_show_fdinfo); none of any other.
+std::size_t descriptors_waiting_in(const std::string& fdinfo) {
+  std::ifstream file(fdinfo);
+  constexpr std::string_view kField = "scm_fds:";
+  for (std::string line; std::getline(file, line);) {
+    if (line.starts_with(kField)) return static_cast<std::size_t>(number_in(line, kField.size()));
+  }
+  return 0;
+}
+
 // The number of a descriptor with that link. None of one that may not be looked at, or has ended.
 std::optional<int> find_link(pid_t pid, std::string_view wanted) {
   const Folder folder = open_folder("/proc/" + std::to_string(pid) + "/fd");
   if (!folder) return std::nullopt;
   while (const dirent* entry = ::readdir(folder.get())) {
-    std::array<char, 64> link{};
-    const ssize_t size = ::readlinkat(
-        ::dirfd(folder.get()), static_cast<const char*>(entry->d_name), link.data(), link.size());
-    if (size > 0 && std::string_view(link.data(), static_cast<std::size_t>(size)) == wanted) {
-      return number_of(*entry);
-    }
+    if (link_in(folder.get(), *entry) == wanted) return number_of(*entry);
   }
   return std::nullopt;
 }
@@ -213,6 +238,88 @@ Result<bool> Holders::stop() {
     some_were_new = some_were_new || is_new;
   }
   return !some_were_new;
+}
+
+namespace {
+
+// Whether it is a child of this process, or one of a child, as far as parents have not ended.
+bool is_descendant(pid_t pid) {
+  constexpr int kGenerationsMax = 100;
+  constexpr std::string_view kField = "PPid:";
+  for (int generation = 0; pid > 1 && generation < kGenerationsMax; ++generation) {
+    std::ifstream file(folder_of(pid) + "/status");
+    pid = 0;
+    for (std::string line; pid == 0 && std::getline(file, line);) {
+      if (line.starts_with(kField)) pid = number_in(line, kField.size());
+    }
+    if (pid == ::getpid()) return true;
+  }
+  return false;
+}
+
+// The newest first: a descriptor is more likely to be with a child than with its elders.
+std::vector<pid_t> other_processes() {
+  std::vector<pid_t> found;
+  const Folder folder = open_folder("/proc");
+  while (const dirent* entry = folder ? ::readdir(folder.get()) : nullptr) {
+    const auto pid = number_of(*entry);
+    if (pid && *pid != ::getpid()) found.push_back(*pid);
+  }
+  std::ranges::sort(found, std::greater());
+  return found;
+}
+
+// The number of "socket:[12345]". 0: of no socket.
+std::uint64_t inode_of(std::string_view link) {
+  std::uint64_t inode = 0;
+  if (!link.starts_with(kSocketLink)) return 0;
+  std::from_chars(link.data() + kSocketLink.size(), link.data() + link.size(), inode);
+  return inode;
+}
+
+// Whether the process is one of ours that hides what it has (PR_SET_DUMPABLE), and may have what
+// its parents had. Otherwise takes from `wanted` what it has.
+bool may_have_all(pid_t pid, std::set<std::uint64_t>& wanted) {
+  const Folder folder = open_folder(folder_of(pid) + "/fd");
+  if (!folder) return errno == EACCES && is_descendant(pid);
+  std::array<char, 64> link{};
+  while (const dirent* entry = ::readdir(folder.get())) {
+    if (!number_of(*entry)) continue;
+    const ssize_t size = ::readlinkat(
+        ::dirfd(folder.get()), static_cast<const char*>(entry->d_name), link.data(), link.size());
+    if (size < 0 && errno == EACCES) return is_descendant(pid);
+    if (size <= 0) continue;
+    wanted.erase(inode_of(std::string_view(link.data(), static_cast<std::size_t>(size))));
+    if (wanted.empty()) return false;
+  }
+  return false;
+}
+
+}  // namespace
+
+std::size_t descriptors_in_flight() {
+  std::size_t all = 0;
+  std::set<std::string> seen;
+  for (const pid_t pid : other_processes()) {
+    const Folder folder = open_folder(folder_of(pid) + "/fd");
+    while (const dirent* entry = folder ? ::readdir(folder.get()) : nullptr) {
+      const std::string link = link_in(folder.get(), *entry);
+      if (!link.starts_with(kSocketLink) || !seen.insert(link).second) continue;
+      all += descriptors_waiting_in(folder_of(pid) + "/fdinfo/" + entry->d_name);
+    }
+  }
+  return all;
+}
+
+std::set<std::uint64_t> held_among(std::set<std::uint64_t> inodes) {
+  const std::vector<pid_t> processes = other_processes();
+  if (processes.empty()) return inodes;  // nothing is to be seen
+  std::set<std::uint64_t> wanted = inodes;
+  for (const pid_t pid : processes) {
+    if (wanted.empty() || may_have_all(pid, wanted)) return inodes;
+  }
+  for (const std::uint64_t inode : wanted) inodes.erase(inode);
+  return inodes;
 }
 
 UniqueFd borrow_socket(std::uint64_t inode) {

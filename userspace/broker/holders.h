@@ -1,8 +1,10 @@
 // Holders: the processes that hold a socket besides this one, and how they are made to stand still.
 #pragma once
 
+#include <cstddef>
 #include <cstdint>
 #include <optional>
+#include <set>
 #include <vector>
 
 #include <sys/types.h>
@@ -58,6 +60,13 @@ class Holders {
   std::optional<uid_t> user_;
   std::vector<Stopped> stopped_;
 };
+
+// Of the sockets with those inodes, those that a process but this one has, or may have: one of its
+// descendants that hides what it has. All where nothing can be seen. As far as processes may be
+// looked at: what is on its way to this process does not count.
+[[nodiscard]] std::set<std::uint64_t> held_among(std::set<std::uint64_t> inodes);
+// On their way between processes (SCM_RIGHTS), which may be of anything. Costs more.
+[[nodiscard]] std::size_t descriptors_in_flight();
 
 // A descriptor of the socket with that inode, from any process that has it (pidfd_getfd); none
 // where no process that has it may be looked at.

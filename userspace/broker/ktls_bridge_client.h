@@ -71,7 +71,8 @@ KTLSB_API int ktlsb_use_broker(const char* path);
 KTLSB_API int ktlsb_serve(int fd, int timeout_ms, struct ktlsb_connection* info);
 
 /* As the client. `name`, 1 to 253 bytes, is asked for (SNI) and the certificate has to be valid
- * for it: a host name, or an IP address as text. */
+ * for it: a host name, or an IP address as text. The connect() of `fd` may still be under way; the
+ * errno is that of TCP where it fails. */
 KTLSB_API int ktlsb_connect(int fd, const char* name, int timeout_ms,
                             struct ktlsb_connection* info);
 

@@ -8,13 +8,17 @@ namespace {
 using bridge::Scope;
 using bridge::Task;
 
+std::uint64_t nothing_more() {
+  return 0;
+}
+
 class RelaysTest : public bridge::LoopTest {};
 BRIDGE_ON_BOTH_LOOPS(RelaysTest);
 
 TEST_P(RelaysTest, TakeAProgramThatLetsGoForKilledUnlessItSaidThatItHadSentAll) {
   Relays relays;
   run([&](Scope& scope) -> Task<void> {
-    Relays::Relay relay(relays, 1);
+    Relays::Relay relay(relays, 1, nothing_more);
     const auto killed = co_await relay.wait(scope);
     bridge::expect_code(killed, ktls::ErrorCode::kAbandoned);
     EXPECT_NE(killed.error().alert, ktls::Error::kNoAlert);
@@ -25,11 +29,29 @@ TEST_P(RelaysTest, TakeAProgramThatLetsGoForKilledUnlessItSaidThatItHadSentAll) 
   });
 }
 
+TEST_P(RelaysTest, TakeWhatCameAfterTheLastOneLeftInOrderForThatOfAProgramThatWasKilled) {
+  Relays relays;
+  run([&](Scope& scope) -> Task<void> {
+    std::uint64_t arrived = 100;
+    Relays::Relay relay(relays, 1, [&arrived] { return arrived; });
+    relays.release(2);  // of no stream: nothing
+    relays.release(1);
+    const auto released = co_await relay.wait(scope);
+    EXPECT_TRUE(released);
+    arrived = 101;
+    const auto killed = co_await relay.wait(scope);
+    bridge::expect_code(killed, ktls::ErrorCode::kAbandoned);
+    relays.release(1);
+    const auto released_again = co_await relay.wait(scope);
+    EXPECT_TRUE(released_again);
+  });
+}
+
 TEST(Relays, KnowWhatEndedInOrder) {
   Relays relays;
   {
-    Relays::Relay first(relays, 1);
-    const Relays::Relay second(relays, 2);
+    Relays::Relay first(relays, 1, nothing_more);
+    const Relays::Relay second(relays, 2, nothing_more);
     // Nothing but close_notify ends a stream that is being relayed.
     EXPECT_TRUE(relays.was_orderly(1));
     first.end_in_order();
@@ -44,7 +66,7 @@ TEST(Relays, ForgetTheOldestOfVeryMany) {
   Relays relays;
   constexpr std::uint64_t kMany = 70'000;
   for (std::uint64_t cookie = 1; cookie <= kMany; ++cookie) {
-    Relays::Relay(relays, cookie).end_in_order();
+    Relays::Relay(relays, cookie, nothing_more).end_in_order();
   }
   EXPECT_FALSE(relays.was_orderly(1));
   EXPECT_TRUE(relays.was_orderly(kMany));

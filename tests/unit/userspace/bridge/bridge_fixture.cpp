@@ -161,7 +161,7 @@ void BridgeTest::run_together(std::vector<BridgeSide>& sides, const std::vector<
 
 void BridgeTest::begin(BridgeSide& side, const Story& story, bool shaken) {
   SocketPair tls = tcp_pair();
-  SocketPair plain = tcp_pair();
+  SocketPair plain = side.is_socket_of_program ? unix_pair() : tcp_pair();
   for (const auto* pair : {&tls, &plain}) {
     send_at_once(pair->ours.get());
     send_at_once(pair->theirs.get());
@@ -219,7 +219,9 @@ Task<void> BridgeTest::establish_and_relay(BridgeSide& side, int tls_fd, int pla
   if (side.instead_of_relay) {
     co_await side.instead_of_relay(connection, scope, plain_fd);
   } else {
-    side.report = co_await relay(loop(), scope, connection, plain_fd, side.idle_timeout);
+    const PlainSide plain{
+        .to = plain_fd, .from = plain_fd, .is_socket_of_program = side.is_socket_of_program};
+    side.report = co_await relay(loop(), scope, connection, plain, side.idle_timeout);
   }
   side.receive_remark = connection.receiver().remark();
   side.transmit_remark = connection.sender().remark();

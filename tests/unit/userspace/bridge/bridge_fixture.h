@@ -72,6 +72,7 @@ struct BridgeSide {
   std::chrono::milliseconds idle_timeout{30'000};
   KeyPolicy keys;
   ktls::Syscalls* syscalls = &ktls::system_calls();
+  bool is_socket_of_program = false;  // PlainSide; then it is a unix stream
   // Instead of relay(), where set.
   std::function<Task<void>(Connection&, Scope&, int plain_fd)> instead_of_relay;
 

@@ -1,4 +1,6 @@
 // relay(): how each end of either side becomes an ending, and what the other side sees of it.
+#include <array>
+#include <cerrno>
 #include <chrono>
 #include <ctime>
 #include <string>
@@ -7,6 +9,8 @@
 #include <sys/socket.h>
 
 #include "tests/unit/userspace/bridge/bridge_fixture.h"
+#include "tests/unit/userspace/io/loop_fixture.h"
+#include "userspace/bridge/closing.h"
 
 namespace bridge::test {
 namespace {
@@ -348,6 +352,81 @@ TEST_P(Relaying, DeliversTheAnswerOfAPlainSideThatClosesBeforeItHasReadAll) {
     EXPECT_TRUE(stage.tls.was_reset());
   });
   EXPECT_EQ(bridge.report.ending, Ending::kReset) << bridge.report.detail;
+}
+
+// Without the time that a peer of others has to hear its last words.
+TEST_P(Relaying, ResetsAPeerThatSendsMoreWhenTheProgramHasClosedItsSocket) {
+  const std::string answer = pattern_text(20'000);
+  BridgeSide bridge = side();
+  bridge.is_socket_of_program = true;
+  run(bridge, [&](Stage& stage) -> Task<void> {
+    co_await exchange(stage);
+    const bool answered = co_await stage.plain.write(answer);
+    EXPECT_TRUE(answered);
+    stage.plain.close();
+    const std::string received = co_await stage.tls.read_to_end();
+    EXPECT_TRUE(received == answer);
+    EXPECT_TRUE(stage.tls.saw_close_notify());
+    EXPECT_TRUE(stage.tls.saw_fin());
+    // Who only closes leaves the other direction open as far as anybody can tell.
+    EXPECT_FALSE(is_gone(stage.tls.fd()));
+    const bool asked = co_await stage.tls.write(std::string(kQuestion));
+    EXPECT_TRUE(asked);
+    const bool over = co_await stage.bridge_is_over();
+    EXPECT_TRUE(over);
+    EXPECT_TRUE(is_gone(stage.tls.fd()));
+  });
+  EXPECT_EQ(bridge.report.ending, Ending::kReset) << bridge.report.detail;
+  EXPECT_EQ(bridge.report.received, kQuestion.size());
+}
+
+// It ended in order, so that only a program that writes can notice.
+TEST_P(Relaying, FailsTheWritesOfAProgramWhosePeerIsGone) {
+  BridgeSide bridge = side();
+  bridge.is_socket_of_program = true;
+  run(bridge, [](Stage& stage) -> Task<void> {
+    co_await exchange(stage);
+    const bool closed = co_await stage.tls.close_notify();
+    EXPECT_TRUE(closed);
+    const std::string nothing = co_await stage.plain.read_to_end();
+    EXPECT_EQ(nothing, "");
+    stage.tls.reset();
+    bool is_written = true;
+    while (is_written && !stage.scope.failure()) {
+      is_written = co_await stage.plain.write(std::string(kAnswer));
+      co_await stage.sleep(milliseconds(1));
+    }
+    EXPECT_FALSE(is_written);
+    const bool over = co_await stage.bridge_is_over();
+    EXPECT_TRUE(over);
+    // The end that it has read is still what it reads.
+    char byte = 0;
+    EXPECT_EQ(::recv(stage.plain.fd(), &byte, 1, 0), 0);
+  });
+  EXPECT_EQ(bridge.report.ending, Ending::kReset) << bridge.report.detail;
+}
+
+TEST(RefusingMore, FailsWritesAndLeavesWhatIsToBeRead) {
+  SocketPair plain = unix_pair();
+  const int ours = plain.ours.get();
+  const int theirs = plain.theirs.get();
+  ASSERT_EQ(::send(ours, "last", 4, 0), 4);
+  ASSERT_EQ(::send(theirs, "unread", 6, 0), 6);
+  refuse_more(ours);
+  EXPECT_EQ(::send(theirs, "x", 1, MSG_NOSIGNAL), -1);
+  EXPECT_EQ(errno, EPIPE);
+  plain.ours.reset();
+  std::array<char, 8> text{};
+  EXPECT_EQ(::recv(theirs, text.data(), text.size(), 0), 4);
+  EXPECT_EQ(::recv(theirs, text.data(), text.size(), 0), 0);
+}
+
+TEST(RefusingMore, IsNothingToOtherSockets) {
+  const SocketPair plain = tcp_pair();
+  refuse_more(plain.ours.get());
+  EXPECT_EQ(::send(plain.theirs.get(), "more", 4, 0), 4);
+  std::array<char, 8> text{};
+  EXPECT_EQ(::recv(plain.ours.get(), text.data(), text.size(), 0), 4);
 }
 
 // The same in the other direction: a TLS server that answers, says so, and closes.

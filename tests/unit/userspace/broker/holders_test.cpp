@@ -5,12 +5,17 @@
 #include <cerrno>
 #include <chrono>
 #include <csignal>
+#include <cstdint>
+#include <cstring>
+#include <set>
 #include <thread>
 #include <utility>
 
 #include <gtest/gtest.h>
+#include <sys/prctl.h>
 #include <sys/ptrace.h>
 #include <sys/socket.h>
+#include <sys/stat.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
@@ -155,6 +160,106 @@ TEST_F(HoldersTest, RefusesWhereOneIsTracedWhomItsTracerMayHaveGoOn) {
   ASSERT_FALSE(still);
   EXPECT_EQ(still.error().code, ErrorCode::kRekeyImpossible);
   EXPECT_NE(still.error().detail.find("traced"), std::string::npos);
+}
+
+std::uint64_t inode_of(int fd) {
+  struct stat status {};
+  EXPECT_EQ(::fstat(fd, &status), 0);
+  return status.st_ino;
+}
+
+bool is_held(int fd) {
+  return !held_among({inode_of(fd)}).empty();
+}
+
+TEST_F(HoldersTest, TellsWhetherAnotherProcessHasTheSocket) {
+  EXPECT_FALSE(is_held(ours.get()));
+  {
+    const Child holder(ours.get(), Keeps::kSocket);
+    EXPECT_TRUE(is_held(ours.get()));
+  }
+  EXPECT_FALSE(is_held(ours.get()));
+}
+
+TEST_F(HoldersTest, TellsOfManySocketsAtOnceWhichOthersHave) {
+  const std::uint64_t kept = inode_of(ours.get());
+  const std::uint64_t alone = inode_of(other.get());
+  const UniqueFd third(::socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0));
+  const std::uint64_t third_kept = inode_of(third.get());
+  EXPECT_TRUE(held_among({kept, alone, third_kept}).empty());
+  const Child holder(other.get(), Keeps::kNothing);  // it has the two others
+  EXPECT_EQ(held_among({kept, alone, third_kept}), (std::set<std::uint64_t>{kept, third_kept}));
+  EXPECT_EQ(held_among({kept, third_kept}), (std::set<std::uint64_t>{kept, third_kept}));
+  EXPECT_TRUE(held_among({alone}).empty());
+  EXPECT_TRUE(held_among({}).empty());
+}
+
+TEST_F(HoldersTest, TakesADescendantThatHidesItsDescriptorsForAHolder) {
+  if (::geteuid() != 0) GTEST_SKIP() << "needs root, to be somebody else";
+  const pid_t looker = ::fork();
+  if (looker == 0) {
+    int ready[2] = {-1, -1};
+    if (::pipe(ready) != 0 || ::setresuid(65534, 65534, 65534) != 0) ::_exit(1);
+    ::prctl(PR_SET_DUMPABLE, 1);
+    const UniqueFd own(::socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0));
+    if (is_held(own.get())) ::_exit(2);
+    const pid_t child = ::fork();
+    if (child == 0) {
+      ::close(own.get());
+      ::prctl(PR_SET_DUMPABLE, 0);
+      static_cast<void>(!::write(ready[1], "x", 1));
+      for (;;) ::pause();
+    }
+    char byte = 0;
+    static_cast<void>(!::read(ready[0], &byte, 1));
+    const bool seems_held = is_held(own.get());
+    ::kill(child, SIGKILL);
+    ::waitpid(child, nullptr, 0);
+    ::_exit(seems_held ? 7 : 3);
+  }
+  int status = 0;
+  ASSERT_EQ(::waitpid(looker, &status, 0), looker);
+  EXPECT_EQ(WIFEXITED(status) ? WEXITSTATUS(status) : -1, 7);
+}
+
+bool send_twice(int socket, int fd) {
+  char byte = 'x';
+  iovec part{&byte, 1};
+  const int fds[2] = {fd, fd};
+  alignas(cmsghdr) char control[CMSG_SPACE(sizeof fds)] = {};
+  msghdr message{};
+  message.msg_iov = &part;
+  message.msg_iovlen = 1;
+  message.msg_control = control;
+  message.msg_controllen = sizeof control;
+  cmsghdr* const header = CMSG_FIRSTHDR(&message);
+  header->cmsg_level = SOL_SOCKET;
+  header->cmsg_type = SCM_RIGHTS;
+  header->cmsg_len = CMSG_LEN(sizeof fds);
+  std::memcpy(CMSG_DATA(header), fds, sizeof fds);
+  return ::sendmsg(socket, &message, 0) == 1;
+}
+
+TEST_F(HoldersTest, CountsDescriptorsThatAreOnTheirWayToOthers) {
+  int ends[2] = {-1, -1};
+  ASSERT_EQ(::socketpair(AF_UNIX, SOCK_DGRAM | SOCK_CLOEXEC, 0, ends), 0);
+  const UniqueFd near(ends[0]);
+  UniqueFd far(ends[1]);
+  const Child one(far.get(), Keeps::kSocket);
+  const Child another(far.get(), Keeps::kSocket);  // of one socket, which counts once
+  far.reset();
+  const UniqueFd sent(::socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0));  // which they have not
+  // Whatever else is on its way on this machine counts, too.
+  const std::size_t before = descriptors_in_flight();
+  ASSERT_TRUE(send_twice(near.get(), sent.get()));
+  const auto deadline = std::chrono::steady_clock::now() + kPatience;
+  std::size_t more = 0;
+  while (more != before + 2 && std::chrono::steady_clock::now() < deadline) {
+    EXPECT_FALSE(is_held(sent.get()));
+    more = descriptors_in_flight();
+    if (more != before + 2) std::this_thread::sleep_for(kPoll);
+  }
+  EXPECT_EQ(more, before + 2);
 }
 
 TEST_F(HoldersTest, IsAtOnceStillWhereNobodyHasTheSocket) {

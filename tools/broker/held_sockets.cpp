@@ -1,0 +1,66 @@
+// Whoever asks first looks, for all who have asked until then.
+
+#include "tools/broker/held_sockets.h"
+
+#include <algorithm>
+#include <chrono>
+
+#include <sys/stat.h>
+
+#include "userspace/broker/holders.h"
+
+namespace tools {
+
+using bridge::Clock;
+using bridge::Scope;
+using bridge::Task;
+using std::chrono::milliseconds;
+
+namespace {
+
+// Between two looks there is as long a time as the first took, so that half of all time at least is
+// for others; but whoever asks has a peer that waits for its end.
+constexpr milliseconds kRestMax{100};
+// For the look of others, which have nothing to wait for but their rest.
+constexpr milliseconds kLookTimeout = std::chrono::seconds(10);
+
+}  // namespace
+
+Task<Held> HeldSockets::find(int fd, Flight flight) {
+  struct stat status {};
+  if (::fstat(fd, &status) != 0) co_return Held{.by_somebody = true, .in_flight = 0};
+  const bool is_first = next_ == nullptr;
+  if (is_first) next_ = std::make_shared<Look>();
+  const std::shared_ptr<Look> look = next_;
+  look->inodes.insert(status.st_ino);
+  look->flight = std::max(look->flight, flight);
+  if (is_first) co_await take(*look);
+  Scope scope(loop_, kLookTimeout);
+  while (!look->is_over && !scope.failure()) {
+    const auto rung = co_await look->over.wait(loop_, scope);
+    static_cast<void>(rung);
+  }
+  co_return Held{.by_somebody = !look->is_over || look->held.contains(status.st_ino),
+                 .in_flight = look->in_flight};
+}
+
+Task<void> HeldSockets::take(Look& look) {
+  const auto rest = std::chrono::ceil<milliseconds>(earliest_ - Clock::now());
+  if (rest > milliseconds(0)) {
+    Scope scope(loop_);
+    const auto slept = co_await loop_.sleep(scope, rest);
+    static_cast<void>(slept);
+  } else {
+    co_await loop_.yield();  // who asks in the same round is of the same look
+  }
+  next_.reset();
+  const auto begin = Clock::now();
+  look.held = broker::held_among(look.inodes);
+  if (look.flight == Flight::kCounted) look.in_flight = broker::descriptors_in_flight();
+  const auto end = Clock::now();
+  earliest_ = end + std::min<Clock::duration>(end - begin, kRestMax);
+  look.is_over = true;
+  look.over.ring();
+}
+
+}  // namespace tools
