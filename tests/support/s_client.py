@@ -94,5 +94,6 @@ class SServer(_Openssl):
 
 
 def without_messages(text):
-    """What s_client writes but the dumps of -msg, which come between the parts of the data."""
-    return re.sub(r"(<<<|>>>) TLS .*\n(    [0-9a-f ]+\n)*", "", text)
+    """What s_client writes but the dumps of -msg, and its word on commands, which come between the
+    parts of the data."""
+    return re.sub(r"(<<<|>>>) TLS .*\n(    [0-9a-f ]+\n)*|KEYUPDATE\n", "", text)
