@@ -23,6 +23,8 @@ SIZE = 12 << 20
 STEP = 65536
 PAUSE_S = 0.05
 NAP_S = 5  # longer than last words may take
+# Of a client that is to be cut off: what it has not read is with the server, not in its own system.
+LITTLE = 65536
 
 content = Payload(SIZE, seed=2).bytes()
 
@@ -67,8 +69,8 @@ class LastBytes(ServedCase):
                 with self.subTest(name):
                     checked.result()
 
-    def begin(self, serve, **fields):
-        client = self.client(serve)
+    def begin(self, serve, receive_buffer=0, **fields):
+        client = self.client(serve, receive_buffer=receive_buffer)
         client.send("/file.bin", fields=fields)
         return client, client.read_head().length
 
@@ -108,7 +110,7 @@ class LastBytes(ServedCase):
     def test_who_takes_no_more_of_it_is_reset(self):
         def check(*flags):
             serve = self.serve("--send-timeout", "2s", "--min-rate", 0, *flags)
-            client, length = self.begin(serve, Connection="close")
+            client, length = self.begin(serve, LITTLE, Connection="close")
             self.read_until_all_is_sent(serve, client, length)
             line, = serve.wait_for_connections(1)
             self.assertEqual(line["ended"], "timeout")
@@ -123,7 +125,7 @@ class LastBytes(ServedCase):
     def test_so_is_who_has_not_taken_it_when_draining_is_over(self):
         def check(*flags):
             serve = self.serve("--drain-timeout", "1s", *flags)
-            client, length = self.begin(serve, Connection="close")
+            client, length = self.begin(serve, LITTLE, Connection="close")
             self.read_until_all_is_sent(serve, client, length)
             serve.send_signal(signal.SIGTERM)
             line, = serve.wait_for_connections(1)
