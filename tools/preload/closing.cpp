@@ -71,7 +71,9 @@ bool take_out(int fd, Wrapped*& wrapped) {
   const Changing changing;
   forget_in_sets(fd);
   wrapped = leave(fd);
-  return wrapped != nullptr && wrapped->descriptors == 0;
+  if (wrapped == nullptr) return false;
+  if (kind_of(*wrapped) == Kind::kListener) follow_inheritance(*wrapped);
+  return wrapped->descriptors == 0;
 }
 
 void give_back(Wrapped& wrapped) {
