@@ -147,7 +147,6 @@ class Listing(Browser):
           const box = row.querySelector('time').getBoundingClientRect();
           document.elementFromPoint(box.x + box.width / 2, box.y + box.height / 2).click();
         })()""")
-        page.run("new Promise(done => setTimeout(done, 0))")
         self.wait_for(page, "location.pathname == '/public%20files/images/'")
         self.assertIn("cat.txt", page.run("document.body.textContent"))
         page.picture(into / "listing-folder-phone.png")
