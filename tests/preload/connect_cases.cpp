@@ -86,15 +86,7 @@ void connect_again() {
 
 // The two that its queue holds are connected, and nobody answers a third.
 void connect_under_way() {
-  const int silent = tcp_socket(AF_INET);
-  const int on = 1;
-  sockaddr_in address{};
-  address.sin_family = AF_INET;
-  address.sin_port = htons(uint16_t(unserved_port()));
-  address.sin_addr.s_addr = htonl(INADDR_LOOPBACK);
-  must(::setsockopt(silent, SOL_SOCKET, SO_REUSEADDR, &on, sizeof on), "SO_REUSEADDR");
-  must(::bind(silent, reinterpret_cast<sockaddr*>(&address), sizeof address), "bind");
-  must(::listen(silent, 0), "listen");
+  listen_without_accepting();
   int clients[4];
   for (int& client : clients) {
     client = tcp_socket(AF_INET, SOCK_NONBLOCK);

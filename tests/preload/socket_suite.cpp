@@ -293,6 +293,18 @@ std::string read_some(int fd, size_t size) {
   return data;
 }
 
+void listen_without_accepting() {
+  const int silent = tcp_socket(AF_INET);
+  const int on = 1;
+  sockaddr_in address{};
+  address.sin_family = AF_INET;
+  address.sin_port = htons(uint16_t(unserved_port()));
+  address.sin_addr.s_addr = htonl(INADDR_LOOPBACK);
+  must(::setsockopt(silent, SOL_SOCKET, SO_REUSEADDR, &on, sizeof on), "SO_REUSEADDR");
+  must(::bind(silent, reinterpret_cast<sockaddr*>(&address), sizeof address), "bind");
+  must(::listen(silent, 0), "listen");
+}
+
 std::string read_all(int fd) {
   return read_some(fd, SIZE_MAX);
 }

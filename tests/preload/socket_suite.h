@@ -37,6 +37,8 @@ inline constexpr int kPatienceMs = 10'000;
 inline constexpr int kPorts = 3;
 int port(int index);
 int unserved_port();
+// Listens there until the process ends; the queue holds two.
+void listen_without_accepting();
 // From "PORT,PORT,PORT,PORT".
 void read_ports(const char* text);
 

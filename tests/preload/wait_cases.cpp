@@ -436,15 +436,7 @@ void wait_for_signal(int fd) {
 
 // The two that the queue of a silent one holds are connected as TCP connects, a third is not.
 void signal_during_connect() {
-  const int silent = tcp_socket(AF_INET);
-  const int on = 1;
-  sockaddr_in address{};
-  address.sin_family = AF_INET;
-  address.sin_port = htons(uint16_t(unserved_port()));
-  address.sin_addr.s_addr = htonl(INADDR_LOOPBACK);
-  must(::setsockopt(silent, SOL_SOCKET, SO_REUSEADDR, &on, sizeof on), "SO_REUSEADDR");
-  must(::bind(silent, reinterpret_cast<sockaddr*>(&address), sizeof address), "bind");
-  must(::listen(silent, 0), "listen");
+  listen_without_accepting();
   int client = -1;
   for (int count = 0; count < 4; ++count) {
     client = tcp_socket(AF_INET, SOCK_NONBLOCK);
