@@ -14,6 +14,7 @@
 
 #include "ktls/base/unique_fd.h"
 #include "tools/preload/epoll_sets.h"
+#include "tools/preload/failing.h"
 #include "tools/preload/filters.h"
 #include "tools/preload/names.h"
 #include "tools/preload/options.h"
@@ -37,11 +38,6 @@ struct Peer {
 
 const sockaddr* plain(const sockaddr_in6& address) {
   return reinterpret_cast<const sockaddr*>(&address);
-}
-
-int fail_with(int error) {
-  errno = error;
-  return -1;
 }
 
 // One line that says what became of a connection.
@@ -198,10 +194,6 @@ void limit_waiting(int fd, const Wrapped& pending) {
   socklen_t size = sizeof limit;
   if (::getsockopt(pending.copy, SOL_SOCKET, SO_SNDTIMEO, &limit, &size) != 0) return;
   ::setsockopt(fd, SOL_SOCKET, SO_RCVTIMEO, &limit, sizeof limit);
-}
-
-bool is_blocking(int fd) {
-  return (::fcntl(fd, F_GETFL) & O_NONBLOCK) == 0;
 }
 
 // What connect(2) has to tell of a connection that is not under way any more: once.

@@ -6,6 +6,7 @@
 
 #include "tools/preload/connecting.h"
 #include "tools/preload/exports.h"
+#include "tools/preload/failing.h"
 #include "tools/preload/options.h"
 #include "tools/preload/reading.h"
 #include "tools/preload/real.h"
@@ -15,13 +16,8 @@
 namespace preload {
 namespace {
 
-int fail(int error) {
-  errno = error;
-  return -1;
-}
-
 int answer(int error) {
-  return error == 0 ? 0 : fail(error);
+  return error == 0 ? 0 : fail_with(error);
 }
 
 void settle_quietly(Wrapped& wrapped) {
@@ -34,7 +30,7 @@ int tell_name(int fd, Wrapped& wrapped, sockaddr* address, socklen_t* size) {
   settle_quietly(wrapped);
   switch (kind_of(wrapped)) {
     case Kind::kInternal:
-      return fail(EBADF);
+      return fail_with(EBADF);
     case Kind::kListener:
     case Kind::kRelayed:
       return answer(tell_address(wrapped.local, address, size));
@@ -51,11 +47,11 @@ int tell_peer(int fd, Wrapped& wrapped, sockaddr* address, socklen_t* size) {
   settle_quietly(wrapped);
   switch (kind_of(wrapped)) {
     case Kind::kInternal:
-      return fail(EBADF);
+      return fail_with(EBADF);
     case Kind::kListener:
     case Kind::kPending:
     case Kind::kFailed:
-      return fail(ENOTCONN);
+      return fail_with(ENOTCONN);
     case Kind::kRelayed:
       return answer(tell_address(wrapped.remote, address, size));
     default:
@@ -64,7 +60,7 @@ int tell_peer(int fd, Wrapped& wrapped, sockaddr* address, socklen_t* size) {
 }
 
 int store(void* argument, int value) {
-  if (argument == nullptr) return fail(EFAULT);
+  if (argument == nullptr) return fail_with(EFAULT);
   *static_cast<int*>(argument) = value;
   return 0;
 }
@@ -73,7 +69,7 @@ int count_for(int fd, Wrapped& wrapped, void* argument) {
   settle_quietly(wrapped);
   switch (kind_of(wrapped)) {
     case Kind::kListener:
-      return fail(EINVAL);
+      return fail_with(EINVAL);
     case Kind::kPending:
     case Kind::kFailed:
       return store(argument, 0);
@@ -85,7 +81,7 @@ int count_for(int fd, Wrapped& wrapped, void* argument) {
 }
 
 int control(int fd, Wrapped& wrapped, unsigned long request, void* argument) {
-  if (kind_of(wrapped) == Kind::kInternal) return fail(EBADF);
+  if (kind_of(wrapped) == Kind::kInternal) return fail_with(EBADF);
   switch (request) {
     case FIONREAD:
       return count_for(fd, wrapped, argument);

@@ -9,6 +9,7 @@
 #include "tools/preload/descriptors.h"
 #include "tools/preload/epoll_sets.h"
 #include "tools/preload/exports.h"
+#include "tools/preload/failing.h"
 #include "tools/preload/listening.h"
 #include "tools/preload/real.h"
 #include "tools/preload/replacing.h"
@@ -16,11 +17,6 @@
 
 namespace preload {
 namespace {
-
-int fail_with(int error) {
-  errno = error;
-  return -1;
-}
 
 bool is_internal(const Wrapped* wrapped) {
   return wrapped != nullptr && kind_of(*wrapped) == Kind::kInternal;

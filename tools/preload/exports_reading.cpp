@@ -7,6 +7,7 @@
 #include <ctime>
 
 #include "tools/preload/exports.h"
+#include "tools/preload/failing.h"
 #include "tools/preload/messages.h"
 #include "tools/preload/reading.h"
 #include "tools/preload/real.h"
@@ -21,11 +22,6 @@ constexpr int kFlags = MSG_PEEK | MSG_WAITALL | MSG_DONTWAIT | MSG_CMSG_CLOEXEC;
 constexpr std::size_t kDiscarded = 4096;
 // How many messages one call takes (UIO_MAXIOV, net/socket.c).
 constexpr unsigned kMessagesMax = 1024;
-
-int fail(int error) {
-  errno = error;
-  return -1;
-}
 
 ssize_t receive_once(int fd, Wrapped& wrapped, iovec part, int flags) {
   const bool is_waiting = (flags & MSG_DONTWAIT) == 0;
@@ -63,7 +59,7 @@ int refusal_of(int flags) {
 }
 
 ssize_t receive(int fd, Wrapped& wrapped, void* buffer, std::size_t size, int flags) {
-  if (const int error = refusal_of(flags); error != 0) return fail(error);
+  if (const int error = refusal_of(flags); error != 0) return fail_with(error);
   if (size == 0 && is_connection(wrapped)) return 0;
   const int known = flags & kFlags;
   if ((flags & MSG_TRUNC) != 0 && (flags & MSG_PEEK) == 0) return discard(fd, wrapped, size, known);
@@ -104,10 +100,10 @@ ssize_t receive_parts(int fd, Wrapped& wrapped, const msghdr& message, int flags
 }
 
 ssize_t receive_message(int fd, Wrapped& wrapped, msghdr* message, int flags) {
-  if (message == nullptr) return fail(EFAULT);
+  if (message == nullptr) return fail_with(EFAULT);
   const std::size_t room = room_of(message->msg_iov, message->msg_iovlen);
   if (room == kUnusable) return real::recvmsg(fd, message, flags);
-  if (const int error = refusal_of(flags); error != 0) return fail(error);
+  if (const int error = refusal_of(flags); error != 0) return fail_with(error);
   const bool is_empty = room == 0 && is_connection(wrapped);
   const ssize_t size = is_empty ? 0 : receive_parts(fd, wrapped, *message, flags & kFlags);
   if (size < 0) return size;
@@ -191,7 +187,7 @@ PRELOAD_EXPORT ssize_t read(int fd, void* buffer, size_t size) {
   Wrapped* const wrapped = find_minded(fd);
   if (wrapped == nullptr) [[likely]]
     return real::read(fd, buffer, size);
-  if (size > SSIZE_MAX) return preload::fail(EINVAL);
+  if (size > SSIZE_MAX) return preload::fail_with(EINVAL);
   return preload::receive(fd, *wrapped, buffer, size, 0);
 }
 

@@ -7,6 +7,7 @@
 
 #include "tools/preload/connecting.h"
 #include "tools/preload/exports.h"
+#include "tools/preload/failing.h"
 #include "tools/preload/messages.h"
 #include "tools/preload/reading.h"
 #include "tools/preload/real.h"
@@ -23,14 +24,9 @@ constexpr int kUnsupported = MSG_OOB | MSG_ZEROCOPY | MSG_FASTOPEN;
 // How many messages one call takes (UIO_MAXIOV, net/socket.c).
 constexpr unsigned kMessagesMax = 1024;
 
-int fail(int error) {
-  errno = error;
-  return -1;
-}
-
 template <class Real>
 ssize_t send_by(int fd, Wrapped& wrapped, int flags, Real call) {
-  if ((flags & kUnsupported) != 0) return fail(EOPNOTSUPP);
+  if ((flags & kUnsupported) != 0) return fail_with(EOPNOTSUPP);
   const bool is_waiting = (flags & MSG_DONTWAIT) == 0;
   const bool is_quiet = (flags & MSG_NOSIGNAL) != 0;
   return write_by(fd, wrapped, is_waiting, is_quiet, [&] { return call(flags & kFlags); });
@@ -42,7 +38,7 @@ ssize_t send_bytes(int fd, Wrapped& wrapped, const void* buffer, std::size_t siz
 }
 
 ssize_t send_message(int fd, Wrapped& wrapped, const msghdr* message, int flags) {
-  if (message == nullptr) return fail(EFAULT);
+  if (message == nullptr) return fail_with(EFAULT);
   return send_by(fd, wrapped, flags, [&](int known) {
     // Neither an address, which TCP ignores, nor a type of record, nor descriptors for the broker.
     msghdr plain{};
@@ -117,7 +113,7 @@ ssize_t splice_from(const Splice& splice, Wrapped& wrapped) {
   ssize_t answer = 0;
   do {
     const bool may_stall = !is_waiting && kind_of(wrapped) == Kind::kDirect;
-    answer = may_stall && !is_readable(splice.from) ? fail(EAGAIN) : splice.call();
+    answer = may_stall && !is_readable(splice.from) ? fail_with(EAGAIN) : splice.call();
   } while (reading.goes_on(answer));
   return answer;
 }
@@ -186,7 +182,8 @@ PRELOAD_EXPORT ssize_t sendto(int fd, const void* buffer, size_t size, int flags
                               const sockaddr* address, socklen_t address_size) {
   Wrapped* const wrapped = find_minded(fd);
   if (wrapped == nullptr) [[likely]] {
-    if (preload::gets_around(fd, flags, address, address_size)) return preload::fail(EOPNOTSUPP);
+    if (preload::gets_around(fd, flags, address, address_size))
+      return preload::fail_with(EOPNOTSUPP);
     return real::sendto(fd, buffer, size, flags, address, address_size);
   }
   return preload::send_bytes(fd, *wrapped, buffer, size, flags);
@@ -198,7 +195,7 @@ PRELOAD_EXPORT ssize_t sendmsg(int fd, const msghdr* message, int flags) {
   }
   if (message != nullptr) {
     const int error = preload::may_send(fd, *message, flags);
-    if (error != 0) return preload::fail(error);
+    if (error != 0) return preload::fail_with(error);
   }
   return real::sendmsg(fd, message, flags);
 }
@@ -209,7 +206,7 @@ PRELOAD_EXPORT int sendmmsg(int fd, mmsghdr* messages, unsigned count, int flags
   }
   for (unsigned i = 0; i < std::min(count, preload::kMessagesMax); ++i) {
     const int error = preload::may_send(fd, messages[i].msg_hdr, flags);
-    if (error != 0 && i == 0) return preload::fail(error);
+    if (error != 0 && i == 0) return preload::fail_with(error);
     // Those before it go out; the next call is about this one.
     if (error != 0) return real::sendmmsg(fd, messages, i, flags);
   }

@@ -13,8 +13,10 @@
 
 #include "tools/preload/channel.h"
 #include "tools/preload/descriptors.h"
+#include "tools/preload/failing.h"
 #include "tools/preload/filters.h"
 #include "tools/preload/options.h"
+#include "tools/preload/remembered.h"
 #include "tools/preload/replacing.h"
 #include "tools/preload/say.h"
 #include "tools/preload/setting.h"
@@ -40,10 +42,6 @@ constexpr int kRegisterTimeoutMs = 5000;
 // A broker that is that busy frees the port a little later.
 constexpr int kStopTimeoutMs = 1000;
 constexpr unsigned kBacklogMax = 4096;
-
-bool is_blocking(int fd) {
-  return (::fcntl(fd, F_GETFL) & O_NONBLOCK) == 0;
-}
 
 // Has the broker accept from `socket`. 0 and the channel on which connections come; or an errno.
 int register_socket(int socket, unsigned backlog, int patience_ms, ktls::UniqueFd& channel) {
@@ -158,13 +156,6 @@ int await_message(int channel) {
   return size >= 0 || errno == ECONNRESET ? 0 : errno;
 }
 
-void tell_address(const sockaddr_in6& from, sockaddr* address, socklen_t* address_size) {
-  if (address == nullptr || address_size == nullptr) return;
-  const socklen_t size = from.sin6_family == AF_INET ? sizeof(sockaddr_in) : sizeof(sockaddr_in6);
-  std::memcpy(address, &from, std::min(size, *address_size));
-  *address_size = size;
-}
-
 // A TCP connection has the options of its listening socket.
 void inherit_options(int fd, Wrapped& connection, int listening) {
   remember_options_of(connection, listening);
@@ -197,11 +188,6 @@ int take_connection(int channel, const Wrapped& listener, Arrived arrived, int f
   wrapped->remote = answer.remote;
   if (listener.copy >= 0) inherit_options(fd, *wrapped, listener.copy);
   return arrived.fd.release();
-}
-
-int fail_with(int error) {
-  errno = error;
-  return -1;
 }
 
 // Whether a descriptor can be made: one that comes in a message and has no place is lost.
@@ -348,7 +334,8 @@ int accept_from(int fd, Wrapped& listener, sockaddr* address, socklen_t* address
     }
     const sockaddr_in6 remote = arrived.answer.remote;
     const int connection = take_connection(fd, listener, std::move(arrived), flags);
-    if (connection >= 0) tell_address(remote, address, address_size);
+    // As accept(2): whoever gives no room is told nothing.
+    if (connection >= 0) static_cast<void>(tell_address(remote, address, address_size));
     return keeps.answer(connection);
   }
 }

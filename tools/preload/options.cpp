@@ -9,6 +9,7 @@
 
 #include "ktls/base/unique_fd.h"
 #include "tools/preload/connecting.h"
+#include "tools/preload/failing.h"
 #include "tools/preload/remembered.h"
 
 namespace preload {
@@ -17,19 +18,14 @@ namespace {
 constexpr int kTlsLevel = 282;      // SOL_TLS: include/linux/socket.h
 constexpr int kTcpEstablished = 1;  // include/net/tcp_states.h
 
-int fail(int error) {
-  errno = error;
-  return -1;
-}
-
 bool is_of_tcp(int level) {
   return level == IPPROTO_TCP || level == IPPROTO_IP || level == IPPROTO_IPV6;
 }
 
 // As the kernel tells an option: cut off where there is less room.
 int tell(const void* from, std::size_t size, void* to, socklen_t* room) {
-  if (room == nullptr || to == nullptr) return fail(EFAULT);
-  if (static_cast<int>(*room) < 0) return fail(EINVAL);
+  if (room == nullptr || to == nullptr) return fail_with(EFAULT);
+  if (static_cast<int>(*room) < 0) return fail_with(EINVAL);
   *room = static_cast<socklen_t>(std::min<std::size_t>(*room, size));
   std::memcpy(to, from, *room);
   return 0;
@@ -52,7 +48,7 @@ void put_on(int tcp, const RememberedOption& option) {
 
 int ask_example(const Wrapped& relayed, int level, int name, void* value, socklen_t* size) {
   const ktls::UniqueFd example = make_example(relayed);
-  if (!example) return fail(ENOBUFS);
+  if (!example) return fail_with(ENOBUFS);
   if (const RememberedOption* option = find_option(relayed, level, name); option != nullptr) {
     put_on(example.get(), *option);
   }
@@ -69,7 +65,7 @@ int ask_relayed(int fd, const Wrapped& relayed, int level, int name, void* value
     constexpr std::array<int, 3> kNobody{0, -1, -1};
     return tell(kNobody.data(), sizeof kNobody, value, size);
   }
-  if (level == kTlsLevel) return fail(ENOPROTOOPT);
+  if (level == kTlsLevel) return fail_with(ENOPROTOOPT);
   if (!is_of_tcp(level)) return ::getsockopt(fd, level, name, value, size);
   if (level == IPPROTO_TCP && name == TCP_INFO) {
     tcp_info info{};
@@ -94,11 +90,11 @@ void remember(Wrapped& wrapped, int level, int name, const void* value, socklen_
 }
 
 int set_relayed(int fd, Wrapped& relayed, int level, int name, const void* value, socklen_t size) {
-  if (level == kTlsLevel) return fail(ENOPROTOOPT);
-  if (level == IPPROTO_TCP && name == TCP_ULP) return fail(ENOENT);
+  if (level == kTlsLevel) return fail_with(ENOPROTOOPT);
+  if (level == IPPROTO_TCP && name == TCP_ULP) return fail_with(ENOENT);
   if (!is_of_tcp(level)) return ::setsockopt(fd, level, name, value, size);
   const ktls::UniqueFd example = make_example(relayed);
-  if (!example) return fail(ENOBUFS);
+  if (!example) return fail_with(ENOBUFS);
   if (::setsockopt(example.get(), level, name, value, size) != 0) return -1;
   remember(relayed, level, name, value, size);
   return 0;
@@ -106,7 +102,7 @@ int set_relayed(int fd, Wrapped& relayed, int level, int name, const void* value
 
 int fail_as_tls(int level, int name) {
   // The kernel would take other keys (from 6.14 on), and the broker would not know.
-  return fail(level == IPPROTO_TCP && name == TCP_ULP ? EEXIST : EBUSY);
+  return fail_with(level == IPPROTO_TCP && name == TCP_ULP ? EEXIST : EBUSY);
 }
 
 int socket_behind(int fd, const Wrapped& wrapped) {
@@ -164,7 +160,7 @@ int ask_option(int fd, Wrapped& wrapped, int level, int name, void* value, sockl
   const bool is_error = level == SOL_SOCKET && name == SO_ERROR;
   switch (kind_of(wrapped)) {
     case Kind::kInternal:
-      return fail(EBADF);
+      return fail_with(EBADF);
     case Kind::kRelayed:
       return ask_relayed(fd, wrapped, level, name, value, size);
     case Kind::kPending:
@@ -186,9 +182,9 @@ int set_option(int fd, Wrapped& wrapped, int level, int name, const void* value,
     const ErrnoKept kept;
     static_cast<void>(settle(wrapped));
   }
-  if (kind_of(wrapped) == Kind::kInternal) return fail(EBADF);
+  if (kind_of(wrapped) == Kind::kInternal) return fail_with(EBADF);
   // What is sent without a copy cannot be sealed in place.
-  if (level == SOL_SOCKET && name == SO_ZEROCOPY) return fail(EOPNOTSUPP);
+  if (level == SOL_SOCKET && name == SO_ZEROCOPY) return fail_with(EOPNOTSUPP);
   const bool is_tls = level == kTlsLevel || (level == IPPROTO_TCP && name == TCP_ULP);
   switch (kind_of(wrapped)) {
     case Kind::kRelayed:

@@ -12,10 +12,6 @@
 
 namespace preload {
 
-bool is_blocking(int fd) {
-  return (::fcntl(fd, F_GETFL) & O_NONBLOCK) == 0;
-}
-
 int await_connected(int fd, Wrapped& wrapped, bool may_wait, int unconnected) {
   for (;;) {
     switch (kind_of(wrapped)) {

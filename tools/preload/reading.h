@@ -6,6 +6,7 @@
 
 #include <sys/types.h>
 
+#include "tools/preload/sockets.h"
 #include "tools/preload/wrapped.h"
 #include "userspace/broker/client_reading.h"
 
@@ -26,8 +27,6 @@ inline bool is_connection(const Wrapped& wrapped) {
   const Kind kind = kind_of(wrapped);
   return kind == Kind::kDirect || kind == Kind::kRelayed;
 }
-
-[[nodiscard]] bool is_blocking(int fd);
 
 // Waits, if it may, for a connection that is under way. 0: there is one; or the errno of a call
 // that wants one, `unconnected` where there never was.

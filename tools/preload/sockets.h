@@ -3,6 +3,7 @@
 
 #include <cstdint>
 
+#include <fcntl.h>
 #include <netinet/in.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
@@ -26,6 +27,10 @@ inline std::uint64_t cookie_of(int fd) {
   std::uint64_t cookie = 0;
   socklen_t size = sizeof cookie;
   return ::getsockopt(fd, SOL_SOCKET, SO_COOKIE, &cookie, &size) == 0 ? cookie : 0;
+}
+
+inline bool is_blocking(int fd) {
+  return (::fcntl(fd, F_GETFL) & O_NONBLOCK) == 0;
 }
 
 inline std::uint16_t port_of(const sockaddr_in6& address) {
