@@ -267,8 +267,20 @@ class SlowCloses(RobustnessCase):
         started = time.monotonic()
         self.assert_answers(other)
         self.assertLess(time.monotonic() - started, 10)
-        self.settles(broker, idle, client, other)
         far.close()
+        self.settles(broker, idle, client, other)
+
+    def test_a_socket_that_its_program_keeps_goes_on_lingering(self):
+        broker, idle = self.start(LOOPS[0])
+        client = self.client(broker)
+        near, _ = self.tcp_pair()
+        lingers = struct.pack("ii", 1, 60)
+        near.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, lingers)
+        self.send(client, request(wire.END), near)
+        self.assert_answers(client)
+        self.settles(broker, idle, client)
+        self.assertEqual(near.getsockopt(socket.SOL_SOCKET, socket.SO_LINGER, len(lingers)),
+                         lingers)
 
 
 class Deaths(RobustnessCase):

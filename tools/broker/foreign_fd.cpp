@@ -2,6 +2,7 @@
 
 #include "tools/broker/foreign_fd.h"
 
+#include <atomic>
 #include <condition_variable>
 #include <cstddef>
 #include <deque>
@@ -67,11 +68,34 @@ Closer& closer() {
   return *the_closer;
 }
 
+// So many sockets that linger close at once; more only where somebody means to hold the broker up.
+constexpr int kLingeringMax = 64;
+
+// Closes a socket that lingers on a thread of its own. False, and nothing is done, where too many
+// do so already.
+bool close_lingering(UniqueFd& fd) {
+  static std::atomic<int> lingering = 0;
+  if (lingering.fetch_add(1) < kLingeringMax) {
+    const int number = fd.get();
+    try {
+      std::thread([number] {
+        UniqueFd(number).reset();
+        --lingering;
+      }).detach();
+      static_cast<void>(fd.release());
+      return true;
+    } catch (const std::system_error&) {
+      // Told to the caller like the other reason.
+    }
+  }
+  --lingering;
+  return false;
+}
+
 }  // namespace
 
 void ForeignFd::reset() {
   if (!fd_.valid()) return;
-  const linger none{.l_onoff = 0, .l_linger = 0};
   linger present{};
   socklen_t size = sizeof present;
   const bool is_socket = ::getsockopt(fd_.get(), SOL_SOCKET, SO_LINGER, &present, &size) == 0;
@@ -80,7 +104,9 @@ void ForeignFd::reset() {
     return;
   }
   // With no time at all to linger it is a reset, which waits for nothing and may be what was meant.
-  if (present.l_onoff != 0 && present.l_linger != 0) {
+  // The option is the socket's, which a program may go on using: it is taken away last of all.
+  if (present.l_onoff != 0 && present.l_linger != 0 && !close_lingering(fd_)) {
+    const linger none{.l_onoff = 0, .l_linger = 0};
     ::setsockopt(fd_.get(), SOL_SOCKET, SO_LINGER, &none, sizeof none);
   }
   fd_.reset();

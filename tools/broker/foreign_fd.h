@@ -9,8 +9,8 @@ namespace tools {
 
 // Owns it. Closing it keeps nobody waiting: the file may still be the client's, who chooses how
 // long its close takes (SO_LINGER of a socket that cannot send, flush of a file system in
-// userspace). Sockets are closed without lingering, everything else by a thread that has nothing
-// else to do.
+// userspace). What may take its time is closed by threads that have nothing else to do; sockets
+// beyond a number of those lose their SO_LINGER.
 class ForeignFd {
  public:
   ForeignFd() = default;
