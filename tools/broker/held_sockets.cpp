@@ -55,8 +55,10 @@ Task<void> HeldSockets::take(Look& look) {
   }
   next_.reset();
   const auto begin = Clock::now();
-  look.held = broker::held_among(look.inodes);
+  // In this order: what arrives in between is counted on its way and seen where it arrived. In the
+  // other one it would be neither, and held by nobody.
   if (look.flight == Flight::kCounted) look.in_flight = broker::descriptors_in_flight();
+  look.held = broker::held_among(look.inodes);
   const auto end = Clock::now();
   earliest_ = end + std::min<Clock::duration>(end - begin, kRestMax);
   look.is_over = true;
