@@ -118,6 +118,18 @@ class Server:
                 continue
         return total
 
+    def proportional_kib(self):
+        """Resident memory now, of all its processes, each page shared out among those that have it
+        (PSS)."""
+        total = 0
+        for folder in self._folders():
+            try:
+                text = (folder / "smaps_rollup").read_text()
+                total += int(text.split("\nPss:")[1].split()[0])
+            except (ProcessLookupError, FileNotFoundError, IndexError):
+                continue
+        return total
+
     def _folders(self):
         """In /proc, of each of its processes: those of its session."""
         for folder in Path("/proc").iterdir():
