@@ -246,7 +246,8 @@ def report(measured):
 
 
 def told(figures):
-    return f"{statistics.median(figures):.3g} {min(figures):.3g}"
+    return " ".join(f"{of(figures):.0f}" if of(figures) >= 100 else f"{of(figures):.3g}"
+                    for of in (statistics.median, min))
 
 
 def ratios(found):
