@@ -33,21 +33,6 @@ constexpr std::size_t kHeadSizeMax = 8192;
   throw std::runtime_error(what);
 }
 
-ktls::UniqueFd connect_to(std::uint16_t port) {
-  ktls::UniqueFd fd(::socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0));
-  const int on = 1;
-  ::setsockopt(fd.get(), IPPROTO_TCP, TCP_NODELAY, &on, sizeof on);
-  ::setsockopt(fd.get(), SOL_SOCKET, SO_RCVTIMEO, &kPatience, sizeof kPatience);
-  sockaddr_in address{};
-  address.sin_family = AF_INET;
-  address.sin_port = htons(port);
-  address.sin_addr.s_addr = htonl(INADDR_LOOPBACK);
-  if (::connect(fd.get(), reinterpret_cast<const sockaddr*>(&address), sizeof address) != 0) {
-    fail(std::string("connect: ") + std::strerror(errno));
-  }
-  return fd;
-}
-
 std::string request(std::string_view method, const std::string& path) {
   return std::string(method) + " " + path +
          " HTTP/1.1\r\nHost: localhost\r\nUser-Agent: static_client\r\nAccept: */*\r\n\r\n";
@@ -65,6 +50,21 @@ std::uint64_t content_length(std::string head) {
 }
 
 }  // namespace
+
+ktls::UniqueFd connect_to(std::uint16_t port) {
+  ktls::UniqueFd fd(::socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0));
+  const int on = 1;
+  ::setsockopt(fd.get(), IPPROTO_TCP, TCP_NODELAY, &on, sizeof on);
+  ::setsockopt(fd.get(), SOL_SOCKET, SO_RCVTIMEO, &kPatience, sizeof kPatience);
+  sockaddr_in address{};
+  address.sin_family = AF_INET;
+  address.sin_port = htons(port);
+  address.sin_addr.s_addr = htonl(INADDR_LOOPBACK);
+  if (::connect(fd.get(), reinterpret_cast<const sockaddr*>(&address), sizeof address) != 0) {
+    fail(std::string("connect: ") + std::strerror(errno));
+  }
+  return fd;
+}
 
 LoadConnection::LoadConnection(SSL_CTX& context, const Load& load)
     : load_(load), fd_(connect_to(load.port)), ssl_(SSL_new(&context)) {

@@ -32,6 +32,9 @@ struct ResponseSize {
   std::uint64_t body = 0;
 };
 
+// To this machine. Throws std::runtime_error.
+[[nodiscard]] ktls::UniqueFd connect_to(std::uint16_t port);
+
 // Its functions throw std::runtime_error where the server does something else than answer.
 class LoadConnection {
  public:

@@ -2,8 +2,6 @@
 //
 // Says "ready" when all connections stand, waits for a line, then sends the requests, and ends
 // with one line of JSON. TLS 1.3 with AES-128-GCM.
-#include <charconv>
-#include <chrono>
 #include <cstdio>
 #include <ctime>
 #include <exception>
@@ -16,6 +14,7 @@
 
 #include <poll.h>
 
+#include "tests/bench/load_command.h"
 #include "tests/bench/load_connection.h"
 #include "userspace/handshake/openssl/pointers.h"
 
@@ -24,19 +23,6 @@ namespace {
 
 constexpr int kStallMs = 120'000;
 constexpr std::size_t kMemory = std::size_t{1} << 20U;
-
-std::int64_t clock_ns(clockid_t clock) {
-  timespec time{};
-  ::clock_gettime(clock, &time);
-  return time.tv_sec * 1'000'000'000 + time.tv_nsec;
-}
-
-tls::SslCtxPtr make_context() {
-  tls::SslCtxPtr context(SSL_CTX_new(TLS_client_method()));
-  SSL_CTX_set_min_proto_version(context.get(), TLS1_3_VERSION);
-  SSL_CTX_set_ciphersuites(context.get(), "TLS_AES_128_GCM_SHA256");
-  return context;
-}
 
 class Client {
  public:
@@ -49,9 +35,7 @@ class Client {
   }
 
   void run() {
-    std::puts("ready");
-    std::fflush(stdout);
-    if (std::getchar() == EOF) return;
+    if (!await_go()) return;
     const std::int64_t begun = clock_ns(CLOCK_MONOTONIC);
     const std::int64_t cpu_begun = clock_ns(CLOCK_PROCESS_CPUTIME_ID);
     load();
@@ -67,9 +51,7 @@ class Client {
         static_cast<unsigned long long>(connections_.front()->size().head),
         static_cast<unsigned long long>(records), static_cast<long long>(cpu),
         static_cast<long long>(elapsed));
-    std::fflush(stdout);
-    // Until the server's share has been read: what the end costs it is not to be in it.
-    static_cast<void>(std::getchar());
+    await_done();
   }
 
  private:
@@ -105,16 +87,6 @@ class Client {
   std::vector<std::unique_ptr<LoadConnection>> connections_;
   std::uint64_t asked_ = 0;
 };
-
-template <class Number>
-Number number(std::string_view text) {
-  Number value = 0;
-  const auto [end, error] = std::from_chars(text.data(), text.data() + text.size(), value);
-  if (error != std::errc() || end != text.data() + text.size() || value < 1) {
-    throw std::runtime_error("not a number above 0: " + std::string(text));
-  }
-  return value;
-}
 
 Load parse(std::span<char* const> arguments) {
   if (arguments.size() != 6) {
