@@ -1,5 +1,6 @@
-"""TLS stacks that stacks.py reaches by programs of others: gnutls-cli and gnutls-serv, NSS's strsclnt
-and selfserv, and nginx. What is exchanged is a page over HTTP/1.0, twice, the second time resumed."""
+"""TLS stacks that stacks.py reaches by programs of others: gnutls-cli and gnutls-serv, NSS's
+strsclnt and selfserv, and nginx. What is exchanged is a page over HTTP/1.0, twice, the second time
+resumed."""
 
 import contextlib
 import os
@@ -161,8 +162,8 @@ class Nss:
         kind = "-e" if suite.certificate == "ec" else "-n"
         with Reservation() as reserved, tempfile.NamedTemporaryFile() as log:
             command = ["selfserv", kind, suite.certificate, "-p", reserved.port, "-d",
-                       self.database(authority, suite.certificate), *self.protocol(suite, "-c"), "-u",
-                       "-G"]
+                       self.database(authority, suite.certificate),
+                       *self.protocol(suite, "-c"), "-u", "-G"]
             with listening(command, reserved.port, log.name) as port:
                 yield port
 

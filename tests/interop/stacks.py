@@ -5,8 +5,8 @@ and NSS by their own tools, and nginx as a server (stack_tools.py).
 Of the first four each is a small program in tests/interop/stacks, called with
     ROLE PORT VERSION SUITE-BY-IANA SUITE-BY-OPENSSL CA CERTIFICATE KEY COUNT
 As a client (PORT is wrap's) it makes COUNT connections one after the other, each after the first
-with the session of the one before; it sends 64 KiB on each, has them echoed, and ends in order. As a
-server it prints its port, and echoes on COUNT connections. Of each connection it prints
+with the session of the one before; it sends 64 KiB on each, has them echoed, and ends in order. As
+a server it prints its port, and echoes on COUNT connections. Of each connection it prints
     VERSION SUITE full|resumed
 """
 
@@ -86,6 +86,9 @@ class Failed(Exception):
     """A peer that did something else; the text has its own words."""
 
 
+FAILURES = (Failed, stack_tools.Failed, WrapFailed, OSError, subprocess.TimeoutExpired)
+
+
 class Programs:
     """The words before the arguments of each stack's program, built when it is first asked for."""
 
@@ -152,7 +155,7 @@ class Stacks:
     def run(self, cell):
         try:
             lines, problems = self.attempt(cell)
-        except (Failed, stack_tools.Failed, WrapFailed, OSError, subprocess.TimeoutExpired) as error:
+        except FAILURES as error:
             problems = [f"{type(error).__name__}: {error}"]
         for problem in problems:
             print(f"{cell}: {problem}")
@@ -236,8 +239,8 @@ class Stacks:
 
 def to_pkcs12(certificate):
     subprocess.run(["openssl", "pkcs12", "-export", "-in", certificate.certificate, "-inkey",
-                    certificate.key, "-name", certificate.certificate.stem, "-passout", "pass:stacks", "-out",
-                    f"{certificate.certificate}.p12"], check=True, capture_output=True)
+                    certificate.key, "-name", certificate.certificate.stem, "-passout",
+                    f"pass:{stack_tools.PASSPHRASE}", "-out", f"{certificate.certificate}.p12"], check=True, capture_output=True)
 
 
 def converse(endpoint):
