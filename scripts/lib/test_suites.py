@@ -170,6 +170,7 @@ SUITES = [
       for kernel in KERNELS),
     Suite("interop/matrix", ("tests/interop/matrix.py", "--full"), needs=("openssl", "curl"),
           timeout_s=240),
+    Suite("interop/stacks", ("tests/interop/stacks.py",), needs=("openssl",), timeout_s=400),
     Suite("interop/record-size", ("tests/interop/record_size_test.py",),
           needs=("openssl", "gnutls-cli", "gnutls-serv"), timeout_s=120),
     *(Suite(f"kernel/{kernel}/matrix", ("tests/interop/matrix.py", "--json", "/out/matrix.json"),
