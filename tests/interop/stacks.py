@@ -240,7 +240,8 @@ class Stacks:
 def to_pkcs12(certificate):
     subprocess.run(["openssl", "pkcs12", "-export", "-in", certificate.certificate, "-inkey",
                     certificate.key, "-name", certificate.certificate.stem, "-passout",
-                    f"pass:{stack_tools.PASSPHRASE}", "-out", f"{certificate.certificate}.p12"], check=True, capture_output=True)
+                    f"pass:{stack_tools.PASSPHRASE}", "-out", f"{certificate.certificate}.p12"],
+                   check=True, capture_output=True)
 
 
 def converse(endpoint):
