@@ -173,6 +173,8 @@ SUITES = [
     Suite("interop/stacks", ("tests/interop/stacks.py",), needs=("openssl",), timeout_s=400),
     Suite("interop/scan", ("tests/interop/scan.py",), needs=("openssl", "sslscan"),
           timeout_s=180),
+    Suite("interop/suites", ("tests/interop/suites_test.py",), needs=("openssl", "gnutls-cli"),
+          timeout_s=240),
     Suite("interop/record-size", ("tests/interop/record_size_test.py",),
           needs=("openssl", "gnutls-cli", "gnutls-serv"), timeout_s=120),
     *(Suite(f"kernel/{kernel}/matrix", ("tests/interop/matrix.py", "--json", "/out/matrix.json"),

@@ -108,6 +108,33 @@ class Usage(ErrorCase):
             with self.subTest(arguments=arguments):
                 self.assert_one_line("the flag", said, USAGE, *ANYWHERE, *arguments)
 
+    def test_suites_groups_and_versions_that_cannot_be_had_are_named_and_explained(self):
+        for arguments, said in (
+                (("--ciphers", "NO-SUCH"), "--ciphers: NO-SUCH: no cipher suite has this name"),
+                (("--ciphers", "AES128-CCM8:HIGH"), "HIGH: no cipher suite has this name"),
+                (("--ciphers", "AES128-SHA"), "AES128-SHA: it is no AEAD suite"),
+                (("--ciphers", "ADH-AES128-GCM-SHA256"),
+                 "ADH-AES128-GCM-SHA256: it authenticates nobody"),
+                (("--ciphers", "PSK-AES128-CCM8"),
+                 "TLS_PSK_WITH_AES_128_CCM_8: it needs pre-shared keys: --psk FILE"),
+                (("--ciphers", ":"), "--ciphers: it names no suite"),
+                (("--ciphersuites", "AES128-CCM8"), "AES128-CCM8: it is for TLS 1.2"),
+                (("--groups", "X25519:P-257"), "--groups: P-257: this libssl has no such group"),
+                (("--min-version", "1.1"), "--min-version"),
+                (("--min-version", "1.3", "--max-version", "1.2"), "--max-version 1.2 leave no"),
+                (("--psk", "x", "--client-ca", "y"), "--psk and --client-ca exclude")):
+            with self.subTest(arguments=arguments):
+                self.assert_one_line("what is wrong", said, USAGE, *ANYWHERE, *arguments)
+
+    def test_pre_shared_keys_that_cannot_be_used_are_named_and_never_shown(self):
+        key = "00112233445566778899aabbccddee"
+        short = self.file("short.txt", f"a:{key}\n".encode())
+        self.assert_one_line("the line", f"{short}:1: a key has 16", BAD_CERTIFICATE,
+                             *ANYWHERE, "--psk", short)
+        self.assertNotIn(key, watched.run("wrap", *ANYWHERE, "--psk", short)[2])
+        self.assert_one_line("the file", "/nonexistent/psk", NO_INPUT,
+                             *ANYWHERE, "--psk", "/nonexistent/psk")
+
     def test_a_timeout_of_nothing_is_refused_where_nothing_could_be_done_in_it(self):
         for flag in ("--handshake-timeout", "--connect-timeout", "--idle-timeout"):
             with self.subTest(flag=flag):

@@ -3,6 +3,8 @@
 
 #include <cstdlib>
 #include <fstream>
+#include <map>
+#include <mutex>
 #include <stdexcept>
 
 #include <openssl/pem.h>
@@ -20,17 +22,57 @@ void expect(bool succeeded, const char* what) {
   if (!succeeded) throw std::runtime_error(std::string("test certificates: ") + what);
 }
 
-KeyPtr generate_key(KeyKind kind) {
-  KeyPtr key(kind == KeyKind::kRsa ? EVP_RSA_gen(2048) : EVP_EC_gen("P-256"));
-  expect(key != nullptr, "key");
+// Of no key in particular; their generation takes seconds (`openssl dsaparam 2048`).
+constexpr const char* kDsaParameters =
+    "-----BEGIN DSA PARAMETERS-----\n"
+    "MIICKQKCAQEAp/SBgil62OVCABcF7MT+mMKrIUWHU221eKyveL/2TpASxyjMGuWg\n"
+    "w/7Ijk7xk7mLOfBz48jSL8i/cltvaxK5/Bv442GFtIQtR8WARtR9faIUfZZ0KOmL\n"
+    "MoRgEvrNKVwtlNRvuRXTgj9xKw2yQ9xSWY5GGZdyqAmvo2Ojny9/mKyiJBuqm8eO\n"
+    "xc6h/JZX9exNM9pky2MTkH3rtjyt/WlwmH0siYmeblcMU9lxRZNASolSGb7oYb3F\n"
+    "0XOUO79mGdQE/GGoKDhg901psG3Gt2QzKd0ZAXL0ccKNpG20xuilxcJtc1q4e72f\n"
+    "3aLhNArJa3BZY6VuG3JMyhYqcRtVxnIcMQIdAKLCCY6r1pDlXqJKGWKFHlqQqaW0\n"
+    "JqkRefo/RLsCggEBAIxCetRhp7Dfbrxcyeyf9QI94KH/uqXhT6esoirJJzgEcmM2\n"
+    "uNFXWyHKQp+XVFR1D8d3x7vuMc0rg8iIf+GiLGDY61T90I4/QYUTWrPZMeLeA9fu\n"
+    "s73nMKwhqGy5IBSjs3Z6asf9SW6slfSFyFXDz7WmDXKoHQbrAh7LUT7JeLoPh1cz\n"
+    "Bl/6KFJJ5Euvx2bbjv5lVbrkOi61VdUrHz/ef6VURE63OOpKGjY1BStMkHjiAERp\n"
+    "exTNEfZ4cGZc/R3nIfVK3KZ3IP2ko9+LCb4xJb4NmlKSWztyibra2LTBtRPFdj3U\n"
+    "5K8WRX0fgMaDkb+UlIwAGaxPrd/ILgK+0MwNtug=\n"
+    "-----END DSA PARAMETERS-----\n";
+
+using KeyContextPtr = std::unique_ptr<EVP_PKEY_CTX, OpensslDeleter<EVP_PKEY_CTX_free>>;
+
+EVP_PKEY* generate_dsa() {
+  const BioPtr bio(BIO_new_mem_buf(kDsaParameters, -1));
+  const KeyPtr parameters(PEM_read_bio_Parameters(bio.get(), nullptr));
+  const KeyContextPtr context(EVP_PKEY_CTX_new(parameters.get(), nullptr));
+  EVP_PKEY* key = nullptr;
+  expect(context && EVP_PKEY_keygen_init(context.get()) == 1 &&
+             EVP_PKEY_keygen(context.get(), &key) == 1,
+         "DSA key");
   return key;
+}
+
+KeyPtr generate_key(KeyKind kind) {
+  switch (kind) {
+    case KeyKind::kEcdsa:
+      return KeyPtr(EVP_EC_gen("P-256"));
+    case KeyKind::kRsa:
+      return KeyPtr(EVP_RSA_gen(2048));
+    case KeyKind::kDsa:
+      return KeyPtr(generate_dsa());
+  }
+  return nullptr;
 }
 
 // RSA keys take a while to make, and no test cares which one it has.
 EVP_PKEY* leaf_key(KeyKind kind) {
-  static const KeyPtr ecdsa = generate_key(KeyKind::kEcdsa);
-  static const KeyPtr rsa = generate_key(KeyKind::kRsa);
-  return kind == KeyKind::kRsa ? rsa.get() : ecdsa.get();
+  static std::map<KeyKind, KeyPtr> made;
+  static std::mutex mutex;
+  const std::scoped_lock lock(mutex);
+  KeyPtr& key = made[kind];
+  if (!key) key = generate_key(kind);
+  expect(key != nullptr, "key");
+  return key.get();
 }
 
 std::string text_of(BIO* bio) {

@@ -9,7 +9,7 @@
 
 namespace tls::test {
 
-enum class KeyKind { kEcdsa, kRsa };
+enum class KeyKind { kEcdsa, kRsa, kDsa };
 
 struct LeafOptions {
   KeyKind key = KeyKind::kEcdsa;

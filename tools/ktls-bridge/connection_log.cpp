@@ -84,6 +84,7 @@ LogFields ConnectionLog::fields() const {
   if (!to.empty()) fields.emplace_back("to", to);
   if (facts) {
     fields.emplace_back("name", facts->peer_name.empty() ? "-" : facts->peer_name);
+    if (!facts->psk_identity.empty()) fields.emplace_back("psk", facts->psk_identity);
     fields.emplace_back("version", std::string(tls::name_of(facts->version)));
     fields.emplace_back("suite", std::string(facts->suite->name));
     if (!facts->alpn.empty()) fields.emplace_back("alpn", facts->alpn);

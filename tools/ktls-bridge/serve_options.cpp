@@ -9,6 +9,7 @@
 #include <CLI/CLI.hpp>
 
 #include "tools/ktls-bridge/duration_flag.h"
+#include "tools/ktls-bridge/suite_flags.h"
 
 namespace tools {
 namespace {
@@ -227,6 +228,7 @@ void add_serve_command(CLI::App& app, ServeOptions& options) {
   serve->footer(kExamples);
   add_addresses(*serve, options);
   add_credential_flags(*serve, options.tls);
+  add_psk_flag(*serve, options.tls);
   add_protocol_flags(*serve, options.tls);
   add_documents(*serve, options);
   add_responses(*serve, options);

@@ -9,6 +9,7 @@
 #include <CLI/CLI.hpp>
 
 #include "tools/ktls-bridge/duration_flag.h"
+#include "tools/ktls-bridge/suite_flags.h"
 #include "userspace/suite/cipher_suite.h"
 
 namespace tools {
@@ -72,6 +73,7 @@ void add_protocol_flags(CLI::App& app, TlsOptions& options) {
       ->type_name("1.2|1.3")
       ->default_str("1.3")
       ->group("TLS");
+  add_suite_flags(app, options);
   app.add_option("--keylog", options.keylog_file,
                  "Append the secrets of every connection (NSS key log format) to FILE, for "
                  "debugging: whoever reads it reads the traffic")
@@ -125,6 +127,12 @@ void add_key_flags(CLI::App& app, TlsOptions& options) {
       ->group("Keys");
 }
 
+tls::SuiteChoice suite_choice_of(const TlsOptions& options) {
+  return {.ciphers = options.ciphers,
+          .ciphersuites = options.ciphersuites,
+          .with_psk = !options.psk_file.empty()};
+}
+
 ktls::Result<void> validate(const TlsOptions& options) {
   const auto refuse = [](const char* detail) {
     return ktls::fail(ktls::Error::of(ktls::ErrorCode::kInvalidArgument, detail));
@@ -138,7 +146,7 @@ ktls::Result<void> validate(const TlsOptions& options) {
   if (std::any_of(options.alpn.begin(), options.alpn.end(), is_no_name)) {
     return refuse("--alpn: a protocol name has 1 to 255 bytes");
   }
-  return {};
+  return validate_suites(options);
 }
 
 }  // namespace tools

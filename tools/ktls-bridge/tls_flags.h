@@ -9,6 +9,7 @@
 #include "userspace/bridge/key_budget.h"
 #include "userspace/bridge/plan.h"
 #include "userspace/handshake/openssl/context.h"
+#include "userspace/handshake/openssl/suite_list.h"
 #include "userspace/suite/version.h"
 
 namespace CLI {
@@ -24,7 +25,12 @@ struct TlsOptions {
   std::string client_ca_file;    // empty: clients are asked for no certificate
   tls::ClientAuthentication client_authentication = tls::ClientAuthentication::kRequired;
   std::vector<std::string> alpn;
+  tls::ProtocolVersion version_min = tls::ProtocolVersion::kTls12;
   tls::ProtocolVersion version_max = tls::ProtocolVersion::kTls13;
+  std::string ciphers;       // of TLS 1.2; empty, as for the next two: those of tls::Context
+  std::string ciphersuites;  // of TLS 1.3
+  std::string groups;
+  std::string psk_file;              // empty: no pre-shared keys
   bool tls12_without_rekey = false;  // 1.2 is the newest version where the kernel changes no keys
   std::string keylog_file;
 
@@ -38,10 +44,12 @@ struct TlsOptions {
 void add_credential_flags(CLI::App& app, TlsOptions& options);  // --cert --key
 void add_client_flags(CLI::App& app, TlsOptions& options);      // --client-ca --client-auth
 void add_alpn_flag(CLI::App& app, TlsOptions& options);
-void add_protocol_flags(CLI::App& app, TlsOptions& options);     // --max-version --keylog
+void add_protocol_flags(CLI::App& app, TlsOptions& options);     // --max-version … --keylog
 void add_offload_flag(CLI::App& app, TlsOptions& options);       // --offload
 void add_handshake_timeout(CLI::App& app, TlsOptions& options);  // --handshake-timeout
 void add_key_flags(CLI::App& app, TlsOptions& options);          // --key-records and the like
+
+[[nodiscard]] tls::SuiteChoice suite_choice_of(const TlsOptions& options);
 
 // What one flag alone cannot tell. Error: kInvalidArgument naming the flags.
 [[nodiscard]] ktls::Result<void> validate(const TlsOptions& options);

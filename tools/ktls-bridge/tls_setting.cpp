@@ -6,7 +6,7 @@
 #include <utility>
 
 #include "ktls/core/reason.h"
-#include "userspace/suite/cipher_suite.h"
+#include "userspace/handshake/openssl/suite_list.h"
 
 namespace tools {
 
@@ -56,9 +56,12 @@ Result<std::shared_ptr<tls::Context>> TlsSetting::make_context() const {
     return tls::Context::client({.ca_file = client_->ca_file,
                                  .verify = client_->verify,
                                  .alpn = options_.alpn,
+                                 .version_min = options_.version_min,
                                  .version_max = version_max(),
-                                 .ciphers = {},
-                                 .ciphersuites = {},
+                                 .ciphers = options_.ciphers,
+                                 .ciphersuites = options_.ciphersuites,
+                                 .groups = options_.groups,
+                                 .psk_file = options_.psk_file,
                                  .keylog = sink});
   }
   return tls::Context::server({.certificate_file = options_.certificate_file,
@@ -67,15 +70,18 @@ Result<std::shared_ptr<tls::Context>> TlsSetting::make_context() const {
                                .client_ca_file = options_.client_ca_file,
                                .client_authentication = options_.client_authentication,
                                .alpn = options_.alpn,
+                               .version_min = options_.version_min,
                                .version_max = version_max(),
-                               .ciphers = {},
-                               .ciphersuites = {},
+                               .ciphers = options_.ciphers,
+                               .ciphersuites = options_.ciphersuites,
+                               .groups = options_.groups,
+                               .psk_file = options_.psk_file,
                                .keylog = sink},
                               contexts_.current());
 }
 
 std::optional<Complaint> TlsSetting::check_kernel() {
-  capability_ = ktls::probe(tls::handshake_kernel_ciphers());
+  capability_ = ktls::probe(tls::kernel_ciphers_of(suite_choice_of(options_)));
   if (options_.offload != bridge::OffloadPolicy::kRequireKernel || capability_.attach_errno == 0) {
     return std::nullopt;
   }
@@ -99,8 +105,9 @@ void TlsSetting::announce_self_signed() const {
 }
 
 void TlsSetting::reload() {
-  const bool has_files =
-      client_ ? !client_->ca_file.empty() : !is_self_signed() || !options_.hosts.empty();
+  const bool has_psk = !options_.psk_file.empty();
+  const bool has_files = has_psk || (client_ ? !client_->ca_file.empty()
+                                             : !is_self_signed() || !options_.hosts.empty());
   if (!has_files) {
     const char* why = client_ ? "there is no --ca" : "the certificate is self-signed";
     log_.write(LogLevel::kInfo, "reload", {{"detail", std::string("nothing to reload: ") + why}});
@@ -108,17 +115,20 @@ void TlsSetting::reload() {
   }
   auto next = make_context();
   if (!next) {
-    const char* kept = client_ ? "the old --ca stays in use" : "the old certificate stays in use";
+    const char* kept = has_psk   ? "what was in use stays in use"
+                       : client_ ? "the old --ca stays in use"
+                                 : "the old certificate stays in use";
     log_.write(LogLevel::kError, "reload",
                {{"error", next.error().message()}, {"hint", std::string(kept)}});
     return;
   }
   LogFields fields;
   if (client_) {
-    fields.emplace_back("ca", client_->ca_file);
-  } else {
+    if (!client_->ca_file.empty()) fields.emplace_back("ca", client_->ca_file);
+  } else if (!(*next)->certificates().empty()) {
     fields.emplace_back("sha256", (*next)->certificate_fingerprint());
   }
+  if (has_psk) fields.emplace_back("psk", options_.psk_file);
   std::string warnings;
   for (const std::string& warning : (*next)->warnings()) {
     warnings.append(warnings.empty() ? "" : "; ").append(warning);

@@ -62,7 +62,12 @@ class TlsSetting {
   [[nodiscard]] ktls::Result<std::shared_ptr<tls::Context>> make_context() const;
   [[nodiscard]] tls::ProtocolVersion version_max() const;
   [[nodiscard]] bool is_self_signed() const {
-    return !client_ && options_.certificate_file.empty();
+    return !client_ && options_.certificate_file.empty() && !is_psk_only();
+  }
+  // Nobody is shown a certificate: see tls::ServerOptions.
+  [[nodiscard]] bool is_psk_only() const {
+    return !options_.psk_file.empty() && options_.certificate_file.empty() &&
+           options_.hosts.empty();
   }
 
   const TlsOptions& options_;

@@ -5,6 +5,7 @@
 #include <CLI/CLI.hpp>
 
 #include "tools/ktls-bridge/duration_flag.h"
+#include "tools/ktls-bridge/suite_flags.h"
 
 namespace tools {
 namespace {
@@ -31,6 +32,9 @@ constexpr const char* kExamples = R"(Examples:
 
   # In inetd.conf: the connection is there already
   ktls-bridge wrap --fd 0 --cert chain.pem --key key.pem -- httpd -i -h /srv/www
+
+  # Devices that have a pre-shared key and no certificate
+  ktls-bridge wrap --listen :8443 --psk keys.txt --ciphers PSK-AES128-CCM8 --to 127.0.0.1:8080
 
   # Only if the kernel encrypts both ways; refuse the connection otherwise
   ktls-bridge wrap --listen [::]:8443 --cert chain.pem --key key.pem \
@@ -147,6 +151,7 @@ void add_wrap_command(CLI::App& app, WrapOptions& options) {
   add_credential_flags(*wrap, options.tls);
   add_verification(*wrap, options);
   add_client_flags(*wrap, options.tls);
+  add_psk_flag(*wrap, options.tls);
   add_program_flags(*wrap, options.program);
   add_alpn_flag(*wrap, options.tls);
   add_protocol_flags(*wrap, options.tls);

@@ -29,10 +29,13 @@ struct PeerCertificate {
 //   read, write        connection states at the sequence numbers that the handshake left behind
 //   read_secret,       TLS 1.3: application traffic secrets of each direction, for KeyUpdate;
 //   write_secret       empty in TLS 1.2
-//   peer_name          client role: the name that was verified; server role: the SNI name or empty
+//   peer_name          client role: the name that was verified, empty where a pre-shared key was
+//                      instead; server role: the SNI name or empty
 //   host               server role: the host whose certificate was shown, now or when the session
 //                      began, by its place in Context::certificates(); 0: the default
 //   peer_certificate   server role: what the client has shown; none where it was not asked to
+//   psk_identity       whose pre-shared key authenticated both, now or when the session began, or
+//                      empty
 //   alpn               the protocol agreed on, or empty
 //   fragment_size_max  content bytes, padding included, that a record of ours may have: 2^14, or
 //                      less if the peer takes less (RFC 8449, RFC 6066 section 4)
@@ -44,6 +47,7 @@ struct Negotiated {
   std::string peer_name;
   std::size_t host = 0;
   std::optional<PeerCertificate> peer_certificate = std::nullopt;
+  std::string psk_identity = {};
   std::string alpn;
   std::size_t fragment_size_max = kPlaintextSizeMax;
   ConnectionState read;

@@ -34,7 +34,12 @@ struct Host {
 enum class ClientAuthentication : std::uint8_t { kRequired, kOptional };
 
 // The default certificate is for clients that send no name, or one that no host has.
-//   client_ca_file  PEM: whose certificates clients are asked for; empty: none are
+//   client_ca_file  PEM: whose certificates clients are asked for; empty: none are. Clients with a
+//                   pre-shared key are asked for none in any case
+//   ciphers         suites of TLS 1.2, see SuiteChoice; ciphersuites those of TLS 1.3
+//   groups          for the key exchange, see parse_group_list(); empty: libssl's
+//   psk_file        pre-shared keys, see PreSharedKeys; empty: none. Without certificate files and
+//                   hosts nobody is shown a certificate, and who has no key does not get in
 struct ServerOptions {
   std::string certificate_file;  // PEM chain, leaf first; empty with an empty key_file: self-signed
   std::string key_file;          // PEM private key; empty: in certificate_file
@@ -44,11 +49,19 @@ struct ServerOptions {
   std::vector<std::string> alpn;  // in order of preference; empty: ALPN is ignored
   ProtocolVersion version_min = ProtocolVersion::kTls12;
   ProtocolVersion version_max = ProtocolVersion::kTls13;
-  std::string ciphers;       // OpenSSL cipher list for TLS 1.2, empty: every suite of our table
-  std::string ciphersuites;  // for TLS 1.3, likewise
-  KeylogSink keylog;         // empty: none
+  std::string ciphers;
+  std::string ciphersuites;
+  std::string groups = {};
+  std::string psk_file = {};
+  KeylogSink keylog;  // empty: none
+
+  [[nodiscard]] bool is_psk_only() const {
+    return !psk_file.empty() && certificate_file.empty() && key_file.empty() && hosts.empty();
+  }
 };
 
+// As for ServerOptions. Of `psk_file` the first key is used: the peer is authenticated by it, or
+// else by its certificate.
 struct ClientOptions {
   std::string ca_file;  // PEM; empty: the system's trust store
   bool verify = true;
@@ -57,6 +70,8 @@ struct ClientOptions {
   ProtocolVersion version_max = ProtocolVersion::kTls13;
   std::string ciphers;
   std::string ciphersuites;
+  std::string groups = {};
+  std::string psk_file = {};
   KeylogSink keylog;
 };
 

@@ -10,6 +10,7 @@
 #include "userspace/handshake/openssl/failure.h"
 #include "userspace/handshake/openssl/handover.h"
 #include "userspace/handshake/openssl/peer_certificate.h"
+#include "userspace/handshake/openssl/psk_callbacks.h"
 #include "userspace/handshake/openssl/record_size_limit.h"
 #include "userspace/handshake/openssl/ssl_handshake.h"
 #include "userspace/handshake/openssl/ssl_ticket_sink.h"
@@ -32,6 +33,11 @@ constexpr std::size_t kHandshakeBytesMax = std::size_t{1} << 20;
 
 tl::unexpected<Error> violation(std::string_view detail) {
   return fail(Error::of(ErrorCode::kProtocolViolation, detail));
+}
+
+// Whether the peer has shown one, now or when the session began.
+bool has_certificate(const SSL* ssl) {
+  return SSL_get0_peer_certificate(ssl) != nullptr;
 }
 
 }  // namespace
@@ -158,8 +164,8 @@ Result<Handshake::Finished> SslHandshake::hand_over() {
       static_cast<std::uint16_t>(SSL_CIPHER_get_protocol_id(SSL_get_current_cipher(ssl())));
   const CipherSuite* const suite = find_cipher_suite(id);
   const auto version = static_cast<ProtocolVersion>(SSL_version(ssl()));
-  // Also those that a caller named: what is not offered was not proved to hand over.
-  if (std::ranges::find(handshake_suites(), suite) == handshake_suites().end() ||
+  // Also those that a caller named: suites of other kinds were not proved to hand over.
+  if (suite == nullptr || suite->bulk_cipher->kind != ProtectionKind::kAead ||
       !suite->serves(version)) {
     return fail(Error::of(ErrorCode::kUnsupported,
                           std::string("no keys can be taken out for the suite ") +
@@ -185,12 +191,16 @@ Result<Handshake::Finished> SslHandshake::hand_over() {
 Result<Negotiated> SslHandshake::negotiate(ProtocolVersion version, const CipherSuite& suite,
                                            ConnectionKeys keys) {
   KTLS_TRY(std::string alpn, chosen_protocol());
+  PskUse psk = psk_use_of(ssl());
   KTLS_TRY(HandedOverStates states,
            hand_over_states(version, suite, read_counter_, write_counter_, keys));
   std::string peer_name;
   std::optional<PeerCertificate> peer_certificate;
   if (role() == Role::kClient) {
-    if (connection_->context().verify()) peer_name = connection_->server_name();
+    // Who has a pre-shared key is nobody by name.
+    if (connection_->context().verify() && has_certificate(ssl())) {
+      peer_name = connection_->server_name();
+    }
   } else {
     const char* const name = SSL_get_servername(ssl(), TLSEXT_NAMETYPE_host_name);
     if (name != nullptr) peer_name = name;
@@ -200,10 +210,11 @@ Result<Negotiated> SslHandshake::negotiate(ProtocolVersion version, const Cipher
       .version = version,
       .suite = &suite,
       .role = role(),
-      .resumed = SSL_session_reused(ssl()) != 0,
+      .resumed = psk.resumed,
       .peer_name = std::move(peer_name),
       .host = connection_->host(),
       .peer_certificate = std::move(peer_certificate),
+      .psk_identity = std::move(psk.identity),
       .alpn = std::move(alpn),
       .fragment_size_max = fragment_size_max(*connection_),
       .read = std::move(states.read),

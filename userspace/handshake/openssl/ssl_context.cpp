@@ -14,10 +14,10 @@
 #include "userspace/handshake/openssl/credentials.h"
 #include "userspace/handshake/openssl/error_queue.h"
 #include "userspace/handshake/openssl/hex.h"
-#include "userspace/handshake/openssl/libssl_name.h"
+#include "userspace/handshake/openssl/psk_callbacks.h"
 #include "userspace/handshake/openssl/record_size_limit.h"
 #include "userspace/handshake/openssl/ssl_connection.h"
-#include "userspace/suite/cipher_suite.h"
+#include "userspace/handshake/openssl/suite_settings.h"
 
 namespace tls {
 namespace {
@@ -43,32 +43,6 @@ struct FreeEntries {
     sk_X509_INFO_pop_free(entries, X509_INFO_free);
   }
 };
-
-// The suites of one version, as SSL_CTX_set_cipher_list(3) and
-// SSL_CTX_set_ciphersuites(3) take them: what cannot be handed over is not offered.
-std::string names_of_suites(ProtocolVersion version) {
-  std::string names;
-  for (const CipherSuite* suite : handshake_suites()) {
-    if (!suite->serves(version)) continue;
-    if (!names.empty()) names += ':';
-    names += libssl_name_of(*suite);
-  }
-  return names;
-}
-
-Result<void> set_ciphers(SSL_CTX* context, const std::string& ciphers,
-                         const std::string& ciphersuites) {
-  const std::string list = ciphers.empty() ? names_of_suites(ProtocolVersion::kTls12) : ciphers;
-  if (SSL_CTX_set_cipher_list(context, list.c_str()) != 1) {
-    return fail(openssl_error(ErrorCode::kInvalidArgument, "ciphers \"" + list + "\""));
-  }
-  const std::string suites =
-      ciphersuites.empty() ? names_of_suites(ProtocolVersion::kTls13) : ciphersuites;
-  if (SSL_CTX_set_ciphersuites(context, suites.c_str()) != 1) {
-    return fail(openssl_error(ErrorCode::kInvalidArgument, "ciphersuites \"" + suites + "\""));
-  }
-  return {};
-}
 
 // What would move a sequence number, or a key, behind our back after the hand-over, or have libssl
 // take more from its input than the record it is working on.
@@ -133,8 +107,28 @@ Result<void> SslContext::configure(const Options& options) {
   SslConnection::install_callbacks(handle());
   if (auto added = add_record_size_limit(handle()); !added) return added;
   keylog_ = options.keylog;
-  if (auto set = set_ciphers(handle(), options.ciphers, options.ciphersuites); !set) return set;
+  if (auto set = use_suites(options); !set) return set;
   return use_alpn(options.alpn);
+}
+
+template <typename Options>
+Result<void> SslContext::use_suites(const Options& options) {
+  const SuiteChoice choice{.ciphers = options.ciphers,
+                           .ciphersuites = options.ciphersuites,
+                           .with_psk = !options.psk_file.empty()};
+  if (auto set = set_suites(handle(), choice, options.groups); !set) return set;
+  if (!choice.with_psk) return {};
+  KTLS_TRY(auto suites, offered_suites(choice, ProtocolVersion::kTls13));
+  const auto has_hash = [](const CipherSuite* suite) { return has_psk_hash(*suite); };
+  if (options.version_max >= ProtocolVersion::kTls13 && std::ranges::none_of(suites, has_hash)) {
+    return fail(Error::of(ErrorCode::kInvalidArgument,
+                          "ciphersuites: pre-shared keys need one with SHA-256, such as "
+                          "TLS_AES_128_GCM_SHA256 (RFC 8446 section 4.2.11)"));
+  }
+  KTLS_TRY(pre_shared_keys_, PreSharedKeys::load(options.psk_file));
+  psk_ciphersuites_ = psk_first_list_of(std::move(suites));
+  install_psk_callbacks(handle(), role_);
+  return {};
 }
 
 Result<std::shared_ptr<SslContext>> SslContext::create(const ServerOptions& options,
@@ -149,8 +143,12 @@ Result<std::shared_ptr<SslContext>> SslContext::create(const ServerOptions& opti
                       SSL_OP_CIPHER_SERVER_PREFERENCE | SSL_OP_PRIORITIZE_CHACHA);
   context->resume_sessions();
   if (auto asked = context->ask_clients(options); !asked) return fail(asked.error());
-  KTLS_TRY(context->hosts_, Hosts::load(options, context->handle()));
+  if (context->pre_shared_keys_) context->client_trust_ += context->pre_shared_keys_->digest();
+  if (!options.is_psk_only()) {
+    KTLS_TRY(context->hosts_, Hosts::load(options, context->handle()));
+  }
   context->warnings_ = context->hosts_.warnings();
+  context->take_warnings_of_keys();
   SSL_CTX_set_client_hello_cb(context->handle(), on_client_hello, context.get());
   return context;
 }
@@ -162,7 +160,14 @@ Result<std::shared_ptr<SslContext>> SslContext::create(const ClientOptions& opti
   SSL_CTX_set_session_cache_mode(context->handle(),
                                  SSL_SESS_CACHE_CLIENT | SSL_SESS_CACHE_NO_INTERNAL);
   if (auto set = context->use_trust(options); !set) return fail(set.error());
+  context->take_warnings_of_keys();
   return context;
+}
+
+void SslContext::take_warnings_of_keys() {
+  if (!pre_shared_keys_) return;
+  const auto& warnings = pre_shared_keys_->warnings();
+  warnings_.insert(warnings_.end(), warnings.begin(), warnings.end());
 }
 
 void SslContext::resume_sessions() {
@@ -197,6 +202,10 @@ int SslContext::on_client_hello(SSL* ssl, int* alert, void* context) noexcept {
 // Called once more for the ClientHello after a HelloRetryRequest, which may be of any client's
 // making: then the second name is the one that counts, for libssl as well.
 bool SslContext::choose_host(SslConnection& connection, std::string_view server_name) const {
+  if (pre_shared_keys_ &&
+      !prefer_psk_hash(connection.ssl(), *pre_shared_keys_, psk_ciphersuites_)) {
+    return false;
+  }
   const std::size_t host = hosts_.find(server_name);
   if (host != connection.host() && !hosts_.show(host, connection.ssl())) return false;
   connection.set_host(host);

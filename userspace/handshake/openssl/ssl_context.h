@@ -4,6 +4,7 @@
 #include <cstddef>
 #include <cstdint>
 #include <memory>
+#include <optional>
 #include <string>
 #include <string_view>
 #include <vector>
@@ -11,6 +12,7 @@
 #include "userspace/handshake/openssl/context.h"
 #include "userspace/handshake/openssl/hosts.h"
 #include "userspace/handshake/openssl/pointers.h"
+#include "userspace/handshake/openssl/pre_shared_keys.h"
 #include "userspace/handshake/openssl/session_cache.h"
 #include "userspace/handshake/openssl/ticket_keys.h"
 
@@ -41,6 +43,10 @@ class SslContext final : public Context {
   [[nodiscard]] const std::vector<std::string>& alpn() const { return alpn_; }
   [[nodiscard]] const KeylogSink& keylog() const { return keylog_; }
   [[nodiscard]] SessionCache& sessions() { return sessions_; }
+  // nullptr: there are none.
+  [[nodiscard]] const PreSharedKeys* pre_shared_keys() const {
+    return pre_shared_keys_ ? &*pre_shared_keys_ : nullptr;
+  }
   // Server role.
   [[nodiscard]] const Hosts& hosts() const { return hosts_; }
 
@@ -49,6 +55,9 @@ class SslContext final : public Context {
 
   template <typename Options>
   [[nodiscard]] ktls::Result<void> configure(const Options& options);
+  template <typename Options>
+  [[nodiscard]] ktls::Result<void> use_suites(const Options& options);
+  void take_warnings_of_keys();
   void resume_sessions();
   [[nodiscard]] bool choose_host(SslConnection& connection, std::string_view server_name) const;
   [[nodiscard]] bool bind_sessions(SSL* ssl, std::string_view host,
@@ -70,6 +79,8 @@ class SslContext final : public Context {
   KeylogSink keylog_;
   std::string ciphers_;       // of TLS 1.2, as the options have them
   std::string client_trust_;  // server role: digest of whom clients are to be vouched for by
+  std::optional<PreSharedKeys> pre_shared_keys_;
+  std::string psk_ciphersuites_;  // for connections with an external PSK
   Hosts hosts_;
   std::vector<std::string> warnings_;
   std::shared_ptr<TicketKeys> ticket_keys_;  // server role

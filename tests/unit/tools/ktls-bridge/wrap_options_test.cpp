@@ -91,6 +91,13 @@ TEST(WrapOptions, TakeChoicesByNameOnly) {
   EXPECT_EQ(parse({"--loop", "auto"}).options.service.loop, std::nullopt);
   EXPECT_EQ(parse({"--max-version", "1.2"}).options.tls.version_max, tls::ProtocolVersion::kTls12);
   EXPECT_EQ(parse({"--max-version", "1.3"}).options.tls.version_max, tls::ProtocolVersion::kTls13);
+  EXPECT_EQ(parse({"--min-version", "1.3"}).options.tls.version_min, tls::ProtocolVersion::kTls13);
+  EXPECT_EQ(parse({"--ciphers", "AES128-CCM8,TLS_RSA_WITH_AES_256_CCM"}).options.tls.ciphers,
+            "AES128-CCM8,TLS_RSA_WITH_AES_256_CCM");
+  EXPECT_EQ(parse({"--ciphersuites", "TLS_AES_128_CCM_8_SHA256"}).options.tls.ciphersuites,
+            "TLS_AES_128_CCM_8_SHA256");
+  EXPECT_EQ(parse({"--groups", "X448:P-521"}).options.tls.groups, "X448:P-521");
+  EXPECT_EQ(parse({"--psk", "keys.txt"}).options.tls.psk_file, "keys.txt");
   EXPECT_EQ(parse({"--log-format", "json"}).options.service.log_format, LogFormat::kJson);
   EXPECT_EQ(parse({"--quiet"}).options.service.log_level, LogLevel::kWarning);
   EXPECT_EQ(parse({"--verbose"}).options.service.log_level, LogLevel::kDebug);

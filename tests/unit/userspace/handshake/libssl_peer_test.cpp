@@ -11,6 +11,7 @@
 #include "tests/unit/userspace/handshake/peers.h"
 #include "userspace/handshake/openssl/handshake.h"
 #include "userspace/handshake/openssl/libssl_name.h"
+#include "userspace/handshake/openssl/ssl_context.h"
 #include "userspace/schedule/traffic_keys.h"
 
 namespace tls::test {
@@ -245,12 +246,14 @@ TEST(LibsslPeer, AnyNumberOfTicketsMovesTheCount) {
   }
 }
 
-TEST(LibsslPeer, RefusesASuiteThatHasNoRow) {
+TEST(LibsslPeer, RefusesASuiteThatIsNoAead) {
   const auto server = libssl_server(pki().serve({.key = KeyKind::kRsa}));
   restrict_to(server.get(), ProtocolVersion::kTls12);
-  auto options = pki().trust();
-  options.ciphers = "ECDHE-RSA-AES128-SHA";
-  OurPeer ours(make_client(options), Role::kClient, "server.test");
+  // No list that a user gives holds it: it reaches libssl behind our back.
+  const auto client = make_client(pki().trust());
+  auto* const handle = dynamic_cast<SslContext&>(*client).handle();
+  ASSERT_EQ(SSL_CTX_set_cipher_list(handle, "ECDHE-RSA-AES128-SHA"), 1);
+  OurPeer ours(client, Role::kClient, "server.test");
   LibsslPeer libssl(server.get(), Role::kServer);
   converse(ours, libssl);
   ASSERT_TRUE(ours.done());
@@ -260,7 +263,7 @@ TEST(LibsslPeer, RefusesASuiteThatHasNoRow) {
   EXPECT_NE(finished.error().detail.find("TLS_ECDHE_RSA_WITH_AES_128_CBC_SHA"), std::string::npos);
 }
 
-TEST(LibsslPeer, DoesNotOfferByDefaultWhatHasNoRow) {
+TEST(LibsslPeer, DoesNotOfferByDefaultWhatIsNoAead) {
   const auto server = libssl_server(pki().serve({.key = KeyKind::kRsa}));
   restrict_to(server.get(), ProtocolVersion::kTls12);
   SSL_CTX_set_cipher_list(server.get(), "ECDHE-RSA-AES128-SHA:ECDHE-RSA-AES256-SHA384");
