@@ -34,12 +34,14 @@ struct Host {
 enum class ClientAuthentication : std::uint8_t { kRequired, kOptional };
 
 // The default certificate is for clients that send no name, or one that no host has.
-//   client_ca_file  PEM: whose certificates clients are asked for; empty: none are
+//   client_ca_file   PEM: whose certificates clients are asked for; empty: none are
+//   client_crl_file  PEM: revocation lists, one of each authority in a client's chain; empty: none
 struct ServerOptions {
   std::string certificate_file;  // PEM chain, leaf first; empty with an empty key_file: self-signed
   std::string key_file;          // PEM private key; empty: in certificate_file
   std::vector<Host> hosts = {};
   std::string client_ca_file = {};
+  std::string client_crl_file = {};
   ClientAuthentication client_authentication = ClientAuthentication::kRequired;
   std::vector<std::string> alpn;  // in order of preference; empty: ALPN is ignored
   ProtocolVersion version_min = ProtocolVersion::kTls12;
@@ -49,8 +51,11 @@ struct ServerOptions {
   KeylogSink keylog;         // empty: none
 };
 
+//   crl_file  PEM: revocation lists, one of each authority in the peer's chain; empty: none. It
+//             needs ca_file
 struct ClientOptions {
   std::string ca_file;  // PEM; empty: the system's trust store
+  std::string crl_file = {};
   bool verify = true;
   std::vector<std::string> alpn;
   ProtocolVersion version_min = ProtocolVersion::kTls12;

@@ -157,12 +157,16 @@ Result<Credentials> load_credentials(const std::string& certificate_file,
   return credentials;
 }
 
-std::string subject_of(const X509* certificate) {
+std::string text_of(const X509_NAME* name) {
   const BioPtr bio(BIO_new(BIO_s_mem()));
-  X509_NAME_print_ex(bio.get(), X509_get_subject_name(certificate), 0, XN_FLAG_RFC2253);
+  X509_NAME_print_ex(bio.get(), name, 0, XN_FLAG_RFC2253);
   char* text = nullptr;
   const long size = BIO_get_mem_data(bio.get(), &text);
   return size > 0 ? std::string(text, static_cast<std::size_t>(size)) : "(no subject)";
+}
+
+std::string subject_of(const X509* certificate) {
+  return text_of(X509_get_subject_name(certificate));
 }
 
 bool covers(X509* certificate, const std::string& host) {

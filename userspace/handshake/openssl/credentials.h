@@ -34,6 +34,7 @@ struct Credentials {
 [[nodiscard]] bool covers(X509* certificate, const std::string& host);
 
 // "CN=leaf", for people.
+[[nodiscard]] std::string text_of(const X509_NAME* name);
 [[nodiscard]] std::string subject_of(const X509* certificate);
 
 // An ECDSA P-256 certificate signed by its own key, for localhost, 127.0.0.1, ::1 and the name of

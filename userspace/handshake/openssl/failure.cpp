@@ -50,6 +50,12 @@ Error failure_of(const SslConnection& connection, std::optional<std::uint8_t> al
                            "the certificate of " + connection.server_name() +
                                " is not accepted: " + X509_verify_cert_error_string(verified));
   }
+  if (connection.context().role() == Role::kServer && verified != X509_V_OK) {
+    return Error::alerting(
+        ErrorCode::kVerifyFailed, alert,
+        std::string("the client's certificate is not accepted: ") +
+            X509_verify_cert_error_string(verified));
+  }
   return Error::alerting(ErrorCode::kHandshakeFailed, alert, reasons);
 }
 

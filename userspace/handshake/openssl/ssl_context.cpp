@@ -9,14 +9,12 @@
 #include <utility>
 
 #include <openssl/err.h>
-#include <openssl/pem.h>
 
-#include "userspace/handshake/openssl/credentials.h"
 #include "userspace/handshake/openssl/error_queue.h"
-#include "userspace/handshake/openssl/hex.h"
 #include "userspace/handshake/openssl/libssl_name.h"
 #include "userspace/handshake/openssl/record_size_limit.h"
 #include "userspace/handshake/openssl/ssl_connection.h"
+#include "userspace/handshake/openssl/trust.h"
 #include "userspace/suite/cipher_suite.h"
 
 namespace tls {
@@ -37,12 +35,6 @@ static_assert(kSha256Size <= SSL_MAX_SID_CTX_LENGTH);
 // RFC 7301 section 3.1: ProtocolName<1..2^8-1>, ProtocolName protocol_name_list<2..2^16-1>.
 constexpr std::size_t kAlpnNameMax = 255;
 constexpr std::size_t kAlpnListMax = 65535;
-
-struct FreeEntries {
-  void operator()(STACK_OF(X509_INFO) * entries) const {
-    sk_X509_INFO_pop_free(entries, X509_INFO_free);
-  }
-};
 
 // The suites of one version, as SSL_CTX_set_cipher_list(3) and
 // SSL_CTX_set_ciphersuites(3) take them: what cannot be handed over is not offered.
@@ -79,35 +71,6 @@ void keep_counts_true(SSL_CTX* context) {
   SSL_CTX_set_max_early_data(context, 0);
   SSL_CTX_set_recv_max_early_data(context, 0);
   SSL_CTX_set_read_ahead(context, 0);
-}
-
-// Trusts the certificates of a PEM file, and names their subjects to clients that are asked for
-// one. Answers a digest of them all.
-Result<std::string> trust(SSL_CTX* context, const std::string& ca_file) {
-  // Not by SSL_CTX_load_verify_file(3), which waits for the writer of a FIFO for ever. Revocation
-  // lists are not taken: nothing here checks any.
-  KTLS_TRY(const BioPtr content, read_file(ca_file));
-  const std::unique_ptr<STACK_OF(X509_INFO), FreeEntries> entries(
-      PEM_X509_INFO_read_bio(content.get(), nullptr, nullptr, nullptr));
-  if (!entries) return fail(openssl_error(ErrorCode::kInvalidArgument, ca_file));
-  std::string digests;
-  for (int i = 0; i < sk_X509_INFO_num(entries.get()); ++i) {
-    X509* const trusted = sk_X509_INFO_value(entries.get(), i)->x509;
-    if (trusted == nullptr) continue;
-    std::array<unsigned char, EVP_MAX_MD_SIZE> digest{};
-    unsigned int size = 0;
-    if (X509_STORE_add_cert(SSL_CTX_get_cert_store(context), trusted) != 1 ||
-        SSL_CTX_add_client_CA(context, trusted) != 1 ||
-        X509_digest(trusted, EVP_sha256(), digest.data(), &size) != 1) {
-      return fail(openssl_error(ErrorCode::kCrypto, ca_file));
-    }
-    digests += hex_of(std::span(digest).first(size), ':');
-  }
-  if (digests.empty()) {
-    return fail(openssl_error(ErrorCode::kInvalidArgument,
-                              ca_file + ": holds no PEM certificate to trust"));
-  }
-  return digests;
 }
 
 // Accepting SNI makes libssl keep the name with the session, so that SSL_get_servername() knows it
@@ -147,7 +110,7 @@ Result<std::shared_ptr<SslContext>> SslContext::create(const ServerOptions& opti
   context->resume_sessions();
   if (auto asked = context->ask_clients(options); !asked) return fail(asked.error());
   KTLS_TRY(context->hosts_, Hosts::load(options, context->handle()));
-  context->warnings_ = context->hosts_.warnings();
+  context->add_warnings(context->hosts_.warnings());
   SSL_CTX_set_client_hello_cb(context->handle(), on_client_hello, context.get());
   return context;
 }
@@ -252,14 +215,17 @@ Result<void> SslContext::use_trust(const ClientOptions& options) {
     }
     return {};
   }
-  auto trusted = trust(handle(), options.ca_file);
+  auto trusted = trust(handle(), options.ca_file, options.crl_file);
   if (!trusted) return fail(std::move(trusted).error());
+  add_warnings(trusted->warnings);
   return {};
 }
 
 Result<void> SslContext::ask_clients(const ServerOptions& options) {
   if (options.client_ca_file.empty()) return {};
-  KTLS_TRY(client_trust_, trust(handle(), options.client_ca_file));
+  KTLS_TRY(Trust trusted, trust(handle(), options.client_ca_file, options.client_crl_file));
+  add_warnings(trusted.warnings);
+  client_trust_ = std::move(trusted.digest);
   const bool is_required = options.client_authentication == ClientAuthentication::kRequired;
   client_trust_ += is_required ? "required" : "optional";
   SSL_CTX_set_verify(

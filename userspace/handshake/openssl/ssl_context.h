@@ -50,6 +50,9 @@ class SslContext final : public Context {
   template <typename Options>
   [[nodiscard]] ktls::Result<void> configure(const Options& options);
   void resume_sessions();
+  void add_warnings(const std::vector<std::string>& warnings) {
+    warnings_.insert(warnings_.end(), warnings.begin(), warnings.end());
+  }
   [[nodiscard]] bool choose_host(SslConnection& connection, std::string_view server_name) const;
   [[nodiscard]] bool bind_sessions(SSL* ssl, std::string_view host,
                                    std::string_view server_name) const;
