@@ -166,8 +166,7 @@ std::string TestAuthority::ocsp_response(const std::string& certificate_pem,
   OCSP_CERTID_free(id);
   expect(OCSP_basic_sign(basic.get(), authority, keys_->key.get(), EVP_sha256(), nullptr, 0) == 1,
          "OCSP signature");
-  const ResponsePtr response(
-      OCSP_response_create(OCSP_RESPONSE_STATUS_SUCCESSFUL, basic.get()));
+  const ResponsePtr response(OCSP_response_create(OCSP_RESPONSE_STATUS_SUCCESSFUL, basic.get()));
   unsigned char* bytes = nullptr;
   const int size = i2d_OCSP_RESPONSE(response.get(), &bytes);
   expect(size > 0, "OCSP response");

@@ -202,7 +202,7 @@ Result<Negotiated> SslHandshake::negotiate(ProtocolVersion version, const Cipher
       .role = role(),
       .resumed = SSL_session_reused(ssl()) != 0,
       .peer_name = std::move(peer_name),
-      .host = connection_->host(),
+      .host = connection_->choice().host,
       .peer_certificate = std::move(peer_certificate),
       .alpn = std::move(alpn),
       .fragment_size_max = fragment_size_max(*connection_),

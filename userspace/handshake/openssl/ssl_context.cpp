@@ -14,6 +14,7 @@
 #include "userspace/handshake/openssl/libssl_name.h"
 #include "userspace/handshake/openssl/record_size_limit.h"
 #include "userspace/handshake/openssl/ssl_connection.h"
+#include "userspace/handshake/openssl/stapling.h"
 #include "userspace/handshake/openssl/trust.h"
 #include "userspace/suite/cipher_suite.h"
 
@@ -112,6 +113,7 @@ Result<std::shared_ptr<SslContext>> SslContext::create(const ServerOptions& opti
   KTLS_TRY(context->hosts_, Hosts::load(options, context->handle()));
   context->add_warnings(context->hosts_.warnings());
   SSL_CTX_set_client_hello_cb(context->handle(), on_client_hello, context.get());
+  staple_on_request(context->handle());
   return context;
 }
 
@@ -157,10 +159,13 @@ int SslContext::on_client_hello(SSL* ssl, int* alert, void* context) noexcept {
 // Called once more for the ClientHello after a HelloRetryRequest, which may be of any client's
 // making: then the second name is the one that counts, for libssl as well.
 bool SslContext::choose_host(SslConnection& connection, std::string_view server_name) const {
-  const std::size_t host = hosts_.find(server_name);
-  if (host != connection.host() && !hosts_.show(host, connection.ssl())) return false;
-  connection.set_host(host);
-  return bind_sessions(connection.ssl(), hosts_.name(host), server_name);
+  const Hosts::Choice choice = hosts_.choose(server_name);
+  if (choice.certificates != connection.choice().certificates &&
+      !hosts_.show(choice.certificates, connection.ssl())) {
+    return false;
+  }
+  connection.choose(choice);
+  return bind_sessions(connection.ssl(), hosts_.name(choice.host), server_name);
 }
 
 // By the session id context, which is part of the session and of its ticket, libssl resumes what is

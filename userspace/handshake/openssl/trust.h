@@ -9,8 +9,8 @@
 
 namespace tls {
 
-//   digest    of all certificates and lists: what was vouched for by one Trust need not be by another
-//   warnings  for people: a list that has expired, or that is of nobody who is trusted
+//   digest    of all certificates and lists: what was vouched for by one Trust need not be by
+//   another warnings  for people: a list that has expired, or that is of nobody who is trusted
 struct Trust {
   std::string digest;
   std::vector<std::string> warnings;
