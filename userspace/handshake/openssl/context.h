@@ -68,12 +68,17 @@ struct ServerOptions {
   KeylogSink keylog;         // empty: none
 };
 
-//   crl_file  PEM: revocation lists, one of each authority in the peer's chain; empty: none. It
-//             needs ca_file
+//   crl_file      PEM: revocation lists, one of each authority in the peer's chain; empty: none. It
+//                 needs ca_file
+//   pins          as parse_pins() has them: the peer must have one of these keys, whether or not
+//                 its certificate is verified besides; empty: any key
+//   certificates  for servers that ask for one, each with another kind of key
 struct ClientOptions {
   std::string ca_file;  // PEM; empty: the system's trust store
   std::string crl_file = {};
   bool verify = true;
+  std::vector<std::string> pins = {};
+  std::vector<CertificateFiles> certificates = {};
   std::vector<std::string> alpn;
   ProtocolVersion version_min = ProtocolVersion::kTls12;
   ProtocolVersion version_max = ProtocolVersion::kTls13;

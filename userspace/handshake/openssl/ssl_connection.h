@@ -50,6 +50,10 @@ class SslConnection {
   // Whom the callbacks tell; nullptr: nobody.
   void observe(SslObserver* observer) { observer_ = observer; }
 
+  // What libssl has no words for: why the peer's certificate is not accepted.
+  void object(std::string objection) { objection_ = std::move(objection); }
+  [[nodiscard]] const std::string& objection() const { return objection_; }
+
   // Bytes of the peer for libssl to read.
   [[nodiscard]] ktls::Result<void> feed(std::span<const std::uint8_t> bytes);
   // Whether libssl has read and used all that was fed.
@@ -85,6 +89,7 @@ class SslConnection {
   std::string server_name_;
   std::string session_key_;
   Hosts::Choice choice_;
+  std::string objection_;
   std::optional<std::uint16_t> peer_record_size_limit_;
   SslObserver* observer_ = nullptr;
 };

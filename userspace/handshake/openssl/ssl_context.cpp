@@ -12,6 +12,8 @@
 
 #include "userspace/handshake/openssl/error_queue.h"
 #include "userspace/handshake/openssl/libssl_name.h"
+#include "userspace/handshake/openssl/own_certificates.h"
+#include "userspace/handshake/openssl/pins.h"
 #include "userspace/handshake/openssl/record_size_limit.h"
 #include "userspace/handshake/openssl/ssl_connection.h"
 #include "userspace/handshake/openssl/stapling.h"
@@ -124,6 +126,8 @@ Result<std::shared_ptr<SslContext>> SslContext::create(const ClientOptions& opti
   SSL_CTX_set_session_cache_mode(context->handle(),
                                  SSL_SESS_CACHE_CLIENT | SSL_SESS_CACHE_NO_INTERNAL);
   if (auto set = context->use_trust(options); !set) return fail(set.error());
+  KTLS_TRY(const auto warnings, show_to_servers(context->handle(), options.certificates));
+  context->add_warnings(warnings);
   return context;
 }
 
@@ -214,6 +218,8 @@ std::string SslContext::certificate_fingerprint() const {
 Result<void> SslContext::use_trust(const ClientOptions& options) {
   verify_ = options.verify;
   SSL_CTX_set_verify(handle(), verify_ ? SSL_VERIFY_PEER : SSL_VERIFY_NONE, nullptr);
+  pins_ = options.pins;
+  if (!pins_.empty()) require_pins(handle());
   if (options.ca_file.empty()) {
     if (SSL_CTX_set_default_verify_paths(handle()) != 1) {
       return fail(openssl_error(ErrorCode::kCrypto, "the system's trust store"));

@@ -38,6 +38,8 @@ class SslContext final : public Context {
   [[nodiscard]] Role role() const { return role_; }
   // Client role: whether the peer's certificate is verified.
   [[nodiscard]] bool verify() const { return verify_; }
+  // Client role: the keys that the peer may have; empty: any.
+  [[nodiscard]] const std::vector<std::string>& pins() const { return pins_; }
   [[nodiscard]] const std::vector<std::string>& alpn() const { return alpn_; }
   [[nodiscard]] const KeylogSink& keylog() const { return keylog_; }
   [[nodiscard]] SessionCache& sessions() { return sessions_; }
@@ -68,6 +70,7 @@ class SslContext final : public Context {
 
   Role role_;
   bool verify_ = false;
+  std::vector<std::string> pins_;
   std::vector<std::string> alpn_;
   std::vector<unsigned char> alpn_wire_;  // as in the extension: each name after its length
   KeylogSink keylog_;
