@@ -227,6 +227,7 @@ void add_serve_command(CLI::App& app, ServeOptions& options) {
   serve->footer(kExamples);
   add_addresses(*serve, options);
   add_credential_flags(*serve, options.tls);
+  add_client_flags(*serve, options.tls);
   add_protocol_flags(*serve, options.tls);
   add_documents(*serve, options);
   add_responses(*serve, options);
