@@ -62,8 +62,8 @@ class Usage(ErrorCase):
 
     def test_flags_that_do_not_go_together_are_named(self):
         for arguments, said in (
-                (("--client", "--cert", "x"), "--client"),
-                (("--client", "--key", "x"), "--client"),
+                (("--client", "--cert-dir", "x"), "--client"),
+                (("--client", "--ocsp", "x"), "--client"),
                 (("--client", "--insecure", "--ca", "x"), "exclude"),
                 (("--ca", "x"), "need --client"), (("--name", "x"), "need --client"),
                 (("--insecure",), "need --client"), (("--key", "x"), "--key needs --cert"),

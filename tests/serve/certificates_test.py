@@ -16,6 +16,7 @@ import report  # noqa: E402
 import wrap_peers as peers  # noqa: E402
 from https_client import HttpsClient  # noqa: E402
 from payload import Payload  # noqa: E402
+from revocation import client_context  # noqa: E402
 from served_case import ServedCase  # noqa: E402
 from shared_certificates import certificates  # noqa: E402
 from watched_serve import LOOPS, WAIT_S  # noqa: E402
@@ -103,6 +104,22 @@ class Hosts(ServedCase):
         for path in ("/../media/index.html", "/media/index.html", "/..%2fmedia/index.html"):
             self.assertGreaterEqual(
                 self.visit(serve, "localhost", certificates(), path=path).status, 400, path)
+
+
+class Clients(ServedCase):
+    def test_a_client_shows_its_certificate_and_is_named_in_the_line(self):
+        own = certificates(copy=4)
+        self.write("index.html", b"hello\n")
+        serve = self.serve("--client-ca", own.ca)
+        client = self.client(serve, context=client_context(certificates(), own))
+        self.assertEqual(client.ask("/").body, b"hello\n")
+        client.end()
+        self.assertEqual(serve.wait_for_event("connection")[0]["client"], "CN=localhost")
+        with self.assertRaises((ssl.SSLError, OSError)):  # in TLS 1.3 it is told afterwards
+            self.client(serve).ask("/")
+        line = serve.wait_for_event("connection", 2)[1]
+        self.assertEqual(line["ended"], "handshake")
+        self.assertIn("peer did not return a certificate", line["detail"])
 
 
 class SelfSigned(ServedCase):

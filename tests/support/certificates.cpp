@@ -7,6 +7,7 @@
 #include <mutex>
 #include <stdexcept>
 
+#include <openssl/ocsp.h>
 #include <openssl/pem.h>
 #include <openssl/rand.h>
 #include <openssl/x509v3.h>
@@ -16,6 +17,10 @@
 namespace tls::test {
 namespace {
 
+using CrlPtr = std::unique_ptr<X509_CRL, OpensslDeleter<X509_CRL_free>>;
+using TimePtr = std::unique_ptr<ASN1_TIME, OpensslDeleter<ASN1_TIME_free>>;
+using BasicPtr = std::unique_ptr<OCSP_BASICRESP, OpensslDeleter<OCSP_BASICRESP_free>>;
+using ResponsePtr = std::unique_ptr<OCSP_RESPONSE, OpensslDeleter<OCSP_RESPONSE_free>>;
 using ExtensionPtr = std::unique_ptr<X509_EXTENSION, OpensslDeleter<X509_EXTENSION_free>>;
 
 void expect(bool succeeded, const char* what) {
@@ -120,6 +125,17 @@ std::string alternative_names(const LeafOptions& options) {
   return names;
 }
 
+CertificatePtr parse(const std::string& pem) {
+  const BioPtr bio(BIO_new_mem_buf(pem.data(), static_cast<int>(pem.size())));
+  CertificatePtr certificate(PEM_read_bio_X509(bio.get(), nullptr, nullptr, nullptr));
+  expect(certificate != nullptr, "PEM");
+  return certificate;
+}
+
+TimePtr from_now(long seconds) {
+  return TimePtr(X509_gmtime_adj(nullptr, seconds));
+}
+
 }  // namespace
 
 struct TestAuthority::Keys {
@@ -133,7 +149,7 @@ TestAuthority::TestAuthority(const std::string& name) : keys_(std::make_unique<K
   X509* const certificate = keys_->certificate.get();
   X509_set_issuer_name(certificate, X509_get_subject_name(certificate));
   add_extension(certificate, certificate, NID_basic_constraints, "critical,CA:TRUE");
-  add_extension(certificate, certificate, NID_key_usage, "critical,keyCertSign");
+  add_extension(certificate, certificate, NID_key_usage, "critical,keyCertSign,cRLSign");
   add_extension(certificate, certificate, NID_subject_key_identifier, "hash");
   expect(X509_sign(certificate, keys_->key.get(), EVP_sha256()) > 0, "signature");
   certificate_pem_ = pem_of(certificate);
@@ -155,6 +171,50 @@ Issued TestAuthority::issue(const LeafOptions& options) const {
   expect(PEM_write_bio_PrivateKey(bio.get(), key, nullptr, nullptr, 0, nullptr, nullptr) == 1,
          "PEM");
   return {pem_of(certificate.get()), text_of(bio.get())};
+}
+
+std::string TestAuthority::revocation_list(const std::vector<std::string>& revoked,
+                                           long next_update_s) const {
+  const CrlPtr list(X509_CRL_new());
+  X509_CRL_set_version(list.get(), 1);
+  X509_CRL_set_issuer_name(list.get(), X509_get_subject_name(keys_->certificate.get()));
+  X509_CRL_set1_lastUpdate(list.get(), from_now(-7200).get());
+  X509_CRL_set1_nextUpdate(list.get(), from_now(next_update_s).get());
+  for (const std::string& pem : revoked) {
+    X509_REVOKED* const entry = X509_REVOKED_new();
+    X509_REVOKED_set_serialNumber(entry, X509_get_serialNumber(parse(pem).get()));
+    X509_REVOKED_set_revocationDate(entry, from_now(-3600).get());
+    expect(X509_CRL_add0_revoked(list.get(), entry) == 1, "revocation");
+  }
+  expect(X509_CRL_sign(list.get(), keys_->key.get(), EVP_sha256()) > 0, "signature");
+  const BioPtr bio(BIO_new(BIO_s_mem()));
+  expect(PEM_write_bio_X509_CRL(bio.get(), list.get()) == 1, "PEM");
+  return text_of(bio.get());
+}
+
+std::string TestAuthority::ocsp_response(const std::string& certificate_pem,
+                                         const OcspOptions& options) const {
+  constexpr int kStatus[] = {V_OCSP_CERTSTATUS_GOOD, V_OCSP_CERTSTATUS_REVOKED,
+                             V_OCSP_CERTSTATUS_UNKNOWN};
+  X509* const authority = keys_->certificate.get();
+  const BasicPtr basic(OCSP_BASICRESP_new());
+  OCSP_CERTID* const id = OCSP_cert_to_id(nullptr, parse(certificate_pem).get(), authority);
+  const TimePtr next = from_now(options.next_update_s);
+  expect(OCSP_basic_add1_status(basic.get(), id, kStatus[static_cast<int>(options.status)],
+                                OCSP_REVOKED_STATUS_UNSPECIFIED, from_now(-60).get(),
+                                from_now(options.this_update_s).get(),
+                                options.next_update_s == 0 ? nullptr : next.get()) != nullptr,
+         "OCSP status");
+  OCSP_CERTID_free(id);
+  expect(OCSP_basic_sign(basic.get(), authority, keys_->key.get(), EVP_sha256(), nullptr, 0) == 1,
+         "OCSP signature");
+  const ResponsePtr response(OCSP_response_create(OCSP_RESPONSE_STATUS_SUCCESSFUL, basic.get()));
+  unsigned char* bytes = nullptr;
+  const int size = i2d_OCSP_RESPONSE(response.get(), &bytes);
+  expect(size > 0, "OCSP response");
+  std::string der(bytes, bytes + size);
+  OPENSSL_free(bytes);
+  return der;
 }
 
 std::string encrypt_key(const std::string& key_pem, const std::string& passphrase) {

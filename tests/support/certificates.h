@@ -25,6 +25,14 @@ struct Issued {
   std::string key_pem;
 };
 
+// What an authority says of a certificate by OCSP; times from now.
+enum class OcspStatus { kGood, kRevoked, kUnknown };
+struct OcspOptions {
+  OcspStatus status = OcspStatus::kGood;
+  long this_update_s = -3600;
+  long next_update_s = 3600;  // 0: it says none
+};
+
 class TestAuthority {
  public:
   explicit TestAuthority(const std::string& name = "Test Authority");
@@ -32,6 +40,12 @@ class TestAuthority {
 
   [[nodiscard]] const std::string& certificate_pem() const { return certificate_pem_; }
   [[nodiscard]] Issued issue(const LeafOptions& options) const;
+  // PEM of the list of what is revoked, by certificates in PEM.
+  [[nodiscard]] std::string revocation_list(const std::vector<std::string>& revoked,
+                                            long next_update_s = 3600) const;
+  // DER of the answer to a question about `certificate_pem`.
+  [[nodiscard]] std::string ocsp_response(const std::string& certificate_pem,
+                                          const OcspOptions& options = {}) const;
 
  private:
   struct Keys;

@@ -9,6 +9,7 @@
 
 #include "tools/common/exit_code.h"
 #include "tools/ktls-bridge/announcement.h"
+#include "tools/ktls-bridge/certificate_flags.h"
 #include "userspace/broker/holders.h"
 
 namespace tools {
@@ -30,13 +31,6 @@ constexpr milliseconds kUntilNextSession = std::chrono::hours(1);
 // What receives and what is sealed of each relay; and what a ring has on offer.
 constexpr std::size_t kBuffersPerConnection = 8;
 constexpr std::size_t kBuffersOnOffer = 256;
-
-TlsOptions without_credentials(TlsOptions options) {
-  options.certificate_file.clear();
-  options.key_file.clear();
-  options.client_ca_file.clear();
-  return options;
-}
 
 }  // namespace
 

@@ -43,6 +43,16 @@ constexpr std::string_view name_of(HandedOut handed_out) {
   return "?";
 }
 
+// A subject is as long as its authority likes, and a line is to be read.
+std::string shortened(const std::string& subject) {
+  constexpr std::size_t kSubjectMax = 1024;
+  constexpr unsigned char kContinuation = 0x80;  // of UTF-8, in its two highest bits
+  if (subject.size() <= kSubjectMax) return subject;
+  std::size_t size = kSubjectMax;
+  while (size > 0 && (static_cast<unsigned char>(subject[size]) & 0xc0U) == kContinuation) --size;
+  return subject.substr(0, size) + "...";
+}
+
 // Connections that change no key, nearly all of them, say nothing of it.
 void add_count(LogFields& fields, std::string_view key, std::uint64_t count) {
   if (count != 0) fields.emplace_back(key, count);
@@ -85,6 +95,9 @@ LogFields ConnectionLog::fields() const {
   if (facts) {
     fields.emplace_back("name", facts->peer_name.empty() ? "-" : facts->peer_name);
     if (!facts->psk_identity.empty()) fields.emplace_back("psk", facts->psk_identity);
+    if (facts->peer_certificate) {
+      fields.emplace_back("client", shortened(facts->peer_certificate->subject));
+    }
     fields.emplace_back("version", std::string(tls::name_of(facts->version)));
     fields.emplace_back("suite", std::string(facts->suite->name));
     if (!facts->alpn.empty()) fields.emplace_back("alpn", facts->alpn);

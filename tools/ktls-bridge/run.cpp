@@ -19,6 +19,7 @@
 #include "tools/broker/requests.h"
 #include "tools/common/exit_code.h"
 #include "tools/ktls-bridge/announcement.h"
+#include "tools/ktls-bridge/certificate_flags.h"
 #include "tools/ktls-bridge/complaint.h"
 #include "tools/ktls-bridge/program.h"
 #include "tools/ktls-bridge/program_inspection.h"
@@ -139,7 +140,7 @@ class Run {
     if (signal.is_from_kernel || signal.sender == program_.pid()) return;
     program_.signal(signal.number);
     const TlsOptions& tls = options_.broker.tls;
-    const bool has_files = !tls.certificate_file.empty() || !options_.broker.ca_file.empty();
+    const bool has_files = has_certificates(tls) || !options_.broker.ca_file.empty();
     if (signal.number == SIGHUP && has_files) broker_.reload();
   }
 

@@ -9,6 +9,7 @@
 
 #include <CLI/CLI.hpp>
 
+#include "tools/ktls-bridge/certificate_flags.h"
 #include "tools/ktls-bridge/duration_flag.h"
 #include "tools/preload/host_text.h"
 #include "tools/preload/setting_limits.h"
@@ -210,8 +211,8 @@ ktls::Result<void> validate(const RunOptions& options) {
     return refuse("one of --listen and --connect says which connections become TLS");
   }
   if (auto checked = check_amounts(options); !checked) return checked;
-  const bool has_credentials = !broker.tls.certificate_file.empty() ||
-                               !broker.tls.key_file.empty() || !broker.tls.client_ca_file.empty();
+  const bool has_credentials = has_certificates(broker.tls) || !broker.tls.key_files.empty() ||
+                               !broker.tls.client_ca_file.empty();
   if (options.listen.empty() && has_credentials) {
     return refuse("--cert, --key and --client-ca need --listen");
   }

@@ -229,6 +229,7 @@ void add_serve_command(CLI::App& app, ServeOptions& options) {
   add_addresses(*serve, options);
   add_credential_flags(*serve, options.tls);
   add_psk_flag(*serve, options.tls);
+  add_client_flags(*serve, options.tls);
   add_protocol_flags(*serve, options.tls);
   add_documents(*serve, options);
   add_responses(*serve, options);

@@ -8,6 +8,7 @@
 
 #include <CLI/CLI.hpp>
 
+#include "tools/ktls-bridge/certificate_flags.h"
 #include "tools/ktls-bridge/duration_flag.h"
 #include "tools/ktls-bridge/suite_flags.h"
 #include "userspace/suite/cipher_suite.h"
@@ -22,37 +23,6 @@ constexpr std::uint64_t kKeyRecordsLeast = 2;
 constexpr std::size_t kAlpnNameMax = 255;
 
 }  // namespace
-
-void add_credential_flags(CLI::App& app, TlsOptions& options) {
-  app.add_option("--cert", options.certificate_file,
-                 "Certificate chain, PEM, leaf first; without --cert and --key a self-signed "
-                 "certificate is made")
-      ->type_name("FILE")
-      ->group("TLS");
-  app.add_option("--key", options.key_file, "Private key, PEM; default: in the file of --cert")
-      ->type_name("FILE")
-      ->group("TLS");
-}
-
-void add_client_flags(CLI::App& app, TlsOptions& options) {
-  static const std::map<std::string, tls::ClientAuthentication> kAnswers = {
-      {"required", tls::ClientAuthentication::kRequired},
-      {"optional", tls::ClientAuthentication::kOptional}};
-  CLI::Option* const authority =
-      app.add_option("--client-ca", options.client_ca_file,
-                     "Ask clients for a certificate, and accept those that these, PEM, vouch for")
-          ->type_name("FILE")
-          ->group("TLS");
-  app.add_option_function<std::string>(
-         "--client-auth",
-         [&options](const std::string& text) { options.client_authentication = kAnswers.at(text); },
-         "With --client-ca: required (refuse clients without a certificate) or optional")
-      ->check(CLI::IsMember({"required", "optional"}).description(""))
-      ->type_name("required|optional")
-      ->default_str("required")
-      ->needs(authority)
-      ->group("TLS");
-}
 
 void add_alpn_flag(CLI::App& app, TlsOptions& options) {
   app.add_option("--alpn", options.alpn, "Protocols to offer or accept, in order: h2,http/1.1")
@@ -137,9 +107,7 @@ ktls::Result<void> validate(const TlsOptions& options) {
   const auto refuse = [](const char* detail) {
     return ktls::fail(ktls::Error::of(ktls::ErrorCode::kInvalidArgument, detail));
   };
-  if (options.certificate_file.empty() && !options.key_file.empty()) {
-    return refuse("--key needs --cert");
-  }
+  if (auto valid = validate_certificates(options); !valid) return valid;
   const auto is_no_name = [](const std::string& name) {
     return name.empty() || name.size() > kAlpnNameMax;
   };

@@ -18,11 +18,15 @@ class App;
 
 namespace tools {
 
+// Without certificate_files and certificate_directory a self-signed certificate is made.
 struct TlsOptions {
-  std::string certificate_file;  // empty: a self-signed certificate is made
-  std::string key_file;          // empty: in certificate_file
-  std::vector<tls::Host> hosts;  // with certificates of their own
-  std::string client_ca_file;    // empty: clients are asked for no certificate
+  std::vector<std::string> certificate_files;  // of no host, the default one first
+  std::vector<std::string> key_files;          // one for each, or none: in the certificate's file
+  std::string certificate_directory;           // of more such certificates
+  std::vector<std::string> ocsp_files;         // each for one of all certificates
+  std::vector<tls::Host> hosts;                // with certificates of their own
+  std::string client_ca_file;                  // empty: clients are asked for no certificate
+  std::string client_crl_file;
   tls::ClientAuthentication client_authentication = tls::ClientAuthentication::kRequired;
   std::vector<std::string> alpn;
   tls::ProtocolVersion version_min = tls::ProtocolVersion::kTls12;
@@ -41,8 +45,8 @@ struct TlsOptions {
 
 // Each adds one or a few flags to `app`, in the order in which --help shows them; `options` is
 // borrowed until the command line is parsed. Values that do not parse raise CLI::ValidationError.
-void add_credential_flags(CLI::App& app, TlsOptions& options);  // --cert --key
-void add_client_flags(CLI::App& app, TlsOptions& options);      // --client-ca --client-auth
+void add_credential_flags(CLI::App& app, TlsOptions& options);  // --cert --key and the like
+void add_client_flags(CLI::App& app, TlsOptions& options);      // --client-ca and the like
 void add_alpn_flag(CLI::App& app, TlsOptions& options);
 void add_protocol_flags(CLI::App& app, TlsOptions& options);     // --max-version … --keylog
 void add_offload_flag(CLI::App& app, TlsOptions& options);       // --offload

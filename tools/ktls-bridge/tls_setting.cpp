@@ -2,10 +2,12 @@
 
 #include "tools/ktls-bridge/tls_setting.h"
 
+#include <cstdint>
 #include <string_view>
 #include <utility>
 
 #include "ktls/core/reason.h"
+#include "tools/ktls-bridge/certificate_flags.h"
 #include "userspace/handshake/openssl/suite_list.h"
 
 namespace tools {
@@ -54,7 +56,10 @@ Result<std::shared_ptr<tls::Context>> TlsSetting::make_context() const {
   }
   if (client_) {
     return tls::Context::client({.ca_file = client_->ca_file,
+                                 .crl_file = client_->crl_file,
                                  .verify = client_->verify,
+                                 .pins = client_->pins,
+                                 .certificates = certificates_of(options_),
                                  .alpn = options_.alpn,
                                  .version_min = options_.version_min,
                                  .version_max = version_max(),
@@ -64,10 +69,14 @@ Result<std::shared_ptr<tls::Context>> TlsSetting::make_context() const {
                                  .psk_file = options_.psk_file,
                                  .keylog = sink});
   }
-  return tls::Context::server({.certificate_file = options_.certificate_file,
-                               .key_file = options_.key_file,
+  return tls::Context::server({.certificate_file = {},
+                               .key_file = {},
                                .hosts = options_.hosts,
+                               .certificates = certificates_of(options_),
+                               .certificate_directory = options_.certificate_directory,
+                               .ocsp_files = options_.ocsp_files,
                                .client_ca_file = options_.client_ca_file,
+                               .client_crl_file = options_.client_crl_file,
                                .client_authentication = options_.client_authentication,
                                .alpn = options_.alpn,
                                .version_min = options_.version_min,
@@ -104,20 +113,31 @@ void TlsSetting::announce_self_signed() const {
               {"hint", std::string("for a first try only: clients cannot verify it")}});
 }
 
+bool TlsSetting::is_self_signed() const {
+  return !client_ && !has_certificates(options_) && !is_psk_only();
+}
+
+bool TlsSetting::is_psk_only() const {
+  return has_psk() && !has_certificates(options_) && options_.hosts.empty();
+}
+
+bool TlsSetting::has_files() const {
+  if (has_psk()) return true;
+  if (client_) return !client_->ca_file.empty() || has_certificates(options_);
+  return !is_self_signed() || !options_.hosts.empty();
+}
+
 void TlsSetting::reload() {
-  const bool has_psk = !options_.psk_file.empty();
-  const bool has_files = has_psk || (client_ ? !client_->ca_file.empty()
-                                             : !is_self_signed() || !options_.hosts.empty());
-  if (!has_files) {
-    const char* why = client_ ? "there is no --ca" : "the certificate is self-signed";
+  if (!has_files()) {
+    const char* why =
+        client_ ? "there is no --ca and no certificate to show" : "the certificate is self-signed";
     log_.write(LogLevel::kInfo, "reload", {{"detail", std::string("nothing to reload: ") + why}});
     return;
   }
   auto next = make_context();
   if (!next) {
-    const char* kept = has_psk   ? "what was in use stays in use"
-                       : client_ ? "the old --ca stays in use"
-                                 : "the old certificate stays in use";
+    const char* kept = client_ || has_psk() ? "what was read before stays in use"
+                                            : "the old certificate stays in use";
     log_.write(LogLevel::kError, "reload",
                {{"error", next.error().message()}, {"hint", std::string(kept)}});
     return;
@@ -125,10 +145,14 @@ void TlsSetting::reload() {
   LogFields fields;
   if (client_) {
     if (!client_->ca_file.empty()) fields.emplace_back("ca", client_->ca_file);
+    const std::vector<std::string>& shown = options_.certificate_files;
+    if (!shown.empty()) fields.emplace_back("cert", shown.front());
   } else if (!(*next)->certificates().empty()) {
     fields.emplace_back("sha256", (*next)->certificate_fingerprint());
+    const std::uint64_t certificates = (*next)->certificates().size();
+    if (certificates > 1) fields.emplace_back("certificates", certificates);
   }
-  if (has_psk) fields.emplace_back("psk", options_.psk_file);
+  if (has_psk()) fields.emplace_back("psk", options_.psk_file);
   std::string warnings;
   for (const std::string& warning : (*next)->warnings()) {
     warnings.append(warnings.empty() ? "" : "; ").append(warning);

@@ -5,6 +5,7 @@
 #include <memory>
 #include <optional>
 #include <string>
+#include <vector>
 
 #include "ktls/base/result.h"
 #include "ktls/core/capability.h"
@@ -20,9 +21,13 @@ namespace tools {
 
 // What the client role has besides TlsOptions.
 //   ca_file      empty: the system's trust store
+//   crl_file     of those in ca_file; empty: nobody is asked about
+//   pins         the keys that the peer may have; empty: any
 //   server_name  what the peer's certificate must be for
 struct ClientRole {
   std::string ca_file;
+  std::string crl_file = {};
+  std::vector<std::string> pins = {};
   bool verify = true;
   std::string server_name;
 };
@@ -61,14 +66,11 @@ class TlsSetting {
   // Of the files as they are now. contexts_ has the one that it is to succeed; at the start, none.
   [[nodiscard]] ktls::Result<std::shared_ptr<tls::Context>> make_context() const;
   [[nodiscard]] tls::ProtocolVersion version_max() const;
-  [[nodiscard]] bool is_self_signed() const {
-    return !client_ && options_.certificate_file.empty() && !is_psk_only();
-  }
+  [[nodiscard]] bool is_self_signed() const;
   // Nobody is shown a certificate: see tls::ServerOptions.
-  [[nodiscard]] bool is_psk_only() const {
-    return !options_.psk_file.empty() && options_.certificate_file.empty() &&
-           options_.hosts.empty();
-  }
+  [[nodiscard]] bool is_psk_only() const;
+  [[nodiscard]] bool has_psk() const { return !options_.psk_file.empty(); }
+  [[nodiscard]] bool has_files() const;
 
   const TlsOptions& options_;
   std::optional<ClientRole> client_;

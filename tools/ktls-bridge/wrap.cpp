@@ -33,6 +33,8 @@ int complain(const Complaint& complaint) {
 std::optional<ClientRole> client_role(const WrapOptions& options) {
   if (!options.client) return std::nullopt;
   return ClientRole{.ca_file = options.ca_file,
+                    .crl_file = options.crl_file,
+                    .pins = options.pins,
                     .verify = !options.insecure,
                     .server_name = options.name.empty() ? options.to.host : options.name};
 }

@@ -4,6 +4,7 @@
 
 #include <CLI/CLI.hpp>
 
+#include "tools/ktls-bridge/certificate_flags.h"
 #include "tools/ktls-bridge/duration_flag.h"
 #include "tools/ktls-bridge/suite_flags.h"
 
@@ -24,8 +25,15 @@ constexpr const char* kExamples = R"(Examples:
   # A first try, with a certificate made on the spot (its fingerprint is printed)
   ktls-bridge wrap --listen localhost:8443 --to 127.0.0.1:8080
 
+  # Certificates for several names, RSA beside ECDSA, each chosen by what the client asks for
+  ktls-bridge wrap --listen :443 --cert-dir /etc/ktls-bridge/certs --to 127.0.0.1:8080
+
   # A plaintext client speaks to a remote TLS service, whose certificate is verified
   ktls-bridge wrap --client --listen 127.0.0.1:8080 --to example.org:443
+
+  # The same with a certificate of its own, to a service whose key is known
+  ktls-bridge wrap --client --listen 127.0.0.1:8080 --to example.org:443 --cert own.pem \
+      --pin sha256//YhKJKSzoTt2b5FP18fvpHo7fJYqQCjAa3HWY3tvRMwE=
 
   # A program for each connection, as tcpserver and inetd run theirs
   ktls-bridge wrap --listen :8443 --cert chain.pem --key key.pem --exec -- httpd -i -h /srv/www
@@ -58,6 +66,12 @@ void add_verification(CLI::App& app, WrapOptions& options) {
                  "With --client: trust these certificates, PEM, instead of the system's")
       ->type_name("FILE")
       ->group("TLS");
+  app.add_option("--crl", options.crl_file,
+                 "With --ca: revocation lists, PEM, a current one of each authority in the peer's "
+                 "chain")
+      ->type_name("FILE")
+      ->group("TLS");
+  add_pin_flag(app, options.pins);
   app.add_option("--name", options.name,
                  "With --client: name or IP address that the peer's certificate must be for "
                  "(default: the host of --to)")
@@ -124,14 +138,17 @@ ktls::Result<void> validate_role(const WrapOptions& options) {
     if (!options.ca_file.empty() || !options.name.empty() || options.insecure) {
       return refuse("--ca, --name and --insecure need --client");
     }
+    if (!options.crl_file.empty() || !options.pins.empty()) {
+      return refuse("--crl and --pin need --client");
+    }
     return {};
   }
-  if (!options.tls.certificate_file.empty() || !options.tls.key_file.empty() ||
+  if (!options.tls.certificate_directory.empty() || !options.tls.ocsp_files.empty() ||
       !options.tls.client_ca_file.empty()) {
     return refuse(
-        "--cert, --key and --client-ca are for the server role: leave them out with "
-        "--client");
+        "--cert-dir, --ocsp and --client-ca are for the server role: leave them out with --client");
   }
+  if (options.ca_file.empty() && !options.crl_file.empty()) return refuse("--crl needs --ca");
   if (options.insecure && !options.ca_file.empty()) {
     return refuse("--insecure and --ca exclude each other");
   }

@@ -24,6 +24,8 @@ struct WrapOptions {
   Address to;
 
   std::string ca_file;
+  std::string crl_file;
+  std::vector<std::string> pins;
   std::string name;  // client role: what the peer's certificate must be for; default: host of `to`
   bool insecure = false;
   std::chrono::milliseconds connect_timeout{};

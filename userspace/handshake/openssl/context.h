@@ -30,21 +30,40 @@ struct Host {
   std::string key_file;
 };
 
+// A certificate with its key.
+struct CertificateFiles {
+  std::string certificate_file;  // PEM chain, leaf first
+  std::string key_file = {};     // PEM private key; empty: in certificate_file
+};
+
 // Whether a server lets clients in that show no certificate. One that is shown must be good.
 enum class ClientAuthentication : std::uint8_t { kRequired, kOptional };
 
-// The default certificate is for clients that send no name, or one that no host has.
-//   client_ca_file  PEM: whose certificates clients are asked for; empty: none are. Clients with a
-//                   pre-shared key are asked for none in any case
-//   ciphers         suites of TLS 1.2, see SuiteChoice; ciphersuites those of TLS 1.3
-//   groups          for the key exchange, see parse_group_list(); empty: libssl's
-//   psk_file        pre-shared keys, see PreSharedKeys; empty: none. Without certificate files and
-//                   hosts nobody is shown a certificate, and who has no key does not get in
+// The default certificate is for clients that send no name, or one that neither a host nor another
+// certificate has. Where certificates with different kinds of key hold a name, a client is shown
+// one that it can verify; the default one has those beside it that hold all its names.
+//   certificates     besides the default, for the names in their subjectAltName; the first of a
+//                    kind of key goes before the others, and a host before all
+//   certificate_directory  more of them, or all: each NAME.pem or NAME.crt, in the order of their
+//                    names, with the key in NAME.key or in the same file
+//   ocsp_files       DER, each for one of all these certificates, as is CERTIFICATE_FILE.ocsp where
+//                    it is there: sent to clients that ask for it, as long as it is current
+//   client_ca_file   PEM: whose certificates clients are asked for; empty: none are
+//   client_crl_file  PEM: revocation lists, one of each authority in a client's chain; empty: none
+//   ciphers          suites of TLS 1.2, see SuiteChoice; ciphersuites those of TLS 1.3
+//   groups           for the key exchange, see parse_group_list(); empty: libssl's
+//   psk_file         pre-shared keys, see PreSharedKeys; empty: none. Without certificates of any
+//                    kind and hosts nobody is shown one, and who has no key does not get in.
+//                    Clients with a key are asked for no certificate in any case
 struct ServerOptions {
-  std::string certificate_file;  // PEM chain, leaf first; empty with an empty key_file: self-signed
+  std::string certificate_file;  // PEM chain, leaf first; empty, and no others: self-signed
   std::string key_file;          // PEM private key; empty: in certificate_file
   std::vector<Host> hosts = {};
+  std::vector<CertificateFiles> certificates = {};
+  std::string certificate_directory = {};
+  std::vector<std::string> ocsp_files = {};
   std::string client_ca_file = {};
+  std::string client_crl_file = {};
   ClientAuthentication client_authentication = ClientAuthentication::kRequired;
   std::vector<std::string> alpn;  // in order of preference; empty: ALPN is ignored
   ProtocolVersion version_min = ProtocolVersion::kTls12;
@@ -56,15 +75,24 @@ struct ServerOptions {
   KeylogSink keylog;  // empty: none
 
   [[nodiscard]] bool is_psk_only() const {
-    return !psk_file.empty() && certificate_file.empty() && key_file.empty() && hosts.empty();
+    return !psk_file.empty() && certificate_file.empty() && key_file.empty() && hosts.empty() &&
+           certificates.empty() && certificate_directory.empty();
   }
 };
 
 // As for ServerOptions. Of `psk_file` the first key is used: the peer is authenticated by it, or
 // else by its certificate.
+//   crl_file      PEM: revocation lists, one of each authority in the peer's chain; empty: none. It
+//                 needs ca_file
+//   pins          as parse_pins() has them: the peer must have one of these keys, whether or not
+//                 its certificate is verified besides; empty: any key
+//   certificates  for servers that ask for one, each with another kind of key
 struct ClientOptions {
   std::string ca_file;  // PEM; empty: the system's trust store
+  std::string crl_file = {};
   bool verify = true;
+  std::vector<std::string> pins = {};
+  std::vector<CertificateFiles> certificates = {};
   std::vector<std::string> alpn;
   ProtocolVersion version_min = ProtocolVersion::kTls12;
   ProtocolVersion version_max = ProtocolVersion::kTls13;
@@ -76,7 +104,7 @@ struct ClientOptions {
 };
 
 // What is shown to clients that ask for `host`.
-//   host         in canonical form; empty: the default
+//   host         in canonical form; empty: the default, and others by names of their own
 //   fingerprint  lower-case hex of the SHA-256 of the leaf, with colons
 struct ServedCertificate {
   std::string host;
@@ -102,10 +130,11 @@ class Context {
   [[nodiscard]] virtual std::string certificate_fingerprint() const = 0;
   // PEM of the default leaf certificate (for a self-signed one: what a client must trust).
   [[nodiscard]] virtual std::string certificate_pem() const = 0;
-  // Server role: the default certificate, then those of the hosts in the order of the options.
+  // Server role: the default certificate, then those of the hosts in the order of the options, then
+  // the others.
   [[nodiscard]] virtual std::vector<ServedCertificate> certificates() const = 0;
   // What was accepted but will not please every peer, for people: a certificate that has expired,
-  // or that does not hold the name of its host.
+  // or that does not hold the name of its host, or a staple that is not sent.
   [[nodiscard]] virtual const std::vector<std::string>& warnings() const = 0;
   // Client role: sessions that can be resumed at present.
   [[nodiscard]] virtual std::size_t session_count() const = 0;

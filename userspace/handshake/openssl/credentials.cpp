@@ -17,6 +17,7 @@
 #include <unistd.h>
 
 #include "ktls/base/unique_fd.h"
+#include "userspace/handshake/host_names.h"
 #include "userspace/handshake/openssl/error_queue.h"
 #include "userspace/handshake/openssl/hex.h"
 
@@ -141,6 +142,7 @@ Result<Credentials> load_credentials(const std::string& certificate_file,
                                      const std::string& key_file) {
   const std::string& key_path = key_file.empty() ? certificate_file : key_file;
   Credentials credentials;
+  credentials.file = certificate_file;
   credentials.chain.reset(sk_X509_new_null());
   if (auto read = read_chain(certificate_file, credentials); !read) return fail(read.error());
   if (auto read = read_key(key_path, credentials); !read) return fail(read.error());
@@ -157,12 +159,16 @@ Result<Credentials> load_credentials(const std::string& certificate_file,
   return credentials;
 }
 
-std::string subject_of(const X509* certificate) {
+std::string text_of(const X509_NAME* name) {
   const BioPtr bio(BIO_new(BIO_s_mem()));
-  X509_NAME_print_ex(bio.get(), X509_get_subject_name(certificate), 0, XN_FLAG_RFC2253);
+  X509_NAME_print_ex(bio.get(), name, 0, XN_FLAG_RFC2253);
   char* text = nullptr;
   const long size = BIO_get_mem_data(bio.get(), &text);
   return size > 0 ? std::string(text, static_cast<std::size_t>(size)) : "(no subject)";
+}
+
+std::string subject_of(const X509* certificate) {
+  return text_of(X509_get_subject_name(certificate));
 }
 
 bool covers(X509* certificate, const std::string& host) {
@@ -170,6 +176,23 @@ bool covers(X509* certificate, const std::string& host) {
   // would list by itself.
   const std::string name = host.starts_with("*.") ? "any-label" + host.substr(1) : host;
   return X509_check_host(certificate, name.data(), name.size(), kNameCheckFlags, nullptr) == 1;
+}
+
+std::vector<std::string> dns_names_of(const X509* certificate) {
+  using NamesPtr = std::unique_ptr<GENERAL_NAMES, OpensslDeleter<GENERAL_NAMES_free>>;
+  const NamesPtr held(static_cast<GENERAL_NAMES*>(
+      X509_get_ext_d2i(certificate, NID_subject_alt_name, nullptr, nullptr)));
+  std::vector<std::string> names;
+  for (int i = 0; i < sk_GENERAL_NAME_num(held.get()); ++i) {
+    const GENERAL_NAME* const each = sk_GENERAL_NAME_value(held.get(), i);
+    if (each->type != GEN_DNS) continue;
+    const ASN1_IA5STRING* const text = each->d.dNSName;
+    // What no client can ask for, such as "f*.example.org", is passed over.
+    auto name = canonical_host_name({reinterpret_cast<const char*>(ASN1_STRING_get0_data(text)),
+                                     static_cast<std::size_t>(ASN1_STRING_length(text))});
+    if (name) names.push_back(*std::move(name));
+  }
+  return names;
 }
 
 std::string fingerprint_of(const X509* certificate) {

@@ -14,9 +14,11 @@ namespace tls {
 inline constexpr unsigned int kNameCheckFlags =
     X509_CHECK_FLAG_NO_PARTIAL_WILDCARDS | X509_CHECK_FLAG_NEVER_CHECK_SUBJECT;
 
+//   file       of the certificate; empty: made on the spot
 //   chain      what follows the leaf, in order; may be empty, never null
 //   warnings   what a peer will object to, for people: an expired certificate, for instance
 struct Credentials {
+  std::string file;
   CertificatePtr leaf;
   CertificateStackPtr chain;
   KeyPtr key;
@@ -33,7 +35,11 @@ struct Credentials {
 // stands for) will find it in the certificate, which must be in subjectAltName.
 [[nodiscard]] bool covers(X509* certificate, const std::string& host);
 
+// The names that it can be asked for by (SNI), as its subjectAltName has them, in canonical form.
+[[nodiscard]] std::vector<std::string> dns_names_of(const X509* certificate);
+
 // "CN=leaf", for people.
+[[nodiscard]] std::string text_of(const X509_NAME* name);
 [[nodiscard]] std::string subject_of(const X509* certificate);
 
 // An ECDSA P-256 certificate signed by its own key, for localhost, 127.0.0.1, ::1 and the name of

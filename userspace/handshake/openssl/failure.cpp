@@ -31,6 +31,20 @@ bool looks_like_ssl2(std::span<const std::uint8_t> bytes) {
          bytes[2] == static_cast<std::uint8_t>(MessageType::kClientHello);
 }
 
+// Else libssl has looked at the certificate all the same, and nobody has asked what it thinks.
+bool judges_peer(const SslContext& context) {
+  return context.role() == Role::kServer || context.verify() || !context.pins().empty();
+}
+
+std::string objection_to_peer(const SslConnection& connection, long verified) {
+  std::string whose = "the peer's certificate";
+  if (!connection.server_name().empty()) whose = "the certificate of " + connection.server_name();
+  if (connection.context().role() == Role::kServer) whose = "the client's certificate";
+  const std::string& objection = connection.objection();
+  return whose + " is not accepted: " +
+         (objection.empty() ? X509_verify_cert_error_string(verified) : objection);
+}
+
 }  // namespace
 
 Error failure_of(const SslConnection& connection, std::optional<std::uint8_t> alert_received,
@@ -45,10 +59,9 @@ Error failure_of(const SslConnection& connection, std::optional<std::uint8_t> al
   }
   const std::uint8_t alert = alert_sent.value_or(Error::kNoAlert);
   const long verified = SSL_get_verify_result(connection.ssl());
-  if (connection.context().verify() && verified != X509_V_OK) {
+  if (verified != X509_V_OK && judges_peer(connection.context())) {
     return Error::alerting(ErrorCode::kVerifyFailed, alert,
-                           "the certificate of " + connection.server_name() +
-                               " is not accepted: " + X509_verify_cert_error_string(verified));
+                           objection_to_peer(connection, verified));
   }
   return Error::alerting(ErrorCode::kHandshakeFailed, alert, reasons);
 }

@@ -212,7 +212,7 @@ Result<Negotiated> SslHandshake::negotiate(ProtocolVersion version, const Cipher
       .role = role(),
       .resumed = psk.resumed,
       .peer_name = std::move(peer_name),
-      .host = connection_->host(),
+      .host = connection_->choice().host,
       .peer_certificate = std::move(peer_certificate),
       .psk_identity = std::move(psk.identity),
       .alpn = std::move(alpn),

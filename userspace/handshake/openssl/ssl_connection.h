@@ -43,12 +43,16 @@ class SslConnection {
   // Client role: what the peer's sessions are kept under.
   [[nodiscard]] const std::string& session_key() const { return session_key_; }
 
-  // Server role: the index in Hosts of the host that the ClientHello asked for.
-  [[nodiscard]] std::size_t host() const { return host_; }
-  void set_host(std::size_t host) { host_ = host; }
+  // Server role: what the ClientHello asked for.
+  [[nodiscard]] const Hosts::Choice& choice() const { return choice_; }
+  void choose(const Hosts::Choice& choice) { choice_ = choice; }
 
   // Whom the callbacks tell; nullptr: nobody.
   void observe(SslObserver* observer) { observer_ = observer; }
+
+  // What libssl has no words for: why the peer's certificate is not accepted.
+  void object(std::string objection) { objection_ = std::move(objection); }
+  [[nodiscard]] const std::string& objection() const { return objection_; }
 
   // Bytes of the peer for libssl to read.
   [[nodiscard]] ktls::Result<void> feed(std::span<const std::uint8_t> bytes);
@@ -84,7 +88,8 @@ class SslConnection {
   SslPtr ssl_;
   std::string server_name_;
   std::string session_key_;
-  std::size_t host_ = Hosts::kDefault;
+  Hosts::Choice choice_;
+  std::string objection_;
   std::optional<std::uint16_t> peer_record_size_limit_;
   SslObserver* observer_ = nullptr;
 };

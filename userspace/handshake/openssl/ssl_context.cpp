@@ -9,15 +9,16 @@
 #include <utility>
 
 #include <openssl/err.h>
-#include <openssl/pem.h>
 
-#include "userspace/handshake/openssl/credentials.h"
 #include "userspace/handshake/openssl/error_queue.h"
-#include "userspace/handshake/openssl/hex.h"
+#include "userspace/handshake/openssl/own_certificates.h"
+#include "userspace/handshake/openssl/pins.h"
 #include "userspace/handshake/openssl/psk_callbacks.h"
 #include "userspace/handshake/openssl/record_size_limit.h"
 #include "userspace/handshake/openssl/ssl_connection.h"
+#include "userspace/handshake/openssl/stapling.h"
 #include "userspace/handshake/openssl/suite_settings.h"
+#include "userspace/handshake/openssl/trust.h"
 
 namespace tls {
 namespace {
@@ -38,11 +39,6 @@ static_assert(kSha256Size <= SSL_MAX_SID_CTX_LENGTH);
 constexpr std::size_t kAlpnNameMax = 255;
 constexpr std::size_t kAlpnListMax = 65535;
 
-struct FreeEntries {
-  void operator()(STACK_OF(X509_INFO) * entries) const {
-    sk_X509_INFO_pop_free(entries, X509_INFO_free);
-  }
-};
 
 // What would move a sequence number, or a key, behind our back after the hand-over, or have libssl
 // take more from its input than the record it is working on.
@@ -53,35 +49,6 @@ void keep_counts_true(SSL_CTX* context) {
   SSL_CTX_set_max_early_data(context, 0);
   SSL_CTX_set_recv_max_early_data(context, 0);
   SSL_CTX_set_read_ahead(context, 0);
-}
-
-// Trusts the certificates of a PEM file, and names their subjects to clients that are asked for
-// one. Answers a digest of them all.
-Result<std::string> trust(SSL_CTX* context, const std::string& ca_file) {
-  // Not by SSL_CTX_load_verify_file(3), which waits for the writer of a FIFO for ever. Revocation
-  // lists are not taken: nothing here checks any.
-  KTLS_TRY(const BioPtr content, read_file(ca_file));
-  const std::unique_ptr<STACK_OF(X509_INFO), FreeEntries> entries(
-      PEM_X509_INFO_read_bio(content.get(), nullptr, nullptr, nullptr));
-  if (!entries) return fail(openssl_error(ErrorCode::kInvalidArgument, ca_file));
-  std::string digests;
-  for (int i = 0; i < sk_X509_INFO_num(entries.get()); ++i) {
-    X509* const trusted = sk_X509_INFO_value(entries.get(), i)->x509;
-    if (trusted == nullptr) continue;
-    std::array<unsigned char, EVP_MAX_MD_SIZE> digest{};
-    unsigned int size = 0;
-    if (X509_STORE_add_cert(SSL_CTX_get_cert_store(context), trusted) != 1 ||
-        SSL_CTX_add_client_CA(context, trusted) != 1 ||
-        X509_digest(trusted, EVP_sha256(), digest.data(), &size) != 1) {
-      return fail(openssl_error(ErrorCode::kCrypto, ca_file));
-    }
-    digests += hex_of(std::span(digest).first(size), ':');
-  }
-  if (digests.empty()) {
-    return fail(openssl_error(ErrorCode::kInvalidArgument,
-                              ca_file + ": holds no PEM certificate to trust"));
-  }
-  return digests;
 }
 
 // Accepting SNI makes libssl keep the name with the session, so that SSL_get_servername() knows it
@@ -147,9 +114,10 @@ Result<std::shared_ptr<SslContext>> SslContext::create(const ServerOptions& opti
   if (!options.is_psk_only()) {
     KTLS_TRY(context->hosts_, Hosts::load(options, context->handle()));
   }
-  context->warnings_ = context->hosts_.warnings();
+  context->add_warnings(context->hosts_.warnings());
   context->take_warnings_of_keys();
   SSL_CTX_set_client_hello_cb(context->handle(), on_client_hello, context.get());
+  staple_on_request(context->handle());
   return context;
 }
 
@@ -161,6 +129,8 @@ Result<std::shared_ptr<SslContext>> SslContext::create(const ClientOptions& opti
                                  SSL_SESS_CACHE_CLIENT | SSL_SESS_CACHE_NO_INTERNAL);
   if (auto set = context->use_trust(options); !set) return fail(set.error());
   context->take_warnings_of_keys();
+  KTLS_TRY(const auto warnings, show_to_servers(context->handle(), options.certificates));
+  context->add_warnings(warnings);
   return context;
 }
 
@@ -206,10 +176,13 @@ bool SslContext::choose_host(SslConnection& connection, std::string_view server_
       !prefer_psk_hash(connection.ssl(), *pre_shared_keys_, psk_ciphersuites_)) {
     return false;
   }
-  const std::size_t host = hosts_.find(server_name);
-  if (host != connection.host() && !hosts_.show(host, connection.ssl())) return false;
-  connection.set_host(host);
-  return bind_sessions(connection.ssl(), hosts_.name(host), server_name);
+  const Hosts::Choice choice = hosts_.choose(server_name);
+  if (choice.certificates != connection.choice().certificates &&
+      !hosts_.show(choice.certificates, connection.ssl())) {
+    return false;
+  }
+  connection.choose(choice);
+  return bind_sessions(connection.ssl(), hosts_.name(choice.host), server_name);
 }
 
 // By the session id context, which is part of the session and of its ticket, libssl resumes what is
@@ -258,20 +231,25 @@ std::string SslContext::certificate_fingerprint() const {
 Result<void> SslContext::use_trust(const ClientOptions& options) {
   verify_ = options.verify;
   SSL_CTX_set_verify(handle(), verify_ ? SSL_VERIFY_PEER : SSL_VERIFY_NONE, nullptr);
+  pins_ = options.pins;
+  if (!pins_.empty()) require_pins(handle());
   if (options.ca_file.empty()) {
     if (SSL_CTX_set_default_verify_paths(handle()) != 1) {
       return fail(openssl_error(ErrorCode::kCrypto, "the system's trust store"));
     }
     return {};
   }
-  auto trusted = trust(handle(), options.ca_file);
+  auto trusted = trust(handle(), options.ca_file, options.crl_file);
   if (!trusted) return fail(std::move(trusted).error());
+  add_warnings(trusted->warnings);
   return {};
 }
 
 Result<void> SslContext::ask_clients(const ServerOptions& options) {
   if (options.client_ca_file.empty()) return {};
-  KTLS_TRY(client_trust_, trust(handle(), options.client_ca_file));
+  KTLS_TRY(Trust trusted, trust(handle(), options.client_ca_file, options.client_crl_file));
+  add_warnings(trusted.warnings);
+  client_trust_ = std::move(trusted.digest);
   const bool is_required = options.client_authentication == ClientAuthentication::kRequired;
   client_trust_ += is_required ? "required" : "optional";
   SSL_CTX_set_verify(

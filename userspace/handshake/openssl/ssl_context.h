@@ -40,6 +40,8 @@ class SslContext final : public Context {
   [[nodiscard]] Role role() const { return role_; }
   // Client role: whether the peer's certificate is verified.
   [[nodiscard]] bool verify() const { return verify_; }
+  // Client role: the keys that the peer may have; empty: any.
+  [[nodiscard]] const std::vector<std::string>& pins() const { return pins_; }
   [[nodiscard]] const std::vector<std::string>& alpn() const { return alpn_; }
   [[nodiscard]] const KeylogSink& keylog() const { return keylog_; }
   [[nodiscard]] SessionCache& sessions() { return sessions_; }
@@ -59,6 +61,9 @@ class SslContext final : public Context {
   [[nodiscard]] ktls::Result<void> use_suites(const Options& options);
   void take_warnings_of_keys();
   void resume_sessions();
+  void add_warnings(const std::vector<std::string>& warnings) {
+    warnings_.insert(warnings_.end(), warnings.begin(), warnings.end());
+  }
   [[nodiscard]] bool choose_host(SslConnection& connection, std::string_view server_name) const;
   [[nodiscard]] bool bind_sessions(SSL* ssl, std::string_view host,
                                    std::string_view server_name) const;
@@ -74,6 +79,7 @@ class SslContext final : public Context {
 
   Role role_;
   bool verify_ = false;
+  std::vector<std::string> pins_;
   std::vector<std::string> alpn_;
   std::vector<unsigned char> alpn_wire_;  // as in the extension: each name after its length
   KeylogSink keylog_;

@@ -1,5 +1,6 @@
 #include "tools/ktls-bridge/connection_log.h"
 
+#include <algorithm>
 #include <cerrno>
 #include <string>
 #include <utility>
@@ -41,6 +42,25 @@ TEST(ConnectionLog, SaysWhereEachDirectionRanAndWhy) {
             "connection peer=10.0.0.1:40000 to=127.0.0.1:80 name=server.test version=TLSv1.3 "
             "suite=TLS_AES_128_GCM_SHA256 alpn=h2 resumed=yes tx=kernel rx=userspace "
             "rx_reason=rekey_impossible received=12 sent=34 ended=clean");
+}
+
+TEST(ConnectionLog, TellsWhoTheClientIsInOneWordAndNoMoreThanThatMuch) {
+  ConnectionLog log = finished();
+  log.facts->peer_certificate = tls::PeerCertificate{.subject = "CN=device \\\"7\\\"\n,O=Example",
+                                                     .issuer = "CN=i",
+                                                     .common_name = {},
+                                                     .sha256 = {}};
+  EXPECT_NE(
+      line_of(log).find(" name=server.test "
+                        "client=\"CN=device \\\\\\\"7\\\\\\\"\\n,O=Example\" version=TLSv1.3 "),
+      std::string::npos)
+      << line_of(log);
+  const std::string begin = "CN=" + std::string(1020, 'a');
+  log.facts->peer_certificate->subject = begin + "\u00e9" + std::string(9000, 'b');
+  const LogFields fields = log.fields();
+  const auto client = std::ranges::find(fields, "client", &LogFields::value_type::first);
+  ASSERT_NE(client, fields.end());
+  EXPECT_EQ(std::get<std::string>(client->second), begin + "...");
 }
 
 TEST(ConnectionLog, LeavesOutWhatNeverCameToBe) {

@@ -168,8 +168,15 @@ TEST(WrapOptions, AreCheckedAgainstEachOther) {
       {{"--ca", "ca.pem"}, "--ca, --name and --insecure need --client"},
       {{"--name", "x"}, "--ca, --name and --insecure need --client"},
       {{"--insecure"}, "--ca, --name and --insecure need --client"},
-      {{"--client", "--cert", "c.pem"}, "leave them out with --client"},
-      {{"--client", "--key", "k.pem"}, "leave them out with --client"},
+      {{"--client", "--key", "k.pem"}, "--key needs --cert"},
+      {{"--client", "--cert-dir", "certs"}, "leave them out with --client"},
+      {{"--client", "--cert", "c.pem", "--ocsp", "o.der"}, "leave them out with --client"},
+      {{"--client", "--client-ca", "ca.pem"}, "leave them out with --client"},
+      {{"--client", "--crl", "list.pem"}, "--crl needs --ca"},
+      {{"--crl", "list.pem"}, "--crl and --pin need --client"},
+      {{"--pin", "sha256//AAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA="},
+       "--crl and --pin need --client"},
+      {{"--pin", "sha256//"}, "is not sha256// and the base64 of 32 bytes"},
       {{"--client", "--insecure", "--ca", "ca.pem"}, "exclude each other"},
       {{"--alpn", std::string(256, 'a')}, "1 to 255 bytes"},
   };
@@ -178,8 +185,12 @@ TEST(WrapOptions, AreCheckedAgainstEachOther) {
     EXPECT_NE(objection_to(words).find(objection), std::string::npos) << objection_to(words);
   }
   for (const Words& words :
-       {Words{}, Words{"--cert", "c.pem"}, Words{"--cert", "c.pem", "--key", "k.pem"},
-        Words{"--client"}, Words{"--client", "--insecure"}, Words{"--client", "--ca", "ca.pem"},
+       {Words{}, Words{"--client", "--cert", "c.pem", "--key", "k.pem"},
+        Words{"--client", "--insecure", "--pin",
+              "sha256//AAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA="},
+        Words{"--client", "--ca", "ca.pem", "--crl", "list.pem"}, Words{"--cert", "c.pem"},
+        Words{"--cert", "c.pem", "--key", "k.pem"}, Words{"--client"},
+        Words{"--client", "--insecure"}, Words{"--client", "--ca", "ca.pem"},
         Words{"--client", "--name", "x"}, Words{"--alpn", std::string(255, 'a')}}) {
     EXPECT_EQ(objection_to(words), "");
   }

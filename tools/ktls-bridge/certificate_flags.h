@@ -1,0 +1,35 @@
+// The flags of certificates: our own, and those of clients.
+#pragma once
+
+#include <string>
+#include <vector>
+
+#include "ktls/base/result.h"
+#include "tools/ktls-bridge/tls_flags.h"
+#include "userspace/handshake/openssl/context.h"
+
+namespace CLI {
+class App;
+}
+
+namespace tools {
+
+// --cert --key --cert-dir --ocsp, and --client-ca --client-auth --client-crl: see
+// add_credential_flags() and add_client_flags() of tls_flags.h.
+
+// --pin, for the client role. Values that are no pins raise CLI::ValidationError.
+void add_pin_flag(CLI::App& app, std::vector<std::string>& pins);
+
+// What one flag alone cannot tell. Error: kInvalidArgument naming the flags.
+[[nodiscard]] ktls::Result<void> validate_certificates(const TlsOptions& options);
+
+// Whether there are certificates to be read, but for those of hosts.
+[[nodiscard]] bool has_certificates(const TlsOptions& options);
+
+// --cert with --key, in order.
+[[nodiscard]] std::vector<tls::CertificateFiles> certificates_of(const TlsOptions& options);
+
+// `options` without what says who we are and whom we ask.
+[[nodiscard]] TlsOptions without_credentials(TlsOptions options);
+
+}  // namespace tools
