@@ -24,8 +24,8 @@ void install_psk_callbacks(SSL_CTX* context, Role role);
 [[nodiscard]] bool has_psk_hash(const CipherSuite& suite);
 
 // In the callback of the ClientHello: where it offers an identity of `keys`, `ssl` chooses suites
-// in the order of `list`. libssl would choose by the client's order before it looks at the PSK, and
-// then find that the hash is another. Error: false.
+// in the order of `list`. libssl would choose by preference before it looks at the PSK, and then
+// find that the hash is another. Error: false.
 [[nodiscard]] bool prefer_psk_hash(SSL* ssl, const PreSharedKeys& keys, const std::string& list);
 
 // How a finished handshake was authenticated by a pre-shared key.

@@ -52,7 +52,7 @@ TEST(ConnectionLog, TellsWhoTheClientIsInOneWordAndNoMoreThanThatMuch) {
                                                      .sha256 = {}};
   EXPECT_NE(
       line_of(log).find(" name=server.test "
-                        "client=\"CN=device \\\\\\\"7\\\\\\\"\\n,O=Example\" version=TLSv1.3 "),
+                        "client=\"CN=device \\\\\\\"7\\\\\\\"\\x0a,O=Example\" version=TLSv1.3 "),
       std::string::npos)
       << line_of(log);
   const std::string begin = "CN=" + std::string(1020, 'a');
