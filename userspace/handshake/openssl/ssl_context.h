@@ -4,6 +4,7 @@
 #include <cstddef>
 #include <cstdint>
 #include <memory>
+#include <span>
 #include <string>
 #include <string_view>
 #include <vector>
@@ -32,6 +33,8 @@ class SslContext final : public Context {
     return hosts_.certificates();
   }
   [[nodiscard]] const std::vector<std::string>& warnings() const override { return warnings_; }
+  [[nodiscard]] ktls::Result<TicketKeysInUse> use_ticket_keys(
+      std::span<const std::string> files) override;
   [[nodiscard]] std::size_t session_count() const override { return sessions_.size(); }
 
   [[nodiscard]] SSL_CTX* handle() const { return handle_.get(); }
@@ -49,7 +52,7 @@ class SslContext final : public Context {
 
   template <typename Options>
   [[nodiscard]] ktls::Result<void> configure(const Options& options);
-  void resume_sessions();
+  void resume_sessions(unsigned tickets);
   [[nodiscard]] bool choose_host(SslConnection& connection, std::string_view server_name) const;
   [[nodiscard]] bool bind_sessions(SSL* ssl, std::string_view host,
                                    std::string_view server_name) const;
