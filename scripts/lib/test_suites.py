@@ -170,6 +170,8 @@ SUITES = [
       for kernel in KERNELS),
     Suite("interop/matrix", ("tests/interop/matrix.py", "--full"), needs=("openssl", "curl"),
           timeout_s=240),
+    Suite("interop/tickets", ("tests/interop/tickets_test.py",), needs=("openssl", "nginx"),
+          timeout_s=120),
     Suite("interop/record-size", ("tests/interop/record_size_test.py",),
           needs=("openssl", "gnutls-cli", "gnutls-serv"), timeout_s=120),
     *(Suite(f"kernel/{kernel}/matrix", ("tests/interop/matrix.py", "--json", "/out/matrix.json"),

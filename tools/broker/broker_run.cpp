@@ -35,6 +35,7 @@ TlsOptions without_credentials(TlsOptions options) {
   options.certificate_file.clear();
   options.key_file.clear();
   options.client_ca_file.clear();
+  options.ticket_key_files.clear();
   return options;
 }
 
@@ -77,6 +78,7 @@ BrokerLimits BrokerRun::find_limits() const {
 }
 
 Result<void> BrokerRun::run() {
+  if (auto watched = as_server_.watch_files(); !watched) return watched;
   state_->loop.spawn(state_->handed_out.watch(state_->running));
   auto ran = loop_->run();
   log_.write(LogLevel::kInfo, "stopped",

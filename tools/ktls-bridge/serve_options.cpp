@@ -9,6 +9,7 @@
 #include <CLI/CLI.hpp>
 
 #include "tools/ktls-bridge/duration_flag.h"
+#include "tools/ktls-bridge/ticket_flags.h"
 
 namespace tools {
 namespace {
@@ -228,6 +229,7 @@ void add_serve_command(CLI::App& app, ServeOptions& options) {
   add_addresses(*serve, options);
   add_credential_flags(*serve, options.tls);
   add_protocol_flags(*serve, options.tls);
+  add_ticket_flags(*serve, options.tls);
   add_documents(*serve, options);
   add_responses(*serve, options);
   add_offload_flag(*serve, options.tls);

@@ -9,6 +9,7 @@
 #include <CLI/CLI.hpp>
 
 #include "tools/ktls-bridge/duration_flag.h"
+#include "tools/ktls-bridge/ticket_flags.h"
 #include "userspace/suite/cipher_suite.h"
 
 namespace tools {
@@ -138,7 +139,7 @@ ktls::Result<void> validate(const TlsOptions& options) {
   if (std::any_of(options.alpn.begin(), options.alpn.end(), is_no_name)) {
     return refuse("--alpn: a protocol name has 1 to 255 bytes");
   }
-  return {};
+  return validate_tickets(options);
 }
 
 }  // namespace tools

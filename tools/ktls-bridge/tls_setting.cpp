@@ -25,7 +25,15 @@ std::optional<Complaint> TlsSetting::prepare() {
     return Complaint{unreadable ? kExitNoInput : kExitBadCertificate, context.error().message()};
   }
   contexts_.replace(*std::move(context));
-  return std::nullopt;
+  return load_ticket_keys();
+}
+
+std::optional<Complaint> TlsSetting::load_ticket_keys() {
+  const auto loaded = ticket_keys_.load();
+  if (loaded) return std::nullopt;
+  const bool unreadable = loaded.error().code == ErrorCode::kSystem;
+  return Complaint{unreadable ? kExitNoInput : kExitBadCertificate,
+                   "--ticket-keys " + loaded.error().message()};
 }
 
 tls::ProtocolVersion TlsSetting::version_max() const {
@@ -70,7 +78,8 @@ Result<std::shared_ptr<tls::Context>> TlsSetting::make_context() const {
                                .version_max = version_max(),
                                .ciphers = {},
                                .ciphersuites = {},
-                               .keylog = sink},
+                               .keylog = sink,
+                               .tickets = options_.tickets.value_or(tls::kTicketsDefault)},
                               contexts_.current());
 }
 
@@ -89,6 +98,7 @@ void TlsSetting::announce_warnings() const {
   for (const std::string& warning : context()->warnings()) {
     log_.write(LogLevel::kWarning, "certificate", {{"detail", warning}});
   }
+  ticket_keys_.announce();
 }
 
 void TlsSetting::announce_self_signed() const {
@@ -99,6 +109,7 @@ void TlsSetting::announce_self_signed() const {
 }
 
 void TlsSetting::reload() {
+  ticket_keys_.reload();
   const bool has_files =
       client_ ? !client_->ca_file.empty() : !is_self_signed() || !options_.hosts.empty();
   if (!has_files) {

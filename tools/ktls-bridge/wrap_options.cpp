@@ -5,6 +5,7 @@
 #include <CLI/CLI.hpp>
 
 #include "tools/ktls-bridge/duration_flag.h"
+#include "tools/ktls-bridge/ticket_flags.h"
 
 namespace tools {
 namespace {
@@ -31,6 +32,10 @@ constexpr const char* kExamples = R"(Examples:
 
   # In inetd.conf: the connection is there already
   ktls-bridge wrap --fd 0 --cert chain.pem --key key.pem -- httpd -i -h /srv/www
+
+  # On each machine behind one address, which resume each other's sessions (48 or 80 random bytes)
+  ktls-bridge wrap --listen :8443 --cert chain.pem --key key.pem --to 127.0.0.1:8080 \
+      --ticket-keys current.key --ticket-keys next.key --ticket-keys previous.key
 
   # Only if the kernel encrypts both ways; refuse the connection otherwise
   ktls-bridge wrap --listen [::]:8443 --cert chain.pem --key key.pem \
@@ -128,6 +133,11 @@ ktls::Result<void> validate_role(const WrapOptions& options) {
         "--cert, --key and --client-ca are for the server role: leave them out with "
         "--client");
   }
+  if (has_ticket_flags(options.tls)) {
+    return refuse(
+        "--ticket-keys and --tickets are for the server role: leave them out with "
+        "--client");
+  }
   if (options.insecure && !options.ca_file.empty()) {
     return refuse("--insecure and --ca exclude each other");
   }
@@ -150,6 +160,7 @@ void add_wrap_command(CLI::App& app, WrapOptions& options) {
   add_program_flags(*wrap, options.program);
   add_alpn_flag(*wrap, options.tls);
   add_protocol_flags(*wrap, options.tls);
+  add_ticket_flags(*wrap, options.tls);
   add_offload_flag(*wrap, options.tls);
   add_loop_flags(*wrap, options.service);
   add_limits(*wrap, options);
