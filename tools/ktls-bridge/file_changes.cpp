@@ -44,12 +44,15 @@ bool FileChanges::have_settled() {
 FileChanges::State FileChanges::state_of(const std::string& path) {
   struct stat status {};
   if (::stat(path.c_str(), &status) != 0) return {.failure = errno};
-  return {.failure = 0,
-          .device = status.st_dev,
-          .inode = status.st_ino,
-          .size = status.st_size,
-          .written_ns = nanoseconds(status.st_mtim),
-          .changed_ns = nanoseconds(status.st_ctim)};
+  State state{
+      .failure = 0, .device = status.st_dev, .inode = status.st_ino, .mode = status.st_mode};
+  // A pipe is read once, and looks changed afterwards.
+  if (S_ISREG(status.st_mode)) {
+    state.size = status.st_size;
+    state.written_ns = nanoseconds(status.st_mtim);
+    state.changed_ns = nanoseconds(status.st_ctim);
+  }
+  return state;
 }
 
 std::vector<FileChanges::State> FileChanges::look() const {

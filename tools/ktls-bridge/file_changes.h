@@ -33,9 +33,10 @@ class FileChanges {
     int failure = 0;
     std::uint64_t device = 0;
     std::uint64_t inode = 0;
+    std::uint64_t mode = 0;  // after a change of which it may be readable
     std::int64_t size = 0;
     std::int64_t written_ns = 0;  // its content
-    std::int64_t changed_ns = 0;  // its content or its mode, after which it may be readable
+    std::int64_t changed_ns = 0;  // its owner, for one
     bool operator==(const State&) const = default;
   };
 
