@@ -177,6 +177,8 @@ SUITES = [
           timeout_s=180),
     Suite("interop/suites", ("tests/interop/suites_test.py",), needs=("openssl", "gnutls-cli"),
           timeout_s=240),
+    Suite("interop/tickets", ("tests/interop/tickets_test.py",), needs=("openssl", "nginx"),
+          timeout_s=120),
     Suite("interop/record-size", ("tests/interop/record_size_test.py",),
           needs=("openssl", "gnutls-cli", "gnutls-serv"), timeout_s=120),
     *(Suite(f"kernel/{kernel}/matrix", ("tests/interop/matrix.py", "--json", "/out/matrix.json"),

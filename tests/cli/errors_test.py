@@ -64,6 +64,9 @@ class Usage(ErrorCase):
         for arguments, said in (
                 (("--client", "--cert-dir", "x"), "--client"),
                 (("--client", "--ocsp", "x"), "--client"),
+                (("--client", "--ticket-keys", "x"), "--client"),
+                (("--client", "--tickets", "2"), "--client"),
+                (("--ticket-keys", "x", "--tickets", "0"), "exclude"),
                 (("--client", "--insecure", "--ca", "x"), "exclude"),
                 (("--ca", "x"), "need --client"), (("--name", "x"), "need --client"),
                 (("--insecure",), "need --client"), (("--key", "x"), "--key needs --cert"),

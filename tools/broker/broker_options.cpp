@@ -13,6 +13,7 @@
 #include <sys/un.h>
 
 #include "tools/ktls-bridge/duration_flag.h"
+#include "tools/ktls-bridge/ticket_flags.h"
 #include "userspace/broker/protocol.h"
 
 namespace tools {
@@ -131,6 +132,7 @@ void add_broker_command(CLI::App& app, BrokerOptions& options) {
   add_client_flags(*broker, options.tls);
   add_alpn_flag(*broker, options.tls);
   add_protocol_flags(*broker, options.tls);
+  add_ticket_flags(*broker, options.tls);
   add_offload_flag(*broker, options.tls);
   add_no_rekey_flag(*broker, options.no_rekey);
   add_loop_flag(*broker, options.service);

@@ -71,6 +71,7 @@ BrokerLimits BrokerRun::find_limits() const {
 }
 
 Result<void> BrokerRun::run() {
+  if (auto watched = as_server_.watch_files(); !watched) return watched;
   state_->loop.spawn(state_->handed_out.watch(state_->running));
   auto ran = loop_->run();
   log_.write(LogLevel::kInfo, "stopped",

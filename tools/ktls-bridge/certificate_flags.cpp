@@ -112,6 +112,7 @@ TlsOptions without_credentials(TlsOptions options) {
   options.ocsp_files.clear();
   options.client_ca_file.clear();
   options.client_crl_file.clear();
+  options.ticket_key_files.clear();
   return options;
 }
 

@@ -11,6 +11,7 @@
 
 #include "tools/ktls-bridge/certificate_flags.h"
 #include "tools/ktls-bridge/duration_flag.h"
+#include "tools/ktls-bridge/ticket_flags.h"
 #include "tools/preload/host_text.h"
 #include "tools/preload/setting_limits.h"
 
@@ -185,6 +186,7 @@ void add_run_command(CLI::App& app, RunOptions& options) {
   add_client_flags(*run, broker.tls);
   add_alpn_flag(*run, broker.tls);
   add_protocol_flags(*run, broker.tls);
+  add_ticket_flags(*run, broker.tls);
   add_offload_flag(*run, broker.tls);
   add_loop_flag(*run, broker.service);
   add_no_rekey_flag(*run, broker.no_rekey);
@@ -215,6 +217,9 @@ ktls::Result<void> validate(const RunOptions& options) {
                                !broker.tls.client_ca_file.empty();
   if (options.listen.empty() && has_credentials) {
     return refuse("--cert, --key and --client-ca need --listen");
+  }
+  if (options.listen.empty() && has_ticket_flags(broker.tls)) {
+    return refuse("--ticket-keys and --tickets need --listen");
   }
   if (options.connect.empty() && !broker.ca_file.empty()) return refuse("--ca needs --connect");
   return validate(broker.tls);

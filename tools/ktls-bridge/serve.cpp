@@ -148,6 +148,9 @@ int run_serve(const ServeOptions& options) {
   tls.announce_warnings();
   service.announce_ready(tls.capability());
   tls.announce_self_signed();
+  if (const auto watched = tls.watch_files(); !watched) {
+    return complain({kExitOsError, watched.error().message()});
+  }
   if (const auto failed = service.start()) return complain(*failed);
   return service.run([&tls, log_file = access_log->get()] {
     tls.reload();

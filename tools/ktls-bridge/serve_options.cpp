@@ -10,6 +10,7 @@
 
 #include "tools/ktls-bridge/duration_flag.h"
 #include "tools/ktls-bridge/suite_flags.h"
+#include "tools/ktls-bridge/ticket_flags.h"
 
 namespace tools {
 namespace {
@@ -231,6 +232,7 @@ void add_serve_command(CLI::App& app, ServeOptions& options) {
   add_psk_flag(*serve, options.tls);
   add_client_flags(*serve, options.tls);
   add_protocol_flags(*serve, options.tls);
+  add_ticket_flags(*serve, options.tls);
   add_documents(*serve, options);
   add_responses(*serve, options);
   add_offload_flag(*serve, options.tls);

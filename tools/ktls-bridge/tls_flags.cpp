@@ -11,6 +11,7 @@
 #include "tools/ktls-bridge/certificate_flags.h"
 #include "tools/ktls-bridge/duration_flag.h"
 #include "tools/ktls-bridge/suite_flags.h"
+#include "tools/ktls-bridge/ticket_flags.h"
 #include "userspace/suite/cipher_suite.h"
 
 namespace tools {
@@ -114,7 +115,8 @@ ktls::Result<void> validate(const TlsOptions& options) {
   if (std::any_of(options.alpn.begin(), options.alpn.end(), is_no_name)) {
     return refuse("--alpn: a protocol name has 1 to 255 bytes");
   }
-  return validate_suites(options);
+  if (auto good = validate_suites(options); !good) return good;
+  return validate_tickets(options);
 }
 
 }  // namespace tools

@@ -2,6 +2,7 @@
 #pragma once
 
 #include <chrono>
+#include <optional>
 #include <string>
 #include <vector>
 
@@ -37,6 +38,8 @@ struct TlsOptions {
   std::string psk_file;              // empty: no pre-shared keys
   bool tls12_without_rekey = false;  // 1.2 is the newest version where the kernel changes no keys
   std::string keylog_file;
+  std::vector<std::string> ticket_key_files;  // none: keys of our own; the first one seals
+  std::optional<unsigned> tickets;            // none: tls::kTicketsDefault
 
   bridge::OffloadPolicy offload = bridge::OffloadPolicy::kAuto;
   bridge::KeyPolicy keys;

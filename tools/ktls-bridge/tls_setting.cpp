@@ -27,7 +27,15 @@ std::optional<Complaint> TlsSetting::prepare() {
     return Complaint{unreadable ? kExitNoInput : kExitBadCertificate, context.error().message()};
   }
   contexts_.replace(*std::move(context));
-  return std::nullopt;
+  return load_ticket_keys();
+}
+
+std::optional<Complaint> TlsSetting::load_ticket_keys() {
+  const auto loaded = ticket_keys_.load();
+  if (loaded) return std::nullopt;
+  const bool unreadable = loaded.error().code == ErrorCode::kSystem;
+  return Complaint{unreadable ? kExitNoInput : kExitBadCertificate,
+                   "--ticket-keys " + loaded.error().message()};
 }
 
 tls::ProtocolVersion TlsSetting::version_max() const {
@@ -85,7 +93,8 @@ Result<std::shared_ptr<tls::Context>> TlsSetting::make_context() const {
                                .ciphersuites = options_.ciphersuites,
                                .groups = options_.groups,
                                .psk_file = options_.psk_file,
-                               .keylog = sink},
+                               .keylog = sink,
+                               .tickets = options_.tickets.value_or(tls::kTicketsDefault)},
                               contexts_.current());
 }
 
@@ -104,6 +113,7 @@ void TlsSetting::announce_warnings() const {
   for (const std::string& warning : context()->warnings()) {
     log_.write(LogLevel::kWarning, "certificate", {{"detail", warning}});
   }
+  ticket_keys_.announce();
 }
 
 void TlsSetting::announce_self_signed() const {
@@ -128,6 +138,7 @@ bool TlsSetting::has_files() const {
 }
 
 void TlsSetting::reload() {
+  ticket_keys_.reload();
   if (!has_files()) {
     const char* why =
         client_ ? "there is no --ca and no certificate to show" : "the certificate is self-signed";

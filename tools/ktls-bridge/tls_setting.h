@@ -13,6 +13,8 @@
 #include "tools/common/log.h"
 #include "tools/ktls-bridge/complaint.h"
 #include "tools/ktls-bridge/context_slot.h"
+#include "tools/ktls-bridge/ticket_key_files.h"
+#include "tools/ktls-bridge/ticket_key_watch.h"
 #include "tools/ktls-bridge/tls_flags.h"
 #include "userspace/handshake/openssl/context.h"
 #include "userspace/suite/version.h"
@@ -41,7 +43,8 @@ class TlsSetting {
   // Opens the key log, reads certificates, and tries what the kernel can do.
   [[nodiscard]] std::optional<Complaint> prepare();
 
-  // Lines `certificate`: what is wrong with the certificates, but not so that nobody takes them.
+  // Lines `certificate`: what is wrong with the certificates, but not so that nobody takes them;
+  // and line `ticket_keys`, where there are files of them.
   void announce_warnings() const;
   // Line `self_signed`, where there is such a certificate.
   void announce_self_signed() const;
@@ -49,6 +52,9 @@ class TlsSetting {
   // Reads the files again. Connections that begin from now on see what is in them; where that
   // cannot be used, what was there before stays in use. Line `reload` either way.
   void reload();
+  // From now on files that are renewed without a signal are read again by themselves: those of
+  // --ticket-keys. Error: kSystem.
+  [[nodiscard]] ktls::Result<void> watch_files() { return watch_.start(); }
 
   [[nodiscard]] const TlsOptions& options() const { return options_; }
   [[nodiscard]] const Log& log() const { return log_; }
@@ -63,6 +69,7 @@ class TlsSetting {
  private:
   [[nodiscard]] std::optional<Complaint> open_keylog();
   [[nodiscard]] std::optional<Complaint> check_kernel();
+  [[nodiscard]] std::optional<Complaint> load_ticket_keys();
   // Of the files as they are now. contexts_ has the one that it is to succeed; at the start, none.
   [[nodiscard]] ktls::Result<std::shared_ptr<tls::Context>> make_context() const;
   [[nodiscard]] tls::ProtocolVersion version_max() const;
@@ -78,6 +85,8 @@ class TlsSetting {
   std::unique_ptr<KeylogFile> keylog_;
   ktls::Capability capability_;
   ContextSlot contexts_;
+  TicketKeyFiles ticket_keys_{options_.ticket_key_files, contexts_, log_};
+  TicketKeyWatch watch_{ticket_keys_};  // last: ends first
 };
 
 }  // namespace tools

@@ -72,6 +72,9 @@ int serve_until_signal(const WrapOptions& options, TlsSetting& tls, Signals sign
   tls.announce_warnings();
   service.announce_ready(tls.capability());
   tls.announce_self_signed();
+  if (const auto watched = tls.watch_files(); !watched) {
+    return complain({kExitOsError, watched.error().message()});
+  }
   if (const auto failed = service.start()) return complain(*failed);
   return service.run([&tls] { tls.reload(); });
 }

@@ -7,6 +7,7 @@
 #include "tools/ktls-bridge/certificate_flags.h"
 #include "tools/ktls-bridge/duration_flag.h"
 #include "tools/ktls-bridge/suite_flags.h"
+#include "tools/ktls-bridge/ticket_flags.h"
 
 namespace tools {
 namespace {
@@ -43,6 +44,10 @@ constexpr const char* kExamples = R"(Examples:
 
   # Devices that have a pre-shared key and no certificate
   ktls-bridge wrap --listen :8443 --psk keys.txt --ciphers PSK-AES128-CCM8 --to 127.0.0.1:8080
+
+  # On each machine behind one address, which resume each other's sessions (48 or 80 random bytes)
+  ktls-bridge wrap --listen :8443 --cert chain.pem --key key.pem --to 127.0.0.1:8080 \
+      --ticket-keys current.key --ticket-keys next.key --ticket-keys previous.key
 
   # Only if the kernel encrypts both ways; refuse the connection otherwise
   ktls-bridge wrap --listen [::]:8443 --cert chain.pem --key key.pem \
@@ -149,6 +154,11 @@ ktls::Result<void> validate_role(const WrapOptions& options) {
         "--cert-dir, --ocsp and --client-ca are for the server role: leave them out with --client");
   }
   if (options.ca_file.empty() && !options.crl_file.empty()) return refuse("--crl needs --ca");
+  if (has_ticket_flags(options.tls)) {
+    return refuse(
+        "--ticket-keys and --tickets are for the server role: leave them out with "
+        "--client");
+  }
   if (options.insecure && !options.ca_file.empty()) {
     return refuse("--insecure and --ca exclude each other");
   }
@@ -172,6 +182,7 @@ void add_wrap_command(CLI::App& app, WrapOptions& options) {
   add_program_flags(*wrap, options.program);
   add_alpn_flag(*wrap, options.tls);
   add_protocol_flags(*wrap, options.tls);
+  add_ticket_flags(*wrap, options.tls);
   add_offload_flag(*wrap, options.tls);
   add_loop_flags(*wrap, options.service);
   add_limits(*wrap, options);

@@ -6,6 +6,7 @@
 #include <cstdint>
 #include <functional>
 #include <memory>
+#include <span>
 #include <string>
 #include <string_view>
 #include <vector>
@@ -38,6 +39,9 @@ struct CertificateFiles {
 
 // Whether a server lets clients in that show no certificate. One that is shown must be good.
 enum class ClientAuthentication : std::uint8_t { kRequired, kOptional };
+
+// One ticket for the next connection and one for a parallel one (RFC 8446 appendix C.4).
+inline constexpr unsigned kTicketsDefault = 2;
 
 // The default certificate is for clients that send no name, or one that neither a host nor another
 // certificate has. Where certificates with different kinds of key hold a name, a client is shown
@@ -73,6 +77,9 @@ struct ServerOptions {
   std::string groups = {};
   std::string psk_file = {};
   KeylogSink keylog;  // empty: none
+  // What a client of TLS 1.3 gets after a full handshake; one of TLS 1.2 gets one at most. 0: no
+  // session is resumed, by its id neither.
+  unsigned tickets = kTicketsDefault;
 
   [[nodiscard]] bool is_psk_only() const {
     return !psk_file.empty() && certificate_file.empty() && key_file.empty() && hosts.empty() &&
@@ -111,6 +118,14 @@ struct ServedCertificate {
   std::string fingerprint;
 };
 
+// Ticket keys that were read from files.
+//   sealing    lower-case hex of the name of the key that seals, which each ticket shows
+//   warnings   for people: a file that others may read, a key that is there twice
+struct TicketKeysInUse {
+  std::string sealing;
+  std::vector<std::string> warnings;
+};
+
 class Context {
  public:
   // Errors name the file and what libcrypto said: kInvalidArgument (a file that does not parse, a
@@ -136,6 +151,12 @@ class Context {
   // What was accepted but will not please every peer, for people: a certificate that has expired,
   // or that does not hold the name of its host, or a staple that is not sent.
   [[nodiscard]] virtual const std::vector<std::string>& warnings() const = 0;
+  // Server role: from now on the key in the first of `files` (nginx's ssl_session_ticket_key: 48 or
+  // 80 random bytes) seals session tickets, and those in all of them open, for this context, those
+  // that it follows and those that follow it. Thread-safe. Errors name the file, and leave all as
+  // it was: kSystem if it cannot be read, kInvalidArgument if it is of another size, or none.
+  [[nodiscard]] virtual ktls::Result<TicketKeysInUse> use_ticket_keys(
+      std::span<const std::string> files) = 0;
   // Client role: sessions that can be resumed at present.
   [[nodiscard]] virtual std::size_t session_count() const = 0;
 };

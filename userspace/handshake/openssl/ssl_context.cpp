@@ -11,6 +11,7 @@
 #include <openssl/err.h>
 
 #include "userspace/handshake/openssl/error_queue.h"
+#include "userspace/handshake/openssl/hex.h"
 #include "userspace/handshake/openssl/own_certificates.h"
 #include "userspace/handshake/openssl/pins.h"
 #include "userspace/handshake/openssl/psk_callbacks.h"
@@ -28,8 +29,6 @@ using ktls::ErrorCode;
 using ktls::fail;
 using ktls::Result;
 
-// One ticket for the next connection and one for a parallel one (RFC 8446 appendix C.4).
-constexpr std::size_t kTicketsPerConnection = 2;
 // Sessions of TLS 1.2 clients that know no tickets.
 constexpr long kServerSessionsMax = 1024;
 constexpr std::string_view kSessionOwner = "ktls-bridge";  // programs of other kinds have others
@@ -108,7 +107,7 @@ Result<std::shared_ptr<SslContext>> SslContext::create(const ServerOptions& opti
   // Ours is the choice, but for who prefers ChaCha20: it has no AES in hardware.
   SSL_CTX_set_options(context->handle(),
                       SSL_OP_CIPHER_SERVER_PREFERENCE | SSL_OP_PRIORITIZE_CHACHA);
-  context->resume_sessions();
+  context->resume_sessions(options.tickets);
   if (auto asked = context->ask_clients(options); !asked) return fail(asked.error());
   if (context->pre_shared_keys_) context->client_trust_ += context->pre_shared_keys_->digest();
   if (!options.is_psk_only()) {
@@ -135,17 +134,21 @@ Result<std::shared_ptr<SslContext>> SslContext::create(const ClientOptions& opti
 }
 
 void SslContext::take_warnings_of_keys() {
-  if (!pre_shared_keys_) return;
-  const auto& warnings = pre_shared_keys_->warnings();
-  warnings_.insert(warnings_.end(), warnings.begin(), warnings.end());
+  if (pre_shared_keys_) add_warnings(pre_shared_keys_->warnings());
 }
 
-void SslContext::resume_sessions() {
-  SSL_CTX_set_num_tickets(handle(), kTicketsPerConnection);
-  SSL_CTX_set_session_cache_mode(handle(), SSL_SESS_CACHE_SERVER);
-  SSL_CTX_sess_set_cache_size(handle(), kServerSessionsMax);
-  SSL_CTX_set_timeout(handle(), std::chrono::seconds(kSessionLifetime).count());
-  SSL_CTX_set_tlsext_ticket_key_evp_cb(handle(), on_ticket);
+void SslContext::resume_sessions(unsigned tickets) {
+  SSL_CTX_set_num_tickets(handle(), tickets);
+  if (tickets == 0) {
+    // Without tickets libssl looks in its cache, for TLS 1.3 as well.
+    SSL_CTX_set_options(handle(), SSL_OP_NO_TICKET);
+    SSL_CTX_set_session_cache_mode(handle(), SSL_SESS_CACHE_OFF);
+  } else {
+    SSL_CTX_set_session_cache_mode(handle(), SSL_SESS_CACHE_SERVER);
+    SSL_CTX_sess_set_cache_size(handle(), kServerSessionsMax);
+    SSL_CTX_set_timeout(handle(), std::chrono::seconds(kSessionLifetime).count());
+    SSL_CTX_set_tlsext_ticket_key_evp_cb(handle(), on_ticket);
+  }
   // SSL_CTX_set_tlsext_servername_callback(), whose macro casts as C does.
   SSL_CTX_callback_ctrl(handle(), SSL_CTRL_SET_TLSEXT_SERVERNAME_CB,
                         reinterpret_cast<void (*)()>(accept_server_name));
@@ -221,6 +224,18 @@ int SslContext::on_ticket(SSL* ssl, unsigned char* name, unsigned char* iv, EVP_
   // need a new one for each.
   const bool renews = *found == TicketKeys::Found::kPrevious || SSL_version(ssl) == TLS1_3_VERSION;
   return renews ? 2 : 1;
+}
+
+Result<TicketKeysInUse> SslContext::use_ticket_keys(std::span<const std::string> files) {
+  if (!ticket_keys_ || files.empty()) {
+    return fail(Error::of(ErrorCode::kInvalidArgument,
+                          "session ticket keys are a server's, and there is one at least"));
+  }
+  KTLS_TRY(TicketKeyFiles read, read_ticket_keys(files));
+  TicketKeysInUse in_use{.sealing = hex_of(read.keys.front().name, ':'),
+                         .warnings = std::move(read.warnings)};
+  ticket_keys_->use(std::move(read.keys));
+  return in_use;
 }
 
 std::string SslContext::certificate_fingerprint() const {

@@ -5,6 +5,7 @@
 #include <cstdint>
 #include <memory>
 #include <optional>
+#include <span>
 #include <string>
 #include <string_view>
 #include <vector>
@@ -34,6 +35,8 @@ class SslContext final : public Context {
     return hosts_.certificates();
   }
   [[nodiscard]] const std::vector<std::string>& warnings() const override { return warnings_; }
+  [[nodiscard]] ktls::Result<TicketKeysInUse> use_ticket_keys(
+      std::span<const std::string> files) override;
   [[nodiscard]] std::size_t session_count() const override { return sessions_.size(); }
 
   [[nodiscard]] SSL_CTX* handle() const { return handle_.get(); }
@@ -60,7 +63,7 @@ class SslContext final : public Context {
   template <typename Options>
   [[nodiscard]] ktls::Result<void> use_suites(const Options& options);
   void take_warnings_of_keys();
-  void resume_sessions();
+  void resume_sessions(unsigned tickets);
   void add_warnings(const std::vector<std::string>& warnings) {
     warnings_.insert(warnings_.end(), warnings.begin(), warnings.end());
   }

@@ -1,5 +1,5 @@
-// TicketKeys: the keys that seal a server's session tickets, changed with time and shared by the
-// contexts that follow each other over reloads. Thread-safe.
+// TicketKeys: the keys that seal a server's session tickets: its own, changed with time, or those
+// that it is given. Shared by the contexts that follow each other over reloads. Thread-safe.
 #pragma once
 
 #include <array>
@@ -11,11 +11,12 @@
 #include <optional>
 #include <span>
 #include <utility>
+#include <vector>
 
 #include <openssl/evp.h>
 
 #include "ktls/base/result.h"
-#include "ktls/base/secret.h"
+#include "userspace/handshake/openssl/ticket_key.h"
 
 namespace tls {
 
@@ -27,16 +28,20 @@ inline constexpr std::chrono::hours kSessionLifetime{2};
 // to the next over reloads, they would live for ever.
 class TicketKeys {
  public:
-  // A key seals for this long, and then opens for as long again, since its last ticket is good for
-  // that long. The first ticket sealed or opened after both wipes it.
+  // A key of its own seals for this long, and then opens for as long again, since its last ticket
+  // is good for that long. The first ticket sealed or opened after both wipes it.
   static constexpr std::chrono::hours kSealingLifetime = kSessionLifetime;
 
-  static constexpr std::size_t kNameSize = 16;
+  static constexpr std::size_t kNameSize = TicketKey::kNameSize;
   static constexpr std::size_t kIvSize = 16;
 
   using Clock = std::function<std::chrono::steady_clock::time_point()>;
 
   explicit TicketKeys(Clock clock = std::chrono::steady_clock::now) : clock_(std::move(clock)) {}
+
+  // From now on the first of `keys` seals and all of them open, instead of those before and of its
+  // own; they are as old as whoever gives them lets them be. Of none, it has keys of its own again.
+  void use(std::vector<TicketKey> keys);
 
   // Writes the key's name and a fresh IV, and makes both contexts ready to seal one ticket. Error:
   // kCrypto.
@@ -46,32 +51,33 @@ class TicketKeys {
 
   enum class Found : std::uint8_t {
     kNone,      // a key of others, or one too old: the ticket is of no use
-    kCurrent,   // both contexts are ready to open it
-    kPrevious,  // likewise, and the ticket is to be replaced
+    kCurrent,   // the key that seals: both contexts are ready to open it
+    kPrevious,  // another: likewise, and the ticket is to be replaced
   };
   [[nodiscard]] ktls::Result<Found> open(std::span<const std::uint8_t, kNameSize> name,
                                          std::span<const std::uint8_t, kIvSize> iv,
                                          EVP_CIPHER_CTX* cipher, EVP_MAC_CTX* mac);
 
  private:
-  static constexpr std::size_t kKeySize = 32;  // AES-256 and HMAC-SHA-256
-
-  struct Key {
-    std::array<std::uint8_t, kNameSize> name{};
-    ktls::Secret<kKeySize, struct TicketCipherKeyTag> cipher;
-    ktls::Secret<kKeySize, struct TicketMacKeyTag> mac;
+  struct OwnKey {
+    TicketKey key;
     std::chrono::steady_clock::time_point made{};
   };
 
   // Drops what is too old; a current key there may be or not be.
   void retire(std::chrono::steady_clock::time_point now);
   [[nodiscard]] ktls::Result<void> renew(std::chrono::steady_clock::time_point now);
-  [[nodiscard]] static bool key_mac(EVP_MAC_CTX* mac, Key& key);
+  // The key that seals. Error: kCrypto.
+  [[nodiscard]] ktls::Result<TicketKey*> sealing();
+  // Null: no key has that name.
+  [[nodiscard]] TicketKey* find(std::span<const std::uint8_t, kNameSize> name);
 
   std::mutex mutex_;
   Clock clock_;
-  std::optional<Key> current_;
-  std::optional<Key> previous_;
+  std::vector<TicketKey> given_;
+  // While none are given.
+  std::optional<OwnKey> current_;
+  std::optional<OwnKey> previous_;
 };
 
 }  // namespace tls

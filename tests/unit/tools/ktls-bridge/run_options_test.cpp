@@ -103,6 +103,9 @@ TEST(RunOptions, RefuseWhatMakesNoSenseTogether) {
   for (const char* flag : {"--cert", "--key", "--client-ca"}) {
     EXPECT_FALSE(validate(parse({"--connect", "*", flag, "file", "--", "program"}))) << flag;
   }
+  EXPECT_FALSE(validate(parse({"--connect", "*", "--ticket-keys", "file", "--", "program"})));
+  EXPECT_FALSE(validate(parse({"--connect", "*", "--tickets", "2", "--", "program"})));
+  EXPECT_TRUE(validate(parse({"--listen", "443", "--tickets", "2", "--", "program"})));
   EXPECT_TRUE(validate(parse({"--connect", "*", "--ca", "file", "--", "program"})));
   RunOptions many = parse({"--connect", "*", "--", "program"});
   many.connect.assign(256, "*");

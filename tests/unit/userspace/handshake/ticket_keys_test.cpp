@@ -1,4 +1,4 @@
-// Ticket keys over time: what opens, for how long, and under which name.
+// Ticket keys over time: what opens, for how long, and under which name; and those that are given.
 #include "userspace/handshake/openssl/ticket_keys.h"
 
 #include <algorithm>
@@ -145,6 +145,73 @@ TEST_F(TicketKeysOverTime, AtMostTwoKeysOpen) {
   tickets.push_back(seal());
   EXPECT_EQ(
       std::ranges::count_if(tickets, [&](const Ticket& t) { return open(t) != Found::kNone; }), 2);
+}
+
+TicketKey key_of(std::uint8_t kind, std::size_t size) {
+  TicketKey key{.name = {kind},
+                .cipher = decltype(TicketKey::cipher)::with_size(size),
+                .mac = decltype(TicketKey::mac)::with_size(size)};
+  std::ranges::fill(key.cipher.mutable_bytes(), kind);
+  std::ranges::fill(key.mac.mutable_bytes(), static_cast<std::uint8_t>(kind + 1));
+  return key;
+}
+
+std::vector<TicketKey> keys_of(const std::vector<std::uint8_t>& kinds,
+                               std::size_t size = TicketKey::kSizeMax) {
+  std::vector<TicketKey> keys;
+  for (const std::uint8_t kind : kinds) keys.push_back(key_of(kind, size));
+  return keys;
+}
+
+class GivenTicketKeys : public TicketKeysOverTime,
+                        public testing::WithParamInterface<std::size_t> {};
+
+INSTANTIATE_TEST_SUITE_P(TicketKeys, GivenTicketKeys,
+                         testing::Values(TicketKey::kSizeShort, TicketKey::kSizeMax),
+                         testing::PrintToStringParamName());
+
+TEST_P(GivenTicketKeys, TheFirstSealsAndAllOpen) {
+  keys_.use(keys_of({1, 2, 3}, GetParam()));
+  const Ticket first = seal();
+  EXPECT_EQ(first.name.front(), 1);
+  EXPECT_EQ(open(first), Found::kCurrent);
+  keys_.use(keys_of({4, 1}, GetParam()));
+  EXPECT_EQ(seal().name.front(), 4);
+  EXPECT_EQ(open(first), Found::kPrevious);
+  keys_.use(keys_of({4}, GetParam()));
+  EXPECT_EQ(open(first), Found::kNone);
+}
+
+TEST_P(GivenTicketKeys, OpenOnAnotherMachineThatHasThem) {
+  keys_.use(keys_of({7}, GetParam()));
+  const Ticket ticket = seal();
+  TicketKeys other;
+  other.use(keys_of({8, 7}, GetParam()));
+  Contexts contexts;
+  EXPECT_EQ(other.open(ticket.name, ticket.iv, contexts.cipher.get(), contexts.mac.get()).value(),
+            Found::kPrevious);
+  EXPECT_EQ(contexts.tag(ticket.sealed), ticket.tag);
+  EXPECT_EQ(contexts.crypt(ticket.sealed), content_);
+}
+
+TEST_F(TicketKeysOverTime, GivenKeysDoNotAge) {
+  keys_.use(keys_of({1}));
+  const Ticket ticket = seal();
+  now_ += 100 * kLifetime;
+  EXPECT_EQ(open(ticket), Found::kCurrent);
+  EXPECT_EQ(seal().name, ticket.name);
+}
+
+TEST_F(TicketKeysOverTime, GivenKeysEndItsOwn) {
+  const Ticket own = seal();
+  keys_.use(keys_of({1}));
+  EXPECT_EQ(open(own), Found::kNone);
+  keys_.use({});
+  const Ticket next = seal();
+  EXPECT_NE(next.name.front(), 1);
+  EXPECT_NE(next.name, own.name);
+  EXPECT_EQ(open(own), Found::kNone);
+  EXPECT_EQ(open(next), Found::kCurrent);
 }
 
 }  // namespace
