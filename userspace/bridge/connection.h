@@ -34,6 +34,7 @@ struct ConnectionFacts {
   std::string peer_name;
   std::size_t host;  // server role: whose certificate was shown, see tls::Negotiated
   std::optional<tls::PeerCertificate> peer_certificate = std::nullopt;
+  tls::OwnCertificate own_certificate = {};
   std::string alpn;
 };
 

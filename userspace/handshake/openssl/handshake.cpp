@@ -9,6 +9,7 @@
 
 #include "userspace/handshake/openssl/failure.h"
 #include "userspace/handshake/openssl/handover.h"
+#include "userspace/handshake/openssl/own_certificate.h"
 #include "userspace/handshake/openssl/peer_certificate.h"
 #include "userspace/handshake/openssl/record_size_limit.h"
 #include "userspace/handshake/openssl/ssl_handshake.h"
@@ -189,12 +190,14 @@ Result<Negotiated> SslHandshake::negotiate(ProtocolVersion version, const Cipher
            hand_over_states(version, suite, read_counter_, write_counter_, keys));
   std::string peer_name;
   std::optional<PeerCertificate> peer_certificate;
+  OwnCertificate own_certificate;
   if (role() == Role::kClient) {
     if (connection_->context().verify()) peer_name = connection_->server_name();
   } else {
     const char* const name = SSL_get_servername(ssl(), TLSEXT_NAMETYPE_host_name);
     if (name != nullptr) peer_name = name;
     peer_certificate = peer_certificate_of(ssl());
+    own_certificate = own_certificate_of(ssl());
   }
   return Negotiated{
       .version = version,
@@ -204,6 +207,7 @@ Result<Negotiated> SslHandshake::negotiate(ProtocolVersion version, const Cipher
       .peer_name = std::move(peer_name),
       .host = connection_->host(),
       .peer_certificate = std::move(peer_certificate),
+      .own_certificate = std::move(own_certificate),
       .alpn = std::move(alpn),
       .fragment_size_max = fragment_size_max(*connection_),
       .read = std::move(states.read),
