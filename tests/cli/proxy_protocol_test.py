@@ -6,6 +6,7 @@ import queue
 import shutil
 import socket
 import ssl
+import subprocess
 import sys
 import tempfile
 import unittest
@@ -19,7 +20,7 @@ import report  # noqa: E402
 import wrap_peers as peers  # noqa: E402
 from balancers import Haproxy, Nginx  # noqa: E402
 from shared_certificates import certificates  # noqa: E402
-from watched import Watched, run, wait_until  # noqa: E402
+from watched import BINARY, Watched, run, wait_until  # noqa: E402
 from watched_wrap import Wrap  # noqa: E402
 from wrap_tls_stream import TlsStream  # noqa: E402
 
@@ -344,6 +345,46 @@ class AcceptProxy(ProxyCase):
         client.shutdown(socket.SHUT_WR)
         self.assertEqual(peers.receive_all(client), b"")
         self.assert_names(wrap, 0, "192.0.2.7:40123", True)
+
+    def test_a_balancer_may_come_by_a_unix_socket(self):
+        path = str(self.folder / "front")
+        for loop in LOOPS:
+            with self.subTest(loop=loop):
+                wrap = self.wrap("--accept-proxy", "--loop", loop, to=self.backend().address,
+                                 listen=f"unix:{path}")
+                sock = socket.socket(socket.AF_UNIX)
+                sock.settimeout(peers.TIMEOUT_S)
+                sock.connect(path)
+                client = self.stream(Prefixed(sock, headers.binary_header(CLIENT6, FRONT6)))
+                self.exchange(client)
+                client.unwrap()
+                self.assert_names(wrap, 0, "[2001:db8::7]:40123", True)
+                self.assertEqual(wrap.connection()["via"], "unix:")
+                wrap.stop()
+
+    def test_an_inherited_connection_has_it_too(self):
+        program = ("sh", "-c", 'echo "$TCPREMOTEIP $TCPREMOTEPORT"')
+        for header, expected in ((headers.text_header(CLIENT, FRONT), b"192.0.2.7 40123\n"),
+                                 (b"", None)):
+            with self.subTest(header=header), socket.create_server(("127.0.0.1", 0)) as listener:
+                sock = peers.tcp(listener.getsockname())
+                self.addCleanup(sock.close)
+                accepted, _ = listener.accept()
+                wrap = subprocess.Popen(
+                    [BINARY, "wrap", "--fd", "0", *certificates().server_flags, "--accept-proxy",
+                     "--", *program], stdin=accepted, stdout=accepted, stderr=subprocess.PIPE)
+                accepted.close()
+                self.addCleanup(wrap.kill)
+                if expected:
+                    client = self.stream(Prefixed(sock, header))
+                    self.assertEqual(peers.receive_all(client), expected)
+                    client.send_close_notify()
+                else:
+                    sock.sendall(b"\x16\x03\x01")
+                    self.assertEqual(peers.how_it_ends(sock), ("reset", b""))
+                said = wrap.communicate(timeout=peers.TIMEOUT_S)[1]
+                self.assertEqual((wrap.returncode, b" refused " in said),
+                                 (0, False) if expected else (76, True), said)
 
     def test_a_program_learns_of_both_addresses(self):
         wrap = Watched(("wrap", "--exec", *certificates().server_flags, "--accept-proxy"), "--",
