@@ -463,18 +463,18 @@ class Balancers(ProxyCase):
         nginx = Nginx(self.folder)
         self.addCleanup(nginx.close)
         wait_until(nginx.listens, "nginx")
-        for send in ("send-proxy", "send-proxy-v2", "send-proxy-v2 proxy-v2-options crc32c"):
-            for kind in ("v1", "v2", "v2-addresses"):
-                with self.subTest(send=send, kind=kind):
-                    wrap = self.wrap("--accept-proxy", "--send-proxy", kind,
-                                     to=f"unix:{nginx.path}")
-                    haproxy = self.haproxy(to=f"127.0.0.1:{wrap.port}", send=send)
-                    told, own = self.told(haproxy.front)
-                    self.assertEqual(told[:2], [own, "{}:{}".format(*haproxy.front)])
-                    line = wrap.connection()
-                    self.assertEqual((line["peer"], line["via"].split(":")[0]),
-                                     (own, "127.0.0.1"))
-                    haproxy.close()
+        for send, kind in (("send-proxy", "v1"), ("send-proxy-v2", "v2"),
+                           ("send-proxy-v2 proxy-v2-options crc32c", "v2-addresses")):
+            with self.subTest(send=send, kind=kind):
+                wrap = self.wrap("--accept-proxy", "--send-proxy", kind,
+                                 to=f"unix:{nginx.path}")
+                haproxy = self.haproxy(to=f"127.0.0.1:{wrap.port}", send=send)
+                told, own = self.told(haproxy.front)
+                self.assertEqual(told[:2], [own, "{}:{}".format(*haproxy.front)])
+                line = wrap.connection()
+                self.assertEqual((line["peer"], line["via"].split(":")[0]),
+                                 (own, "127.0.0.1"))
+                haproxy.close()
 
 
 if __name__ == "__main__":
