@@ -29,7 +29,9 @@ std::string key_algorithm_of(const EVP_PKEY* key) {
 
 OwnCertificate own_certificate_of(const SSL* ssl) {
   const X509* const shown = SSL_get_certificate(ssl);
-  if (shown == nullptr || SSL_session_reused(ssl) != 0) return {};
+  const SSL_CIPHER* const suite = SSL_get_current_cipher(ssl);
+  const bool by_shared_key = suite != nullptr && SSL_CIPHER_get_auth_nid(suite) == NID_auth_psk;
+  if (shown == nullptr || by_shared_key || SSL_session_reused(ssl) != 0) return {};
   OwnCertificate own;
   const int signature = X509_get_signature_nid(shown);
   if (signature != NID_undef) own.signature_algorithm = OBJ_nid2sn(signature);
