@@ -98,6 +98,8 @@ SUITES = [
           needs=("openssl", "cc"), timeout_s=120),
     Suite("cli/client-role", ("tests/cli/client_role_test.py",), needs=("openssl",),
           timeout_s=180),
+    Suite("cli/proxy-protocol", ("tests/cli/proxy_protocol_test.py",),
+          needs=("openssl", "haproxy", "nginx"), timeout_s=180),
     Suite("serve/requirements", ("tests/serve/requirements_test.py",), needs=("openssl",),
           timeout_s=180),
     Suite("serve/malformed", ("tests/serve/malformed_test.py",), needs=("openssl",),

@@ -51,8 +51,9 @@ HEADERS = [
     ("CLI/", ("tools", "tests"), "only tools parse arguments"),
     ("toml++/", ("tools",), "only tools read configuration"),
     ("nlohmann/", ("tools", "tests"), "only tools write JSON"),
-    ("boost/", ("tools/http/request.cpp",),
-     "Beast's parser has one door: use http::RequestReader"),
+    ("boost/", ("tools/http/request.cpp", "tools/proxy_protocol/crc32c.cpp"),
+     "Beast's parser and its checksums have one door each: use http::RequestReader and "
+     "proxy_protocol::crc32c()"),
 ]
 
 

@@ -60,6 +60,12 @@ void add_count(LogFields& fields, std::string_view key, std::uint64_t count) {
 
 }  // namespace
 
+void ConnectionLog::take(const Origin& origin) {
+  peer = origin.peer.text();
+  if (origin.via) via = origin.via->text();
+  started = origin.accepted;
+}
+
 void ConnectionLog::take(bridge::Connection& connection) {
   transmit_remark = connection.sender().remark();
   receive_remark = connection.receiver().remark();
@@ -91,6 +97,7 @@ void ConnectionLog::end(const ktls::Error& error, std::string_view otherwise) {
 LogFields ConnectionLog::fields() const {
   LogFields fields;
   fields.emplace_back("peer", peer);
+  if (!via.empty()) fields.emplace_back("via", via);
   if (!to.empty()) fields.emplace_back("to", to);
   if (facts) {
     fields.emplace_back("name", facts->peer_name.empty() ? "-" : facts->peer_name);

@@ -9,6 +9,7 @@
 
 #include "ktls/base/result.h"
 #include "tools/common/log.h"
+#include "tools/ktls-bridge/origin.h"
 #include "userspace/bridge/connection.h"
 #include "userspace/bridge/relay.h"
 
@@ -25,6 +26,7 @@ enum class HandedOut : std::uint8_t {
 // Gathered while the connection lives; written once, at its end.
 struct ConnectionLog {
   std::string peer;
+  std::string via;                               // empty: no balancer has told of the peer
   std::string to;                                // empty: the connection goes nowhere on
   std::optional<bridge::ConnectionFacts> facts;  // none: the handshake did not finish
   std::optional<bridge::Plan> placement;         // none: it was never adopted
@@ -45,6 +47,8 @@ struct ConnectionLog {
   std::optional<ktls::ErrorCode> failure;  // what end() was told
   std::chrono::steady_clock::time_point started = std::chrono::steady_clock::now();
 
+  // Who it is for.
+  void take(const Origin& origin);
   // What the connection came to besides its bytes: remarks and key changes. At its end, and before
   // it is destroyed.
   void take(bridge::Connection& connection);

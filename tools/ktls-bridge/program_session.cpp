@@ -77,6 +77,7 @@ struct Session {
   Loop& loop;
   Cancellation& cancellation;
   const ProgramSetting& setting;
+  const Origin& origin;
   UniqueFd tls;
   ConnectionLog line;
   UniqueFd feed;     // what the program reads, if it has that apart
@@ -140,12 +141,12 @@ Result<Program> start_program(Session& session, const Connection& connection, bo
   std::vector<UniqueFd> theirs;
   KTLS_TRY(auto descriptors,
            hands_out ? hand_out_descriptors(session, theirs) : relay_descriptors(session, theirs));
-  KTLS_TRY(const SocketAddress local, local_address(session.tls.get()));
-  return Program::start({.path = session.setting.path,
-                         .arguments = session.setting.arguments,
-                         .environment = program_environment(local, peer_address(session.tls.get()),
-                                                            connection.facts()),
-                         .descriptors = std::move(descriptors)});
+  const SocketAddress local = session.origin.local(session.tls.get());
+  return Program::start(
+      {.path = session.setting.path,
+       .arguments = session.setting.arguments,
+       .environment = program_environment(local, session.origin.peer, connection.facts()),
+       .descriptors = std::move(descriptors)});
 }
 
 Task<void> await_end(Session& session, ProgramDeparture& departure) {
@@ -222,16 +223,17 @@ Task<void> serve(Session& session, Outcome& outcome, const Watch& watch) {
 }  // namespace
 
 Task<Outcome> program_session(Loop& loop, Cancellation& cancellation, const ProgramSetting& setting,
-                              UniqueFd connected, Watch watch) {
+                              UniqueFd connected, const Origin& origin, Watch watch) {
   Session session{.loop = loop,
                   .cancellation = cancellation,
                   .setting = setting,
+                  .origin = origin,
                   .tls = std::move(connected),
                   .line = {},
                   .feed = {},
                   .written = {}};
   const Log& log = setting.tls.log();
-  session.line.peer = peer_text(session.tls.get());
+  session.line.take(origin);
   session.line.to = setting.arguments.front();
   send_at_once(session.tls.get());
   log.write(LogLevel::kDebug, "accepted", {{"peer", session.line.peer}});

@@ -10,6 +10,7 @@
 #include <vector>
 
 #include "ktls/base/unique_fd.h"
+#include "tools/ktls-bridge/origin.h"
 #include "tools/ktls-bridge/phase.h"
 #include "tools/ktls-bridge/program.h"
 #include "tools/ktls-bridge/program_flags.h"
@@ -39,9 +40,10 @@ using Outcome = std::optional<ProgramEnd>;
 // Called with the program as soon as it runs, and with null when it has ended.
 using Watch = std::function<void(const Program*)>;
 
-// Serves the connection until its end. `watch` may be empty.
+// Serves the connection until its end, for which `origin` is borrowed. `watch` may be empty.
 [[nodiscard]] bridge::Task<Outcome> program_session(bridge::Loop& loop, Cancellation& cancellation,
                                                     const ProgramSetting& setting,
-                                                    ktls::UniqueFd connected, Watch watch = {});
+                                                    ktls::UniqueFd connected, const Origin& origin,
+                                                    Watch watch = {});
 
 }  // namespace tools

@@ -81,8 +81,10 @@ Task<Result<void>> send(Loop& loop, bridge::Scope& scope, int fd, const std::str
 Task<void> redirect_session(Loop& loop, Cancellation& cancellation, const ServeSetting& setting,
                             ktls::UniqueFd accepted) {
   const int fd = accepted.get();
-  const AddressLimit::Place place =
-      admit(setting.addresses, setting.tls.log(), accepted, peer_address(fd));
+  const Log& log = setting.tls.log();
+  const auto origin = co_await find_origin(loop, cancellation, setting.origin(), log, accepted);
+  if (!origin) co_return;
+  const AddressLimit::Place place = admit(setting.addresses, log, accepted, origin->peer);
   if (!place) co_return;
   std::optional<http::Response> response;
   {

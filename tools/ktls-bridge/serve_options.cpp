@@ -9,6 +9,7 @@
 #include <CLI/CLI.hpp>
 
 #include "tools/ktls-bridge/duration_flag.h"
+#include "tools/ktls-bridge/proxy_flags.h"
 #include "tools/ktls-bridge/suite_flags.h"
 #include "tools/ktls-bridge/ticket_flags.h"
 
@@ -82,6 +83,7 @@ void add_addresses(CLI::App& app, ServeOptions& options) {
       ->required();
   add_listen_flag(app, "--http", "Where to accept plain HTTP, which is redirected to HTTPS",
                   options.redirect_from);
+  add_accept_proxy_flag(app, options.accept_proxy);
   app.add_option_function<std::vector<std::string>>(
          "--host",
          [&options](const std::vector<std::string>& texts) {

@@ -29,6 +29,7 @@ struct ServeOptions {
   std::string directory;
   std::vector<Address> listen;
   std::vector<Address> redirect_from;  // plain HTTP
+  bool accept_proxy = false;           // on both
   tls::HostNames host_names;
   std::vector<std::string> host_directories;
   TlsOptions tls;

@@ -375,19 +375,24 @@ Task<void> HttpSession::run() {
 Task<void> serve_session(Loop& loop, Cancellation& cancellation, const ServeSetting& setting,
                          UniqueFd accepted) {
   ConnectionLog line;
-  const SocketAddress peer = peer_address(accepted.get());
-  line.peer = peer.text();
-  const AddressLimit::Place place = admit(setting.addresses, setting.tls.log(), accepted, peer);
-  if (!place) co_return;
-  send_at_once(accepted.get());
-  const TlsSession session{
-      .loop = loop, .cancellation = cancellation, .setting = setting.tls, .line = line};
-  const std::unique_ptr<Connection> connection = co_await hand_over(session, accepted.get());
-  if (connection != nullptr) {
-    HttpSession http(loop, cancellation, setting, peer, *connection, line);
-    co_await http.run();
+  const Log& log = setting.tls.log();
+  const auto origin = co_await find_origin(loop, cancellation, setting.origin(), log, accepted);
+  if (!origin) co_return;
+  line.take(*origin);
+  {
+    const AddressLimit::Place place = admit(setting.addresses, log, accepted, origin->peer);
+    if (!place) co_return;
+    send_at_once(accepted.get());
+    const TlsSession session{
+        .loop = loop, .cancellation = cancellation, .setting = setting.tls, .line = line};
+    const std::unique_ptr<Connection> connection = co_await hand_over(session, accepted.get());
+    if (connection != nullptr) {
+      HttpSession http(loop, cancellation, setting, origin->peer, *connection, line);
+      co_await http.run();
+    }
   }
-  setting.tls.log().write(LogLevel::kInfo, "connection", line.fields());
+  // Its place is free by now: whoever reads the line may count on it.
+  log.write(LogLevel::kInfo, "connection", line.fields());
 }
 
 }  // namespace tools

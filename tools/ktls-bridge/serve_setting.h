@@ -11,6 +11,7 @@
 #include "tools/http/response_head.h"
 #include "tools/http/site.h"
 #include "tools/ktls-bridge/address_limit.h"
+#include "tools/ktls-bridge/origin.h"
 #include "tools/ktls-bridge/serve_options.h"
 #include "tools/ktls-bridge/tls_setting.h"
 #include "userspace/bridge/fixed_files.h"
@@ -33,6 +34,10 @@ struct ServeSetting {
   http::AccessLog* access_log = nullptr;
   std::uint16_t https_port = 443;  // where plain HTTP is sent to
 
+  // Of every connection, over TLS or not.
+  [[nodiscard]] OriginSetting origin() const {
+    return {.accept_proxy = options.accept_proxy, .timeout = options.tls.handshake_timeout};
+  }
   // The index of the site that a client means by its Host field; 0 where no host has that name. By
   // its server name a client means the site of ConnectionFacts::host.
   [[nodiscard]] std::size_t site_of(std::string_view name) const;

@@ -15,6 +15,7 @@
 #include "tools/ktls-bridge/address_limit.h"
 #include "tools/ktls-bridge/admission.h"
 #include "tools/ktls-bridge/complaint.h"
+#include "tools/ktls-bridge/origin.h"
 #include "tools/ktls-bridge/program.h"
 #include "tools/ktls-bridge/program_session.h"
 #include "tools/ktls-bridge/service.h"
@@ -47,21 +48,34 @@ int check_destination(const WrapSetting& setting) {
   return kExitOk;
 }
 
+// Serves a connection until its end, for which the Origin is borrowed.
+using ServeOrigin = std::function<bridge::Task<void>(bridge::Loop&, Cancellation&,
+                                                     ktls::UniqueFd accepted, const Origin&)>;
+
+OriginSetting origin_setting(const WrapOptions& options) {
+  return {.accept_proxy = options.accept_proxy, .timeout = options.tls.handshake_timeout};
+}
+
 // As long as its address has a place.
 bridge::Task<void> serve_admitted(bridge::Loop& loop, Cancellation& cancellation,
-                                  AddressLimit& addresses, const Log& log, const Serve& serve,
+                                  AddressLimit& addresses, const WrapOptions& options,
+                                  const Log& log, const ServeOrigin& serve,
                                   ktls::UniqueFd accepted) {
-  const AddressLimit::Place place = admit(addresses, log, accepted, peer_address(accepted.get()));
-  if (place) co_await serve(loop, cancellation, std::move(accepted));
+  const auto origin =
+      co_await find_origin(loop, cancellation, origin_setting(options), log, accepted);
+  if (!origin) co_return;
+  const AddressLimit::Place place = admit(addresses, log, accepted, origin->peer);
+  if (place) co_await serve(loop, cancellation, std::move(accepted), *origin);
 }
 
 // What all connections of --listen go through, until a signal. `checked` is what --check adds.
 int serve_until_signal(const WrapOptions& options, TlsSetting& tls, Signals signals,
-                       const Serve& serve, const std::function<int()>& checked) {
+                       const ServeOrigin& serve, const std::function<int()>& checked) {
   AddressLimit addresses(options.connections_per_address);
   const auto admitted = [&](bridge::Loop& loop, Cancellation& cancellation,
                             ktls::UniqueFd accepted) {
-    return serve_admitted(loop, cancellation, addresses, tls.log(), serve, std::move(accepted));
+    return serve_admitted(loop, cancellation, addresses, options, tls.log(), serve,
+                          std::move(accepted));
   };
   Service service(options.service, tls.log(), std::move(signals));
   if (const auto failed = service.open({{.addresses = options.listen, .serve = admitted}})) {
@@ -84,8 +98,8 @@ int serve_to(const WrapOptions& options, TlsSetting& tls, Signals signals) {
   if (!to) return complain({kExitNoHost, "--to: " + to.error().message()});
   const WrapSetting setting{.options = options, .tls = tls, .to = *std::move(to)};
   const auto serve = [&setting](bridge::Loop& loop, Cancellation& cancellation,
-                                ktls::UniqueFd accepted) {
-    return wrap_session(loop, cancellation, setting, std::move(accepted));
+                                ktls::UniqueFd accepted, const Origin& origin) {
+    return wrap_session(loop, cancellation, setting, std::move(accepted), origin);
   };
   return serve_until_signal(options, tls, std::move(signals), serve,
                             [&setting] { return check_destination(setting); });
@@ -93,8 +107,10 @@ int serve_to(const WrapOptions& options, TlsSetting& tls, Signals signals) {
 
 // UCSPI: descriptor 0 is for reading and 1 for writing.
 bridge::Task<void> serve_program(bridge::Loop& loop, Cancellation& cancellation,
-                                 const ProgramSetting& setting, ktls::UniqueFd accepted) {
-  static_cast<void>(co_await program_session(loop, cancellation, setting, std::move(accepted)));
+                                 const ProgramSetting& setting, ktls::UniqueFd accepted,
+                                 const Origin& origin) {
+  static_cast<void>(
+      co_await program_session(loop, cancellation, setting, std::move(accepted), origin));
 }
 
 int serve_programs(const WrapOptions& options, TlsSetting& tls, Signals signals) {
@@ -115,8 +131,8 @@ int serve_programs(const WrapOptions& options, TlsSetting& tls, Signals signals)
     setting.write_fds.push_back(STDIN_FILENO);
   }
   const auto serve = [&setting](bridge::Loop& loop, Cancellation& cancellation,
-                                ktls::UniqueFd accepted) {
-    return serve_program(loop, cancellation, setting, std::move(accepted));
+                                ktls::UniqueFd accepted, const Origin& origin) {
+    return serve_program(loop, cancellation, setting, std::move(accepted), origin);
   };
   return serve_until_signal(options, tls, std::move(signals), serve, [] {
     std::fprintf(stderr, "ktls-bridge wrap: the configuration is good\n");

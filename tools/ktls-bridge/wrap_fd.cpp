@@ -15,6 +15,7 @@
 #include "tools/common/exit_code.h"
 #include "tools/common/log.h"
 #include "tools/ktls-bridge/complaint.h"
+#include "tools/ktls-bridge/origin.h"
 #include "tools/ktls-bridge/program.h"
 #include "tools/ktls-bridge/program_session.h"
 #include "tools/ktls-bridge/signals.h"
@@ -82,6 +83,7 @@ struct Run {
   bridge::Loop& loop;
   Signals& signals;
   const ProgramSetting& setting;
+  OriginSetting origin;
   Cancellation cancellation;
   const Program* program = nullptr;
   Outcome outcome;
@@ -104,9 +106,13 @@ bridge::Task<void> pass_signals_on(Run& run, bridge::Scope& scope) {
 }
 
 bridge::Task<void> serve(Run& run, bridge::Scope& signals, UniqueFd connected) {
-  run.outcome =
-      co_await program_session(run.loop, run.cancellation, run.setting, std::move(connected),
-                               [&run](const Program* program) { run.program = program; });
+  const auto origin = co_await find_origin(run.loop, run.cancellation, run.origin,
+                                           run.setting.tls.log(), connected);
+  if (origin) {
+    run.outcome = co_await program_session(
+        run.loop, run.cancellation, run.setting, std::move(connected), *origin,
+        [&run](const Program* program) { run.program = program; });
+  }
   signals.cancel();
   run.loop.stop();
 }
@@ -158,7 +164,12 @@ int run_wrap_fd(const WrapOptions& options) {
     std::erase(setting.write_fds, fd);
   }
   Run run{
-      .loop = **loop, .signals = *signals, .setting = setting, .cancellation = {}, .outcome = {}};
+      .loop = **loop,
+      .signals = *signals,
+      .setting = setting,
+      .origin = {.accept_proxy = options.accept_proxy, .timeout = options.tls.handshake_timeout},
+      .cancellation = {},
+      .outcome = {}};
   bridge::Scope until_end(**loop);
   (*loop)->spawn(pass_signals_on(run, until_end));
   (*loop)->spawn(serve(run, until_end, *std::move(connected)));

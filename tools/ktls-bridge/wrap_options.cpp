@@ -49,6 +49,10 @@ constexpr const char* kExamples = R"(Examples:
   ktls-bridge wrap --listen :8443 --cert chain.pem --key key.pem --to 127.0.0.1:8080 \
       --ticket-keys current.key --ticket-keys next.key --ticket-keys previous.key
 
+  # Between haproxy and nginx, which both tell the client's address
+  ktls-bridge wrap --listen :8443 --accept-proxy --cert chain.pem --key key.pem \
+      --to 127.0.0.1:8080 --send-proxy v2
+
   # Only if the kernel encrypts both ways; refuse the connection otherwise
   ktls-bridge wrap --listen [::]:8443 --cert chain.pem --key key.pem \
       --to unix:/run/app.sock --offload kernel
@@ -64,6 +68,8 @@ void add_addresses(CLI::App& app, WrapOptions& options) {
       ->type_name("ADDRESS");
   app.add_flag("--client", options.client,
                "Speak TLS to --to, plaintext to whoever connects to --listen");
+  add_accept_proxy_flag(app, options.accept_proxy);
+  add_send_proxy_flag(app, options.send_proxy);
 }
 
 void add_verification(CLI::App& app, WrapOptions& options) {
@@ -128,6 +134,9 @@ ktls::Result<void> validate_destination(const WrapOptions& options) {
   }
   if (options.client && options.program.wanted()) {
     return refuse("--client needs --to: with --exec and --fd the peer is a TLS client");
+  }
+  if (options.send_proxy && options.program.wanted()) {
+    return refuse("--send-proxy needs --to: a program learns who its peer is from its environment");
   }
   if (options.program.fd && !options.listen.empty()) {
     return refuse("--listen and --fd exclude each other");

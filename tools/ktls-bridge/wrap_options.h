@@ -3,12 +3,14 @@
 
 #include <chrono>
 #include <cstddef>
+#include <optional>
 #include <string>
 #include <vector>
 
 #include "ktls/base/result.h"
 #include "tools/common/address.h"
 #include "tools/ktls-bridge/program_flags.h"
+#include "tools/ktls-bridge/proxy_flags.h"
 #include "tools/ktls-bridge/service_flags.h"
 #include "tools/ktls-bridge/tls_flags.h"
 
@@ -22,6 +24,8 @@ struct WrapOptions {
   bool client = false;  // TLS on the side of `to` instead of the side of `listen`
   std::vector<Address> listen;
   Address to;
+  bool accept_proxy = false;              // on `listen`
+  std::optional<ProxyHeader> send_proxy;  // on connections to `to`
 
   std::string ca_file;
   std::string crl_file;

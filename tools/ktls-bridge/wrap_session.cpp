@@ -3,12 +3,15 @@
 #include "tools/ktls-bridge/wrap_session.h"
 
 #include <cerrno>
+#include <cstdint>
 #include <memory>
 #include <utility>
+#include <vector>
 
 #include <sys/socket.h>
 
 #include "tools/ktls-bridge/connection_log.h"
+#include "tools/ktls-bridge/proxy_header.h"
 #include "tools/ktls-bridge/tls_session.h"
 #include "userspace/bridge/closing.h"
 #include "userspace/bridge/connection.h"
@@ -30,6 +33,7 @@ struct Session {
   Loop& loop;
   Cancellation& cancellation;
   const WrapSetting& setting;
+  const Origin& origin;
   UniqueFd tls;    // the side that speaks TLS
   UniqueFd plain;  // the other
   ConnectionLog line;
@@ -63,6 +67,32 @@ Task<Result<UniqueFd>> connect_to(Session& session) {
   co_return ktls::fail(std::move(error));
 }
 
+// Tells the service who its client is, before anything else. `facts` null: by the client role,
+// where the header goes before the handshake.
+Task<Result<void>> announce(Session& session, int fd, const bridge::ConnectionFacts* facts) {
+  const auto& kind = session.options().send_proxy;
+  if (!kind) co_return Result<void>();
+  const int accepted = (session.options().client ? session.plain : session.tls).get();
+  const std::vector<std::uint8_t> header =
+      encode_proxy_header(*kind, session.origin.endpoints(accepted), facts);
+  Phase phase(session.loop, session.cancellation, session.options().connect_timeout);
+  auto buffer = co_await session.loop.lease(phase.scope());
+  if (!buffer) co_return ktls::fail(std::move(buffer).error());
+  if (auto copied = buffer->append(header); !copied) co_return copied;
+  co_return co_await session.loop.send(phase.scope(), fd, *buffer, 0, header.size());
+}
+
+// To --to, for a client of which `facts` is what TLS has told. The error says what failed.
+Task<Result<UniqueFd>> reach(Session& session, const bridge::ConnectionFacts* facts) {
+  auto connected = co_await connect_to(session);
+  if (!connected) co_return connected;
+  auto announced = co_await announce(session, connected->get(), facts);
+  if (announced) co_return connected;
+  Error error = std::move(announced).error();
+  error.detail = "--send-proxy to " + session.options().to.text() + ": " + error.detail;
+  co_return ktls::fail(std::move(error));
+}
+
 Task<void> relay(Session& session, Connection& connection) {
   Phase phase(session.loop, session.cancellation, session.options().idle_timeout);
   const bridge::RelayReport report = co_await bridge::relay(
@@ -75,7 +105,7 @@ Task<void> relay(Session& session, Connection& connection) {
 Task<void> serve(Session& session) {
   UniqueFd& far = session.options().client ? session.tls : session.plain;
   if (session.options().client) {
-    auto connected = co_await connect_to(session);
+    auto connected = co_await reach(session, nullptr);
     if (!connected) {
       session.line.end(connected.error(), "unreachable");
       co_return;
@@ -87,7 +117,7 @@ Task<void> serve(Session& session) {
   if (connection == nullptr) co_return;
 
   if (!session.options().client) {
-    auto connected = co_await connect_to(session);
+    auto connected = co_await reach(session, &connection->facts());
     if (!connected) {
       session.line.end(connected.error(), "unreachable");
       co_await refuse(session.tls_session(), *connection);
@@ -101,15 +131,16 @@ Task<void> serve(Session& session) {
 }  // namespace
 
 Task<void> wrap_session(Loop& loop, Cancellation& cancellation, const WrapSetting& setting,
-                        UniqueFd accepted) {
+                        UniqueFd accepted, const Origin& origin) {
   Session session{.loop = loop,
                   .cancellation = cancellation,
                   .setting = setting,
+                  .origin = origin,
                   .tls = {},
                   .plain = {},
                   .line = {}};
   const Log& log = setting.tls.log();
-  session.line.peer = peer_text(accepted.get());
+  session.line.take(origin);
   session.line.to = setting.options.to.text();
   send_at_once(accepted.get());
   (setting.options.client ? session.plain : session.tls) = std::move(accepted);

@@ -6,6 +6,7 @@
 
 #include "ktls/base/unique_fd.h"
 #include "tools/common/address.h"
+#include "tools/ktls-bridge/origin.h"
 #include "tools/ktls-bridge/phase.h"
 #include "tools/ktls-bridge/tls_setting.h"
 #include "tools/ktls-bridge/wrap_options.h"
@@ -21,8 +22,9 @@ struct WrapSetting {
   std::vector<SocketAddress> to;
 };
 
-// Serves the accepted connection until its end.
+// Serves the accepted connection until its end, for which `origin` is borrowed.
 [[nodiscard]] bridge::Task<void> wrap_session(bridge::Loop& loop, Cancellation& cancellation,
-                                              const WrapSetting& setting, ktls::UniqueFd accepted);
+                                              const WrapSetting& setting, ktls::UniqueFd accepted,
+                                              const Origin& origin);
 
 }  // namespace tools

@@ -35,6 +35,7 @@ struct ConnectionFacts {
   std::size_t host;  // server role: whose certificate was shown, see tls::Negotiated
   std::optional<tls::PeerCertificate> peer_certificate = std::nullopt;
   std::string psk_identity = {};
+  tls::OwnCertificate own_certificate = {};
   std::string alpn;
 };
 

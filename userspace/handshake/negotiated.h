@@ -25,6 +25,14 @@ struct PeerCertificate {
   std::string sha256;
 };
 
+// The certificate that we have shown, in a handshake that was not resumed; empty otherwise.
+//   signature_algorithm  by which it is signed: "RSA-SHA256", "ecdsa-with-SHA256"
+//   key_algorithm        of its key: "RSA2048", "EC256", "ED25519"
+struct OwnCertificate {
+  std::string signature_algorithm = {};
+  std::string key_algorithm = {};
+};
+
 // The result of a finished handshake. Move-only, as it holds the only copy of both states.
 //   read, write        connection states at the sequence numbers that the handshake left behind
 //   read_secret,       TLS 1.3: application traffic secrets of each direction, for KeyUpdate;
@@ -36,6 +44,7 @@ struct PeerCertificate {
 //   peer_certificate   server role: what the client has shown; none where it was not asked to
 //   psk_identity       whose pre-shared key authenticated both, now or when the session began, or
 //                      empty
+//   own_certificate    server role: what the client was shown
 //   alpn               the protocol agreed on, or empty
 //   fragment_size_max  content bytes, padding included, that a record of ours may have: 2^14, or
 //                      less if the peer takes less (RFC 8449, RFC 6066 section 4)
@@ -48,6 +57,7 @@ struct Negotiated {
   std::size_t host = 0;
   std::optional<PeerCertificate> peer_certificate = std::nullopt;
   std::string psk_identity = {};
+  OwnCertificate own_certificate = {};
   std::string alpn;
   std::size_t fragment_size_max = kPlaintextSizeMax;
   ConnectionState read;

@@ -9,6 +9,7 @@
 
 #include "userspace/handshake/openssl/failure.h"
 #include "userspace/handshake/openssl/handover.h"
+#include "userspace/handshake/openssl/own_certificate.h"
 #include "userspace/handshake/openssl/peer_certificate.h"
 #include "userspace/handshake/openssl/psk_callbacks.h"
 #include "userspace/handshake/openssl/record_size_limit.h"
@@ -196,6 +197,7 @@ Result<Negotiated> SslHandshake::negotiate(ProtocolVersion version, const Cipher
            hand_over_states(version, suite, read_counter_, write_counter_, keys));
   std::string peer_name;
   std::optional<PeerCertificate> peer_certificate;
+  OwnCertificate own_certificate;
   if (role() == Role::kClient) {
     // Who has a pre-shared key is nobody by name.
     if (connection_->context().verify() && has_certificate(ssl())) {
@@ -205,6 +207,7 @@ Result<Negotiated> SslHandshake::negotiate(ProtocolVersion version, const Cipher
     const char* const name = SSL_get_servername(ssl(), TLSEXT_NAMETYPE_host_name);
     if (name != nullptr) peer_name = name;
     peer_certificate = peer_certificate_of(ssl());
+    own_certificate = own_certificate_of(ssl());
   }
   return Negotiated{
       .version = version,
@@ -215,6 +218,7 @@ Result<Negotiated> SslHandshake::negotiate(ProtocolVersion version, const Cipher
       .host = connection_->choice().host,
       .peer_certificate = std::move(peer_certificate),
       .psk_identity = std::move(psk.identity),
+      .own_certificate = std::move(own_certificate),
       .alpn = std::move(alpn),
       .fragment_size_max = fragment_size_max(*connection_),
       .read = std::move(states.read),

@@ -63,6 +63,19 @@ TEST(ConnectionLog, TellsWhoTheClientIsInOneWordAndNoMoreThanThatMuch) {
   EXPECT_EQ(std::get<std::string>(client->second), begin + "...");
 }
 
+TEST(ConnectionLog, NamesTheBalancerThatToldOfThePeer) {
+  Origin origin{.peer = {}, .destination = {}, .via = {}};
+  ConnectionLog log = finished();
+  log.take(origin);
+  EXPECT_EQ(line_of(log).find(" via="), std::string::npos);
+  origin.via =
+      resolve({.kind = Address::Kind::kTcp, .host = "192.0.2.1", .port = 5, .path = {}}, false)
+          ->front();
+  log.take(origin);
+  EXPECT_TRUE(line_of(log).starts_with("connection peer=? via=192.0.2.1:5 to=127.0.0.1:80 "));
+  EXPECT_EQ(log.started, origin.accepted);
+}
+
 TEST(ConnectionLog, LeavesOutWhatNeverCameToBe) {
   ConnectionLog log;
   log.peer = "10.0.0.1:40000";

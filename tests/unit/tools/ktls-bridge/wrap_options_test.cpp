@@ -126,6 +126,16 @@ TEST(WrapOptions, KnowThatAProgramTakesMoreDescriptors) {
   EXPECT_EQ(parse({"--exec", "--", "cat"}).options.service.descriptors_per_connection, 4U);
 }
 
+TEST(WrapOptions, KnowTheHeadersOfTheProxyProtocol) {
+  EXPECT_FALSE(parse({}).options.accept_proxy);
+  EXPECT_TRUE(parse({"--accept-proxy"}).options.accept_proxy);
+  EXPECT_EQ(parse({}).options.send_proxy, std::nullopt);
+  EXPECT_EQ(parse({"--send-proxy", "v1"}).options.send_proxy, ProxyHeader::kText);
+  EXPECT_EQ(parse({"--send-proxy", "v2"}).options.send_proxy, ProxyHeader::kBinary);
+  EXPECT_EQ(parse({"--send-proxy", "v2-addresses"}).options.send_proxy, ProxyHeader::kAddresses);
+  EXPECT_NE(parse({"--send-proxy", "v3"}).objection.find("--send-proxy"), std::string::npos);
+}
+
 TEST(WrapOptions, SayWhatIsWrongWithAnAddress) {
   EXPECT_NE(objection_to({"--listen", "localhost"}).find("'localhost': there is no port"),
             std::string::npos);
