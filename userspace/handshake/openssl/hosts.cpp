@@ -97,7 +97,8 @@ Result<void> Hosts::show(std::size_t host, SSL* ssl) const {
 std::vector<ServedCertificate> Hosts::certificates() const {
   std::vector<ServedCertificate> served;
   for (std::size_t host = 0; host < credentials_.size(); ++host) {
-    served.push_back({name(host), fingerprint_of(credentials_[host].leaf.get())});
+    const X509* const leaf = credentials_[host].leaf.get();
+    served.push_back({name(host), fingerprint_of(leaf), not_after(leaf)});
   }
   return served;
 }
