@@ -12,6 +12,7 @@
 #include "tools/http/request.h"
 #include "tools/http/site.h"
 #include "tools/ktls-bridge/admission.h"
+#include "tools/ktls-bridge/connection_metrics.h"
 #include "userspace/bridge/closing.h"
 
 namespace tools {
@@ -82,8 +83,9 @@ Task<void> redirect_session(Loop& loop, Cancellation& cancellation, const ServeS
                             ktls::UniqueFd accepted) {
   const int fd = accepted.get();
   const AddressLimit::Place place =
-      admit(setting.addresses, setting.tls.log(), accepted, peer_address(fd));
+      admit(setting.addresses, setting.tls, accepted, peer_address(fd));
   if (!place) co_return;
+  count_redirect(setting.tls.counts());
   std::optional<http::Response> response;
   {
     Phase phase(loop, cancellation, setting.options.request_timeout, OnDrain::kEnd);

@@ -18,6 +18,7 @@
 #include "tools/http/target.h"
 #include "tools/ktls-bridge/admission.h"
 #include "tools/ktls-bridge/connection_log.h"
+#include "tools/ktls-bridge/connection_metrics.h"
 #include "tools/ktls-bridge/response_sender.h"
 #include "tools/ktls-bridge/tls_session.h"
 #include "userspace/bridge/closing.h"
@@ -377,8 +378,9 @@ Task<void> serve_session(Loop& loop, Cancellation& cancellation, const ServeSett
   ConnectionLog line;
   const SocketAddress peer = peer_address(accepted.get());
   line.peer = peer.text();
-  const AddressLimit::Place place = admit(setting.addresses, setting.tls.log(), accepted, peer);
+  const AddressLimit::Place place = admit(setting.addresses, setting.tls, accepted, peer);
   if (!place) co_return;
+  const CountedConnection counted(setting.tls.counts());
   send_at_once(accepted.get());
   const TlsSession session{
       .loop = loop, .cancellation = cancellation, .setting = setting.tls, .line = line};
@@ -387,6 +389,7 @@ Task<void> serve_session(Loop& loop, Cancellation& cancellation, const ServeSett
     HttpSession http(loop, cancellation, setting, peer, *connection, line);
     co_await http.run();
   }
+  counted.end(line);
   setting.tls.log().write(LogLevel::kInfo, "connection", line.fields());
 }
 

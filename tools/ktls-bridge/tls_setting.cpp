@@ -6,6 +6,7 @@
 #include <utility>
 
 #include "ktls/core/reason.h"
+#include "tools/ktls-bridge/connection_metrics.h"
 #include "userspace/suite/cipher_suite.h"
 
 namespace tools {
@@ -102,11 +103,13 @@ void TlsSetting::reload() {
   const bool has_files =
       client_ ? !client_->ca_file.empty() : !is_self_signed() || !options_.hosts.empty();
   if (!has_files) {
+    count_reload(counts_, role(), metrics::ReloadResult::kNothing);
     const char* why = client_ ? "there is no --ca" : "the certificate is self-signed";
     log_.write(LogLevel::kInfo, "reload", {{"detail", std::string("nothing to reload: ") + why}});
     return;
   }
   auto next = make_context();
+  count_reload(counts_, role(), next ? metrics::ReloadResult::kOk : metrics::ReloadResult::kFailed);
   if (!next) {
     const char* kept = client_ ? "the old --ca stays in use" : "the old certificate stays in use";
     log_.write(LogLevel::kError, "reload",

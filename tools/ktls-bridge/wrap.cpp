@@ -15,6 +15,7 @@
 #include "tools/ktls-bridge/address_limit.h"
 #include "tools/ktls-bridge/admission.h"
 #include "tools/ktls-bridge/complaint.h"
+#include "tools/ktls-bridge/metrics_service.h"
 #include "tools/ktls-bridge/program.h"
 #include "tools/ktls-bridge/program_session.h"
 #include "tools/ktls-bridge/service.h"
@@ -47,9 +48,9 @@ int check_destination(const WrapSetting& setting) {
 
 // As long as its address has a place.
 bridge::Task<void> serve_admitted(bridge::Loop& loop, Cancellation& cancellation,
-                                  AddressLimit& addresses, const Log& log, const Serve& serve,
-                                  ktls::UniqueFd accepted) {
-  const AddressLimit::Place place = admit(addresses, log, accepted, peer_address(accepted.get()));
+                                  AddressLimit& addresses, const TlsSetting& tls,
+                                  const Serve& serve, ktls::UniqueFd accepted) {
+  const AddressLimit::Place place = admit(addresses, tls, accepted, peer_address(accepted.get()));
   if (place) co_await serve(loop, cancellation, std::move(accepted));
 }
 
@@ -59,18 +60,24 @@ int serve_until_signal(const WrapOptions& options, TlsSetting& tls, Signals sign
   AddressLimit addresses(options.connections_per_address);
   const auto admitted = [&](bridge::Loop& loop, Cancellation& cancellation,
                             ktls::UniqueFd accepted) {
-    return serve_admitted(loop, cancellation, addresses, tls.log(), serve, std::move(accepted));
+    return serve_admitted(loop, cancellation, addresses, tls, serve, std::move(accepted));
   };
+  MetricsService metrics("wrap", options.service, tls);
+  tls.count_in(metrics.counts());
   Service service(options.service, tls.log(), std::move(signals));
   if (const auto failed = service.open({{.addresses = options.listen, .serve = admitted}})) {
     return complain(*failed);
   }
+  if (const auto failed = metrics.open()) return complain(*failed);
   if (options.check) return checked();
   service.announce_addresses();
+  metrics.announce();
   tls.announce_warnings();
   service.announce_ready(tls.capability());
   tls.announce_self_signed();
   if (const auto failed = service.start()) return complain(*failed);
+  if (const auto failed = metrics.start(service.loop())) return complain(*failed);
+  service.on_drain([&metrics] { metrics.begin_draining(); });
   return service.run([&tls] { tls.reload(); });
 }
 

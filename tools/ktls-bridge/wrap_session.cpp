@@ -9,6 +9,7 @@
 #include <sys/socket.h>
 
 #include "tools/ktls-bridge/connection_log.h"
+#include "tools/ktls-bridge/connection_metrics.h"
 #include "tools/ktls-bridge/tls_session.h"
 #include "userspace/bridge/closing.h"
 #include "userspace/bridge/connection.h"
@@ -109,6 +110,7 @@ Task<void> wrap_session(Loop& loop, Cancellation& cancellation, const WrapSettin
                   .plain = {},
                   .line = {}};
   const Log& log = setting.tls.log();
+  const CountedConnection counted(setting.tls.counts());
   session.line.peer = peer_text(accepted.get());
   session.line.to = setting.options.to.text();
   send_at_once(accepted.get());
@@ -122,6 +124,7 @@ Task<void> wrap_session(Loop& loop, Cancellation& cancellation, const WrapSettin
   if (!is_clean && session.options().client && session.plain) {
     bridge::reset_on_close(session.plain.get());  // the plain client must not see an orderly end
   }
+  counted.end(session.line);
   log.write(LogLevel::kInfo, "connection", session.line.fields());
 }
 
