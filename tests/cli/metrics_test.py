@@ -24,7 +24,7 @@ from error_case import NO_HOST, OS_ERROR, USAGE, ErrorCase  # noqa: E402
 from exposition import Malformed, parse, scrape  # noqa: E402
 from s_client import REQUESTED, SClient  # noqa: E402
 from shared_certificates import certificates  # noqa: E402
-from watched import PATIENCE_S, wait_until  # noqa: E402
+from watched import PATIENCE_S, Watched, wait_until  # noqa: E402
 from watched_serve import Serve  # noqa: E402
 from watched_wrap import Wrap  # noqa: E402
 
@@ -253,6 +253,17 @@ class Counts(MetricsCase):
                               capture_output=True, check=True, text=True, timeout=60).stdout
         return ssl.cert_time_to_seconds(text.strip().split("=")[1])
 
+    def test_connections_of_programs_are_counted_too(self):
+        wrap = self.started(Watched(("wrap",), *certificates().server_flags, *ANYWHERE, "--exec",
+                                    "--", "cat"))
+        with self.client(wrap) as client:
+            self.exchange(client)
+            client.unwrap()
+        line = wrap.connection()
+        page = self.wait_for(wrap, "connections_ended_total", 1, ended=line["ended"])
+        self.assertEqual(page.of("handshakes_total"), 1)
+        self.assertEqual(page.of("plaintext_bytes_total", direction="sent"), line.get("sent", 0))
+
     def test_serve_counts_requests_and_redirects(self):
         (self.folder / "page").write_text("text")
         serve = self.started(Serve(self.folder, *certificates().server_flags, *ANYWHERE,
@@ -333,7 +344,8 @@ class Answers(MetricsCase):
                     self.assertEqual(headers["Allow"], "GET, HEAD")
         self.assertEqual(self.page(wrap).of("connections_accepted_total"), 0, page)
         host, port = self.address(wrap).rsplit(":", 1)
-        for text, status in ((b"GET\r\n\r\n", b"400"), (b"\x16\x03\x01\0\5hello\r\n\r\n", b"400"),
+        for text, status in ((b"GET /health HTTP/1.0\r\n\r\n", b"200"),  # of a load balancer
+                             (b"GET\r\n\r\n", b"400"), (b"\x16\x03\x01\0\5hello\r\n\r\n", b"400"),
                              (b"GET /" + b"x" * 10_000 + b" HTTP/1.1\r\n\r\n", b"414")):
             with self.subTest(text=text[:20]), peers.tcp((host, int(port))) as client:
                 client.sendall(text)
