@@ -66,7 +66,7 @@ Metrics::Cells& Metrics::here() {
     Cells* cells = nullptr;
   };
   thread_local Known known;
-  if (known.number == number_) return *known.cells;
+  if (known.cells != nullptr && known.number == number_) return *known.cells;
   const std::lock_guard lock(mutex_);
   std::unique_ptr<Cells>& mine = cells_[std::this_thread::get_id()];
   if (mine == nullptr) mine = std::make_unique<Cells>();
