@@ -185,6 +185,15 @@ class Manual(unittest.TestCase):
             told = words_of(entries(sections(page)["THE CONNECTION LINE"]))
             self.assertEqual(told, code_fields(command), command)
 
+    def test_metrics_are_those_of_the_code(self):
+        code = source("tools/metrics/series.cpp") + source("tools/metrics/page.cpp")
+        told = entries(sections(WRAP)["METRICS"])
+        self.assertEqual({name for name in told if not name.startswith("/")},
+                         set(re.findall(r'"((?:ktls_bridge|process)_\w+)"', code)))
+        words = re.findall(r"\w+", " ".join(told.values()))
+        for label in set(re.findall(r'\{"(\w+)", ', code)):
+            self.assertIn(label, words)
+
     def test_fields_of_the_access_log_are_those_of_the_code(self):
         told = words_of(entries(sections(SERVE)["ACCESS LOG"]))
         self.assertEqual({word for word in told if not word.isdigit()}, json_fields())

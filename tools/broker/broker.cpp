@@ -20,6 +20,7 @@
 #include "tools/ktls-bridge/announcement.h"
 #include "tools/ktls-bridge/complaint.h"
 #include "tools/ktls-bridge/listeners.h"
+#include "tools/ktls-bridge/metrics_service.h"
 #include "tools/ktls-bridge/signals.h"
 
 namespace tools {
@@ -71,8 +72,10 @@ Result<UniqueFd> listen_at(const BrokerOptions& options) {
 // Its socket and its signals; everything but the making is on the loop's thread.
 class Service {
  public:
-  Service(BrokerRun& broker, Signals& signals, UniqueFd listener, SocketFiles& files)
+  Service(BrokerRun& broker, MetricsService& metrics, Signals& signals, UniqueFd listener,
+          SocketFiles& files)
       : broker_(broker),
+        metrics_(metrics),
         state_(broker.state()),
         signals_(signals),
         listener_(std::move(listener)),
@@ -99,6 +102,7 @@ class Service {
     }
     if (state_.is_ending()) broker_.exit_at_once(signal);
     state_.log.write(LogLevel::kInfo, "draining", {{"signal", name_of_signal(signal)}});
+    metrics_.begin_draining();
     files_.rename(kDrainingSuffix);  // the path is free for a successor
     broker_.drain();
   }
@@ -123,6 +127,7 @@ class Service {
   }
 
   BrokerRun& broker_;
+  MetricsService& metrics_;
   BrokerState& state_;
   Signals& signals_;
   UniqueFd listener_;
@@ -150,12 +155,17 @@ int run_broker(const BrokerOptions& options) {
   const Log log(options.service.log_format, options.service.log_level);
   BrokerRun broker(options, log);
   if (const auto failed = broker.prepare()) return complain(*failed);
+  MetricsService metrics("broker", options.service, broker.as_server());
+  broker.count_in(metrics.counts());
+  if (const auto failed = metrics.open()) return complain(*failed);
   auto listener = listen_at(options);
   if (!listener) return complain({kExitOsError, "--socket: " + listener.error().message()});
   SocketFiles files;
   files.add(options.socket);
+  metrics.announce();
   announce(options, broker);
-  Service service(broker, *signals, *std::move(listener), files);
+  if (const auto failed = metrics.start(broker.loop())) return complain(*failed);
+  Service service(broker, metrics, *signals, *std::move(listener), files);
   service.begin();
   const auto ran = broker.run();
   return ran ? kExitOk : complain({kExitOsError, ran.error().message()});

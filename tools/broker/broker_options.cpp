@@ -138,6 +138,7 @@ void add_broker_command(CLI::App& app, BrokerOptions& options) {
   add_loop_flag(*broker, options.service);
   add_limits(*broker, options);
   add_key_flags(*broker, options.tls);
+  add_metrics_flag(*broker, options.service);
   add_log_flags(*broker, options.service);
   broker->parse_complete_callback(
       [&options] { options.tls.tls12_without_rekey = options.no_rekey == NoRekey::kTls12; });

@@ -2,6 +2,7 @@
 
 #include "tools/broker/broker_run.h"
 
+#include <algorithm>
 #include <chrono>
 #include <cstdlib>
 #include <cstring>
@@ -10,6 +11,7 @@
 #include "tools/common/exit_code.h"
 #include "tools/ktls-bridge/announcement.h"
 #include "tools/ktls-bridge/certificate_flags.h"
+#include "tools/ktls-bridge/metrics_service.h"
 #include "userspace/broker/holders.h"
 
 namespace tools {
@@ -58,7 +60,9 @@ std::optional<Complaint> BrokerRun::prepare() {
 
 BrokerLimits BrokerRun::find_limits() const {
   const std::size_t open_files = raise_descriptor_limit();
-  const BrokerLimits limits = limits_of(open_files, options_.service.max_connections);
+  const std::size_t kept = options_.service.metrics.empty() ? 0 : kMetricsDescriptors;
+  const BrokerLimits limits =
+      limits_of(open_files - std::min(open_files, kept), options_.service.max_connections);
   if (limits.connections < options_.service.max_connections) {
     // Of one program, which may want one connection, it is no news.
     log_.write(options_.is_private() ? LogLevel::kInfo : LogLevel::kWarning, "limits",

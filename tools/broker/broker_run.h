@@ -28,6 +28,12 @@ class BrokerRun {
   // First of all: reads certificates, tries what the kernel can do, and makes the loop.
   [[nodiscard]] std::optional<Complaint> prepare();
 
+  // As TlsSetting::count_in(), for both roles.
+  void count_in(metrics::Metrics* counts) {
+    as_server_.count_in(counts);
+    as_client_.count_in(counts);
+  }
+
   [[nodiscard]] const bridge::Loop& loop() const { return *loop_; }
   [[nodiscard]] BrokerState& state() { return *state_; }
   [[nodiscard]] const TlsSetting& as_server() const { return as_server_; }

@@ -65,7 +65,8 @@ Welcome::Welcome(BrokerState& state, const Client& client, Places::Place place, 
       client_(client),
       place_(std::move(place)),
       session_(state, fd.get()),
-      fd_(std::move(fd)) {
+      fd_(std::move(fd)),
+      counted_(state.as_server.counts()) {
   line_.peer = peer_text(fd_.get());
   line_.to = "uid:" + std::to_string(client.user);
   line_.program = static_cast<std::uint64_t>(client.process);
@@ -73,6 +74,7 @@ Welcome::Welcome(BrokerState& state, const Client& client, Places::Place place, 
 }
 
 Welcome::~Welcome() {
+  counted_.end(line_);
   state_.log.write(LogLevel::kInfo, "connection", line_.fields());
 }
 
@@ -210,6 +212,7 @@ Task<void> Welcome::relay() {
 
 void Welcome::turn_away(std::string_view why) {
   bridge::reset_on_close(fd_.get());
+  count_refusal(state_.as_server.counts(), metrics::Refusal::kMaxHandshakesPerAddress);
   line_.ended = "refused";
   line_.detail = why;
 }

@@ -9,6 +9,7 @@
 #include "ktls/base/unique_fd.h"
 #include "tools/broker/broker_state.h"
 #include "tools/broker/foreign_fd.h"
+#include "tools/ktls-bridge/connection_metrics.h"
 #include "tools/ktls-bridge/tls_session.h"
 #include "userspace/bridge/connection.h"
 #include "userspace/io/task.h"
@@ -68,6 +69,7 @@ class Welcome {
   ktls::UniqueFd ours_;    // of a stream that is relayed
   ktls::UniqueFd theirs_;  // its other end, until the program has it
   std::uint64_t cookie_ = 0;
+  CountedConnection counted_;
   ConnectionLog line_;
   std::unique_ptr<bridge::Connection> connection_;
 };

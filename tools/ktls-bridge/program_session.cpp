@@ -12,6 +12,7 @@
 
 #include "tools/common/address.h"
 #include "tools/ktls-bridge/connection_log.h"
+#include "tools/ktls-bridge/connection_metrics.h"
 #include "tools/ktls-bridge/program_environment.h"
 #include "tools/ktls-bridge/tls_session.h"
 #include "userspace/bridge/closing.h"
@@ -233,12 +234,14 @@ Task<Outcome> program_session(Loop& loop, Cancellation& cancellation, const Prog
                   .feed = {},
                   .written = {}};
   const Log& log = setting.tls.log();
+  const CountedConnection counted(setting.tls.counts());
   session.line.take(origin);
   session.line.to = setting.arguments.front();
   send_at_once(session.tls.get());
   log.write(LogLevel::kDebug, "accepted", {{"peer", session.line.peer}});
   Outcome outcome;
   co_await serve(session, outcome, watch);
+  counted.end(session.line);
   log.write(LogLevel::kInfo, "connection", session.line.fields());
   co_return outcome;
 }

@@ -12,6 +12,7 @@
 #include "tools/http/request.h"
 #include "tools/http/site.h"
 #include "tools/ktls-bridge/admission.h"
+#include "tools/ktls-bridge/connection_metrics.h"
 #include "userspace/bridge/closing.h"
 
 namespace tools {
@@ -84,8 +85,10 @@ Task<void> redirect_session(Loop& loop, Cancellation& cancellation, const ServeS
   const Log& log = setting.tls.log();
   const auto origin = co_await find_origin(loop, cancellation, setting.origin(), log, accepted);
   if (!origin) co_return;
-  const AddressLimit::Place place = admit(setting.addresses, log, accepted, origin->peer);
+  const AddressLimit::Place place =
+      admit(setting.addresses, setting.tls, accepted, origin->peer);
   if (!place) co_return;
+  count_redirect(setting.tls.counts());
   std::optional<http::Response> response;
   {
     Phase phase(loop, cancellation, setting.options.request_timeout, OnDrain::kEnd);

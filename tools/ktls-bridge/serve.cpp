@@ -15,6 +15,7 @@
 #include "tools/common/log.h"
 #include "tools/http/field_value.h"
 #include "tools/ktls-bridge/complaint.h"
+#include "tools/ktls-bridge/metrics_service.h"
 #include "tools/ktls-bridge/redirect_session.h"
 #include "tools/ktls-bridge/serve_session.h"
 #include "tools/ktls-bridge/service.h"
@@ -134,17 +135,21 @@ int run_serve(const ServeOptions& options) {
                                 ktls::UniqueFd accepted) {
     return redirect_session(loop, cancellation, setting, std::move(accepted));
   };
+  MetricsService metrics("serve", options.service, tls);
+  tls.count_in(metrics.counts());
   Service service(options.service, log, *std::move(signals));
   if (const auto failed = service.open({{.addresses = options.listen, .serve = secure},
                                         {.addresses = options.redirect_from, .serve = plain}})) {
     return complain(*failed);
   }
+  if (const auto failed = metrics.open()) return complain(*failed);
   setting.https_port = https_port(service.addresses());
   if (options.check) {
     std::fprintf(stderr, "ktls-bridge serve: the configuration is good\n");
     return kExitOk;
   }
   service.announce_addresses();
+  metrics.announce();
   tls.announce_warnings();
   service.announce_ready(tls.capability());
   tls.announce_self_signed();
@@ -152,6 +157,8 @@ int run_serve(const ServeOptions& options) {
     return complain({kExitOsError, watched.error().message()});
   }
   if (const auto failed = service.start()) return complain(*failed);
+  if (const auto failed = metrics.start(service.loop())) return complain(*failed);
+  service.on_drain([&metrics] { metrics.begin_draining(); });
   return service.run([&tls, log_file = access_log->get()] {
     tls.reload();
     if (log_file != nullptr) log_file->reopen();

@@ -242,6 +242,7 @@ void add_serve_command(CLI::App& app, ServeOptions& options) {
   add_limits(*serve, options);
   add_key_flags(*serve, options.tls);
   add_access_log(*serve, options);
+  add_metrics_flag(*serve, options.service);
   add_log_flags(*serve, options.service);
   serve->add_flag("--check", options.check, "Check files and addresses, then exit");
 }

@@ -18,6 +18,7 @@
 #include "tools/http/target.h"
 #include "tools/ktls-bridge/admission.h"
 #include "tools/ktls-bridge/connection_log.h"
+#include "tools/ktls-bridge/connection_metrics.h"
 #include "tools/ktls-bridge/response_sender.h"
 #include "tools/ktls-bridge/tls_session.h"
 #include "userspace/bridge/closing.h"
@@ -380,8 +381,10 @@ Task<void> serve_session(Loop& loop, Cancellation& cancellation, const ServeSett
   if (!origin) co_return;
   line.take(*origin);
   {
-    const AddressLimit::Place place = admit(setting.addresses, log, accepted, origin->peer);
+    const AddressLimit::Place place =
+        admit(setting.addresses, setting.tls, accepted, origin->peer);
     if (!place) co_return;
+    const CountedConnection counted(setting.tls.counts());
     send_at_once(accepted.get());
     const TlsSession session{
         .loop = loop, .cancellation = cancellation, .setting = setting.tls, .line = line};
@@ -390,6 +393,7 @@ Task<void> serve_session(Loop& loop, Cancellation& cancellation, const ServeSett
       HttpSession http(loop, cancellation, setting, origin->peer, *connection, line);
       co_await http.run();
     }
+    counted.end(line);
   }
   // Its place is free by now: whoever reads the line may count on it.
   log.write(LogLevel::kInfo, "connection", line.fields());

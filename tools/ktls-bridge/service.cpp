@@ -151,6 +151,7 @@ void Service::act_on(int signal, const std::function<void()>& reload) {
 }
 
 void Service::drain() {
+  on_drain_();
   // Before the listeners are closed: from then on the path is free for a successor.
   socket_files_.remove();
   for (const auto& worker : workers_) worker->drain();

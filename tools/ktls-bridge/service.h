@@ -6,6 +6,7 @@
 #include <memory>
 #include <optional>
 #include <string>
+#include <utility>
 #include <vector>
 
 #include "ktls/base/unique_fd.h"
@@ -43,7 +44,13 @@ class Service {
   // Line `ready`.
   void announce_ready(const ktls::Capability& capability) const;
 
+  // Of its connections: each worker has one of this kind.
+  [[nodiscard]] const bridge::Loop& loop() const { return workers_.front()->loop(); }
+
   [[nodiscard]] std::optional<Complaint> start();
+
+  // Has `tell` called when a signal begins the end, before anything is closed.
+  void on_drain(std::function<void()> tell) { on_drain_ = std::move(tell); }
 
   // Until a signal ends it and every connection has ended; answers the exit code. SIGTERM and
   // SIGINT drain, a second one exits at once; for SIGHUP, also for one that came before,
@@ -64,6 +71,7 @@ class Service {
   SocketFiles socket_files_;
   std::vector<std::string> listening_;
   bool is_draining_ = false;
+  std::function<void()> on_drain_ = [] {};
   std::vector<std::unique_ptr<Worker>> workers_;
 };
 

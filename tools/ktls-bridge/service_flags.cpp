@@ -95,6 +95,14 @@ void add_drain_timeout(CLI::App& app, ServiceOptions& options) {
                options.drain_timeout);
 }
 
+void add_metrics_flag(CLI::App& app, ServiceOptions& options) {
+  add_listen_flag(app, "--metrics",
+                  "Answer /metrics (for Prometheus) and /health there, over plain HTTP; may be "
+                  "repeated",
+                  options.metrics)
+      ->group("Log");
+}
+
 void add_log_format(CLI::App& app, ServiceOptions& options) {
   app.add_option_function<std::string>(
          "--log-format",

@@ -11,6 +11,7 @@
 #include <sys/socket.h>
 
 #include "ktls/core/reason.h"
+#include "tools/ktls-bridge/connection_metrics.h"
 #include "userspace/bridge/closing.h"
 #include "userspace/bridge/establish.h"
 #include "userspace/bridge/relay.h"
@@ -26,10 +27,12 @@ using tls::Handshake;
 // Nothing if it failed.
 Task<std::optional<Handshake::Finished>> shake_hands(TlsSession session, int fd) {
   const TlsSetting& setting = session.setting;
+  const CountedHandshake counted(setting.counts(), setting.role());
   const std::string server_name =
       session.server_name != nullptr ? *session.server_name : setting.server_name();
   auto handshake = Handshake::create(setting.context(), setting.role(), server_name);
   if (!handshake) {
+    counted.fail(handshake.error());
     session.line.end(handshake.error(), "handshake");
     co_return std::nullopt;
   }
@@ -37,6 +40,7 @@ Task<std::optional<Handshake::Finished>> shake_hands(TlsSession session, int fd)
   Phase phase(session.loop, session.cancellation, setting.options().handshake_timeout);
   auto finished = co_await bridge::establish(session.loop, phase.scope(), fd, **handshake);
   if (!finished) {
+    counted.fail(finished.error());
     session.line.end(finished.error(), "handshake");
     if (const auto reason = bridge::reason_of_end(finished.error());
         reason != ktls::Reason::kNone) {
@@ -44,6 +48,7 @@ Task<std::optional<Handshake::Finished>> shake_hands(TlsSession session, int fd)
     }
     co_return std::nullopt;
   }
+  counted.finish(finished->negotiated);
   co_return *std::move(finished);
 }
 
@@ -61,6 +66,7 @@ std::unique_ptr<Connection> adopt(const TlsSession& session, int fd, Handshake::
   }
   session.line.facts = (*adopted)->facts();
   session.line.placement = (*adopted)->plan();
+  count_from_now(session.setting.counts(), **adopted);
   session.setting.log().write(LogLevel::kDebug, "adopted", session.line.fields());
   return *std::move(adopted);
 }

@@ -8,6 +8,7 @@
 
 #include "ktls/core/reason.h"
 #include "tools/ktls-bridge/certificate_flags.h"
+#include "tools/ktls-bridge/connection_metrics.h"
 #include "userspace/handshake/openssl/suite_list.h"
 
 namespace tools {
@@ -140,12 +141,14 @@ bool TlsSetting::has_files() const {
 void TlsSetting::reload() {
   ticket_keys_.reload();
   if (!has_files()) {
+    count_reload(counts_, role(), metrics::ReloadResult::kNothing);
     const char* why =
         client_ ? "there is no --ca and no certificate to show" : "the certificate is self-signed";
     log_.write(LogLevel::kInfo, "reload", {{"detail", std::string("nothing to reload: ") + why}});
     return;
   }
   auto next = make_context();
+  count_reload(counts_, role(), next ? metrics::ReloadResult::kOk : metrics::ReloadResult::kFailed);
   if (!next) {
     const char* kept = client_ || has_psk() ? "what was read before stays in use"
                                             : "the old certificate stays in use";

@@ -19,6 +19,10 @@
 #include "userspace/handshake/openssl/context.h"
 #include "userspace/suite/version.h"
 
+namespace metrics {
+class Metrics;
+}
+
 namespace tools {
 
 // What the client role has besides TlsOptions.
@@ -40,6 +44,9 @@ class TlsSetting {
   // The server role without `client`. `options` and `log` are borrowed.
   TlsSetting(const TlsOptions& options, std::optional<ClientRole> client, const Log& log);
 
+  // Borrows `counts`, which may be null: then nobody counts. Before the first connection.
+  void count_in(metrics::Metrics* counts) { counts_ = counts; }
+
   // Opens the key log, reads certificates, and tries what the kernel can do.
   [[nodiscard]] std::optional<Complaint> prepare();
 
@@ -58,6 +65,8 @@ class TlsSetting {
 
   [[nodiscard]] const TlsOptions& options() const { return options_; }
   [[nodiscard]] const Log& log() const { return log_; }
+  // Where connections are counted; null: nowhere.
+  [[nodiscard]] metrics::Metrics* counts() const { return counts_; }
   [[nodiscard]] tls::Role role() const { return client_ ? tls::Role::kClient : tls::Role::kServer; }
   [[nodiscard]] std::string server_name() const {
     return client_ ? client_->server_name : std::string();
@@ -82,6 +91,7 @@ class TlsSetting {
   const TlsOptions& options_;
   std::optional<ClientRole> client_;
   const Log& log_;
+  metrics::Metrics* counts_ = nullptr;
   std::unique_ptr<KeylogFile> keylog_;
   ktls::Capability capability_;
   ContextSlot contexts_;

@@ -15,6 +15,7 @@
 #include "tools/ktls-bridge/address_limit.h"
 #include "tools/ktls-bridge/admission.h"
 #include "tools/ktls-bridge/complaint.h"
+#include "tools/ktls-bridge/metrics_service.h"
 #include "tools/ktls-bridge/origin.h"
 #include "tools/ktls-bridge/program.h"
 #include "tools/ktls-bridge/program_session.h"
@@ -59,12 +60,12 @@ OriginSetting origin_setting(const WrapOptions& options) {
 // As long as its address has a place.
 bridge::Task<void> serve_admitted(bridge::Loop& loop, Cancellation& cancellation,
                                   AddressLimit& addresses, const WrapOptions& options,
-                                  const Log& log, const ServeOrigin& serve,
+                                  const TlsSetting& tls, const ServeOrigin& serve,
                                   ktls::UniqueFd accepted) {
   const auto origin =
-      co_await find_origin(loop, cancellation, origin_setting(options), log, accepted);
+      co_await find_origin(loop, cancellation, origin_setting(options), tls.log(), accepted);
   if (!origin) co_return;
-  const AddressLimit::Place place = admit(addresses, log, accepted, origin->peer);
+  const AddressLimit::Place place = admit(addresses, tls, accepted, origin->peer);
   if (place) co_await serve(loop, cancellation, std::move(accepted), *origin);
 }
 
@@ -74,15 +75,18 @@ int serve_until_signal(const WrapOptions& options, TlsSetting& tls, Signals sign
   AddressLimit addresses(options.connections_per_address);
   const auto admitted = [&](bridge::Loop& loop, Cancellation& cancellation,
                             ktls::UniqueFd accepted) {
-    return serve_admitted(loop, cancellation, addresses, options, tls.log(), serve,
-                          std::move(accepted));
+    return serve_admitted(loop, cancellation, addresses, options, tls, serve, std::move(accepted));
   };
+  MetricsService metrics("wrap", options.service, tls);
+  tls.count_in(metrics.counts());
   Service service(options.service, tls.log(), std::move(signals));
   if (const auto failed = service.open({{.addresses = options.listen, .serve = admitted}})) {
     return complain(*failed);
   }
+  if (const auto failed = metrics.open()) return complain(*failed);
   if (options.check) return checked();
   service.announce_addresses();
+  metrics.announce();
   tls.announce_warnings();
   service.announce_ready(tls.capability());
   tls.announce_self_signed();
@@ -90,6 +94,8 @@ int serve_until_signal(const WrapOptions& options, TlsSetting& tls, Signals sign
     return complain({kExitOsError, watched.error().message()});
   }
   if (const auto failed = service.start()) return complain(*failed);
+  if (const auto failed = metrics.start(service.loop())) return complain(*failed);
+  service.on_drain([&metrics] { metrics.begin_draining(); });
   return service.run([&tls] { tls.reload(); });
 }
 

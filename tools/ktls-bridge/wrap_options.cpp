@@ -57,6 +57,10 @@ constexpr const char* kExamples = R"(Examples:
   ktls-bridge wrap --listen [::]:8443 --cert chain.pem --key key.pem \
       --to unix:/run/app.sock --offload kernel
 
+  # With counters for Prometheus, and an answer to health checks
+  ktls-bridge wrap --listen :8443 --cert chain.pem --key key.pem --to 127.0.0.1:8080 \
+      --metrics 127.0.0.1:9443
+
 Each connection ends with one line on standard error that says where each direction ran and why.
 See ktls-bridge-wrap(1) for reason codes, exit codes and signals.)";
 
@@ -141,6 +145,9 @@ ktls::Result<void> validate_destination(const WrapOptions& options) {
   if (options.program.fd && !options.listen.empty()) {
     return refuse("--listen and --fd exclude each other");
   }
+  if (options.program.fd && !options.service.metrics.empty()) {
+    return refuse("--metrics and --fd exclude each other: one connection is told of by its line");
+  }
   if (options.program.fd && options.check) {
     return refuse("--check and --fd exclude each other: the connection is there, and waits");
   }
@@ -196,6 +203,7 @@ void add_wrap_command(CLI::App& app, WrapOptions& options) {
   add_loop_flags(*wrap, options.service);
   add_limits(*wrap, options);
   add_key_flags(*wrap, options.tls);
+  add_metrics_flag(*wrap, options.service);
   add_log_flags(*wrap, options.service);
   wrap->parse_complete_callback([&options] {
     if (options.program.exec) options.service.descriptors_per_connection = kProgramDescriptors;

@@ -11,6 +11,7 @@
 #include <sys/socket.h>
 
 #include "tools/ktls-bridge/connection_log.h"
+#include "tools/ktls-bridge/connection_metrics.h"
 #include "tools/ktls-bridge/proxy_header.h"
 #include "tools/ktls-bridge/tls_session.h"
 #include "userspace/bridge/closing.h"
@@ -140,6 +141,7 @@ Task<void> wrap_session(Loop& loop, Cancellation& cancellation, const WrapSettin
                   .plain = {},
                   .line = {}};
   const Log& log = setting.tls.log();
+  const CountedConnection counted(setting.tls.counts());
   session.line.take(origin);
   session.line.to = setting.options.to.text();
   send_at_once(accepted.get());
@@ -153,6 +155,7 @@ Task<void> wrap_session(Loop& loop, Cancellation& cancellation, const WrapSettin
   if (!is_clean && session.options().client && session.plain) {
     bridge::reset_on_close(session.plain.get());  // the plain client must not see an orderly end
   }
+  counted.end(session.line);
   log.write(LogLevel::kInfo, "connection", session.line.fields());
 }
 

@@ -212,6 +212,7 @@ Result<Connection::Control> Connection::act_on_alert(const ControlRecord& record
   }
   const auto level = record.content[0];
   const auto alert = static_cast<AlertDescription>(record.content[1]);
+  if (observer_ != nullptr) observer_->alert_received(alert);
   if (alert == AlertDescription::kCloseNotify) return Control::kCloseNotify;
   // RFC 8446 section 6: in TLS 1.3 the level is ignored, and only user_canceled is not fatal.
   const bool is_warning = facts_.version == tls::ProtocolVersion::kTls13
@@ -258,6 +259,7 @@ Task<Result<void>> Connection::act_on_key_update(Scope& scope, bool update_reque
                                changed.error().message());
   }
   ++key_updates_received_;
+  if (observer_ != nullptr) observer_->key_update_received();
   if (!update_requested || write_closed_) co_return Result<void>();
   if (!sender_->can_update_key()) {
     co_return rekey_impossible(
@@ -347,6 +349,7 @@ Task<Result<void>> Connection::send_alert(Scope& scope, AlertDescription alert) 
                                                         tls::code_of(alert)};
   if (alert == AlertDescription::kCloseNotify) write_closed_ = true;
   auto sent = co_await sender_->send_record(scope, ContentType::kAlert, content);
+  if (sent && observer_ != nullptr) observer_->alert_sent(alert);
   // RFC 8446 section 6.1: "Each party MUST send a "close_notify" alert before closing its write
   // side", and nothing after it; nor after a fatal one.
   if (write_closed_ || level == tls::AlertLevel::kFatal) sender_->end();

@@ -11,6 +11,7 @@
 #include "ktls/base/result.h"
 #include "ktls/base/unique_fd.h"
 #include "ktls/core/syscalls.h"
+#include "userspace/bridge/connection_observer.h"
 #include "userspace/bridge/key_budget.h"
 #include "userspace/bridge/key_chain.h"
 #include "userspace/bridge/plan.h"
@@ -94,6 +95,12 @@ class Connection {
   // No ticket is taken from now on; what the handshake kept for that is freed.
   void release_handshake() { post_handshake_->release(); }
 
+  // Tells `observer`, which is borrowed, from now on.
+  void observe(ConnectionObserver& observer) {
+    observer_ = &observer;
+    sender_->observe(observer);
+  }
+
   // Records that one key may seal.
   [[nodiscard]] std::uint64_t key_limit() const {
     return record_limit(key_policy_, facts_.version, *facts_.suite);
@@ -133,6 +140,7 @@ class Connection {
   std::unique_ptr<tls::PostHandshake> post_handshake_;
   std::unique_ptr<Receiver> receiver_;
   std::unique_ptr<Sender> sender_;
+  ConnectionObserver* observer_ = nullptr;
   std::uint64_t key_updates_received_ = 0;
   std::uint32_t control_records_in_a_row_ = 0;
   bool write_closed_ = false;  // close_notify has been sent: nothing may follow it

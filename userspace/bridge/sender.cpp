@@ -93,6 +93,7 @@ Task<Result<void>> Sender::change_key_alone(Scope& scope, KeyUpdateRequest reque
   }
   update_is_owed_ = false;
   ++counts_.updates;
+  if (observer_ != nullptr) observer_->key_update_sent();
   budget_.renew(loop_->now());
   co_return Result<void>();
 }

@@ -9,6 +9,7 @@
 #include "ktls/base/result.h"
 #include "ktls/core/reason.h"
 #include "ktls/core/socket.h"
+#include "userspace/bridge/connection_observer.h"
 #include "userspace/bridge/fixed_content.h"
 #include "userspace/bridge/key_budget.h"
 #include "userspace/bridge/key_chain.h"
@@ -125,6 +126,9 @@ class Sender {
   // The same socket by another descriptor: this one may be closed then. Nobody is sending.
   virtual void change_descriptor(int fd) { fd_ = fd; }
 
+  // Tells `observer`, which is borrowed, of KeyUpdates from now on.
+  void observe(ConnectionObserver& observer) { observer_ = &observer; }
+
   // Whether another task is sending just now.
   [[nodiscard]] bool busy() const { return writing_.locked(); }
 
@@ -182,6 +186,7 @@ class Sender {
   KeyBudget budget_;
   AsyncMutex writing_;  // records leave in the order of their sequence numbers
   OutsideWriters* writers_ = nullptr;
+  ConnectionObserver* observer_ = nullptr;
   KeyUpdateCounts counts_;
   std::uint64_t bytes_taken_ = 0;
   bool update_is_owed_ = false;  // the peer asked for a KeyUpdate

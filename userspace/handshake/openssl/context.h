@@ -113,9 +113,11 @@ struct ClientOptions {
 // What is shown to clients that ask for `host`.
 //   host         in canonical form; empty: the default, and others by names of their own
 //   fingerprint  lower-case hex of the SHA-256 of the leaf, with colons
+//   not_after    of the leaf: seconds since 1970 until which it is valid
 struct ServedCertificate {
   std::string host;
   std::string fingerprint;
+  std::int64_t not_after = 0;
 };
 
 // Ticket keys that were read from files.

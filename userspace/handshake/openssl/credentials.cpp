@@ -4,6 +4,7 @@
 #include <array>
 #include <cerrno>
 #include <chrono>
+#include <ctime>
 #include <memory>
 #include <span>
 #include <utility>
@@ -200,6 +201,12 @@ std::string fingerprint_of(const X509* certificate) {
   unsigned int size = 0;
   if (X509_digest(certificate, EVP_sha256(), digest.data(), &size) != 1) return {};
   return hex_of(std::span(digest).first(size), ':');
+}
+
+std::int64_t not_after(const X509* certificate) {
+  std::tm time{};
+  if (ASN1_TIME_to_tm(X509_get0_notAfter(certificate), &time) != 1) return 0;
+  return ::timegm(&time);
 }
 
 std::string pem_of(X509* certificate) {

@@ -1,6 +1,7 @@
 // Credentials: a certificate chain with its private key, from PEM files or made on the spot.
 #pragma once
 
+#include <cstdint>
 #include <string>
 #include <vector>
 
@@ -49,6 +50,8 @@ struct Credentials {
 // SHA-256 of the certificate's DER in lower-case hex, with colons.
 [[nodiscard]] std::string fingerprint_of(const X509* certificate);
 [[nodiscard]] std::string pem_of(X509* certificate);
+// Seconds since 1970; 0 where its end of validity does not parse.
+[[nodiscard]] std::int64_t not_after(const X509* certificate);
 
 // The content of a file of at most 1 MiB, which nothing but the BIO has kept. A FIFO is given some
 // seconds, and no longer, to be written to. Error: kSystem, naming the file.

@@ -197,7 +197,8 @@ const Staple* Hosts::staple_of(const X509* leaf) const {
 std::vector<ServedCertificate> Hosts::certificates() const {
   std::vector<ServedCertificate> served;
   const auto list = [&](std::size_t place, const std::string& host) {
-    served.push_back({host, fingerprint_of(credentials_[place].leaf.get())});
+    const X509* const leaf = credentials_[place].leaf.get();
+    served.push_back({host, fingerprint_of(leaf), not_after(leaf)});
   };
   if (credentials_.empty()) return served;
   list(kDefault, {});

@@ -150,6 +150,16 @@ TEST(Context, ItsOwnCertificateIsTrustedByWhoIsToldTo) {
   }
 }
 
+TEST(Context, TellsUntilWhenItsLeafIsValid) {
+  constexpr long kValidFor = 1'000'000;
+  const std::int64_t before = ::time(nullptr) + kValidFor;
+  const auto server = make_server(pki().serve({.not_after_s = kValidFor}));
+  const std::int64_t after = ::time(nullptr) + kValidFor;
+  ASSERT_EQ(server->certificates().size(), 1U);
+  EXPECT_GE(server->certificates()[0].not_after, before);
+  EXPECT_LE(server->certificates()[0].not_after, after);
+}
+
 TEST(Context, ShowsTheFingerprintOfItsLeaf) {
   const Issued issued = pki().authority.issue({});
   ServerOptions options;
