@@ -17,11 +17,19 @@ namespace {
 constexpr std::chrono::milliseconds kDrainTimeout = std::chrono::seconds(30);
 constexpr std::size_t kConnectionsDefault = 4096;
 constexpr unsigned kThreadsMax = 256;
+constexpr int kReadyDescriptorLeast = 3;  // those below are for messages
+constexpr int kDescriptorMax = 1 << 20;
 
 }  // namespace
 
 Address checked_address(const std::string& text) {
   auto address = parse_address(text);
+  if (!address) throw CLI::ValidationError(address.error().detail);
+  return *std::move(address);
+}
+
+Address checked_listen_address(const std::string& text) {
+  auto address = parse_listen_address(text);
   if (!address) throw CLI::ValidationError(address.error().detail);
   return *std::move(address);
 }
@@ -32,7 +40,7 @@ CLI::Option* add_listen_flag(CLI::App& app, const std::string& name, const std::
       .add_option_function<std::vector<std::string>>(
           name,
           [&addresses](const std::vector<std::string>& given) {
-            for (const auto& each : given) addresses.push_back(checked_address(each));
+            for (const auto& each : given) addresses.push_back(checked_listen_address(each));
           },
           text)
       ->allow_extra_args(false)  // otherwise CLI11 takes [::1] for a list and its brackets away
@@ -93,6 +101,15 @@ void add_drain_timeout(CLI::App& app, ServiceOptions& options) {
                 .least = std::chrono::milliseconds(0),  // a drain alone may be so short
                 .text = "After SIGTERM or SIGINT, let connections go on for this long"},
                options.drain_timeout);
+}
+
+void add_ready_flag(CLI::App& app, ServiceOptions& options) {
+  app.add_option_function<int>(
+         "--ready-fd", [&options](const int& fd) { options.ready_fd = fd; },
+         "Write a line to this inherited descriptor, and close it, as soon as connections are "
+         "accepted")
+      ->check(CLI::Range(kReadyDescriptorLeast, kDescriptorMax).description(""))
+      ->type_name("N");
 }
 
 void add_log_format(CLI::App& app, ServiceOptions& options) {

@@ -27,6 +27,7 @@ struct ServiceOptions {
   // where there are none left.
   std::size_t descriptors_per_connection = 2;
   std::chrono::milliseconds drain_timeout{};
+  std::optional<int> ready_fd;  // inherited: who reads it learns that we are ready
   LogFormat log_format = LogFormat::kText;
   LogLevel log_level = LogLevel::kInfo;
 };
@@ -43,6 +44,7 @@ void add_max_connections(CLI::App& app, ServiceOptions& options);  // --max-conn
 // `limit` holds the default.
 void add_max_per_address(CLI::App& app, std::size_t& limit);     // --max-per-address
 void add_drain_timeout(CLI::App& app, ServiceOptions& options);  // --drain-timeout
+void add_ready_flag(CLI::App& app, ServiceOptions& options);     // --ready-fd
 void add_log_format(CLI::App& app, ServiceOptions& options);     // --log-format
 void add_log_flags(CLI::App& app, ServiceOptions& options);      // --log-format --quiet --verbose
 
@@ -51,5 +53,6 @@ void add_log_flags(CLI::App& app, ServiceOptions& options);      // --log-format
 
 // For the value of any flag: CLI::ValidationError says what is wrong with it.
 [[nodiscard]] Address checked_address(const std::string& text);
+[[nodiscard]] Address checked_listen_address(const std::string& text);
 
 }  // namespace tools

@@ -40,7 +40,10 @@ Each connection ends with one line on standard error that says where each direct
 See ktls-bridge-wrap(1) for reason codes, exit codes and signals.)";
 
 void add_addresses(CLI::App& app, WrapOptions& options) {
-  add_listen_flag(app, "--listen", "Where to accept connections; may be repeated", options.listen);
+  add_listen_flag(app, "--listen",
+                  "Where to accept connections; may be repeated. fd:N, systemd and "
+                  "systemd:NAME are sockets that were inherited",
+                  options.listen);
   app.add_option_function<std::string>(
          "--to", [&options](const std::string& text) { options.to = checked_address(text); },
          "Where each connection goes on to")
@@ -109,6 +112,9 @@ ktls::Result<void> validate_destination(const WrapOptions& options) {
   if (options.program.fd && !options.listen.empty()) {
     return refuse("--listen and --fd exclude each other");
   }
+  if (options.program.fd && options.service.ready_fd) {
+    return refuse("--ready-fd needs --listen: with --fd the connection is there already");
+  }
   if (options.program.fd && options.check) {
     return refuse("--check and --fd exclude each other: the connection is there, and waits");
   }
@@ -154,6 +160,7 @@ void add_wrap_command(CLI::App& app, WrapOptions& options) {
   add_loop_flags(*wrap, options.service);
   add_limits(*wrap, options);
   add_key_flags(*wrap, options.tls);
+  add_ready_flag(*wrap, options.service);
   add_log_flags(*wrap, options.service);
   wrap->parse_complete_callback([&options] {
     if (options.program.exec) options.service.descriptors_per_connection = kProgramDescriptors;
