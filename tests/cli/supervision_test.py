@@ -1,6 +1,6 @@
 #!/usr/bin/env python3
 """Service managers: what systemd, s6 and others hear of `wrap`, `serve` and `broker`, the sockets
-that they pass."""
+that they pass, and the units that come along."""
 
 import contextlib
 import os
@@ -25,13 +25,16 @@ from error_case import UNAVAILABLE, USAGE, ErrorCase  # noqa: E402
 from fake_systemd import VARIABLES, FakeSystemd, passing  # noqa: E402
 from shared_certificates import certificates  # noqa: E402
 from stopped_thread import stopped_thread  # noqa: E402
-from watched import BINARY, Watched, wait_until  # noqa: E402
+from watched import BINARY, BUILD, Watched, wait_until  # noqa: E402
 from watched_wrap import Wrap  # noqa: E402
 from wrap_tls_stream import TlsStream  # noqa: E402
 
 TLS13 = 0x0304
 LOOPS = ("io_uring", "epoll")
 WATCHDOG_S = 0.4
+UNITS = BUILD / "tools" / "systemd"
+SOURCES = watched.REPOSITORY / "tools" / "systemd"
+EXPOSURE_MAX = {"ktls-bridge@.service": 20, "ktls-bridge-broker.service": 35}  # of 100
 
 
 class ManagedCase(unittest.TestCase):
@@ -351,6 +354,47 @@ class Refusal(ErrorCase):
             ended = watched.run("serve", str(self.folder), "--listen", "systemd", "--http",
                                 "127.0.0.1:0", **passing([listener]))
             self.assert_line("no port", "--http needs a --listen with a port", USAGE, *ended)
+
+
+class Units(ManagedCase):
+    """The files that are installed."""
+
+    def analyze(self, *words):
+        if shutil.which("systemd-analyze") is None:
+            self.skipTest("systemd-analyze is not here")
+        for each in (*UNITS.glob("*.service"), *SOURCES.glob("*.socket")):
+            # A program that is there.
+            text = each.read_text(encoding="utf-8")
+            lines = [f"ExecStart={BINARY} {line.split(' ', 1)[1]}"
+                     if line.startswith("ExecStart=") else line for line in text.splitlines()]
+            (self.folder / each.name).write_text("\n".join(lines) + "\n", encoding="utf-8")
+        return subprocess.run(["systemd-analyze", *words], cwd=self.folder, capture_output=True,
+                              text=True, timeout=60, check=False)
+
+    def test_systemd_understands_all_of_them(self):
+        done = self.analyze("verify", "--man=no", "--recursive-errors=no",
+                            "./ktls-bridge@www.service", "./ktls-bridge-broker.service",
+                            "./ktls-bridge-broker.socket")
+        self.assertEqual((done.returncode, done.stderr), (0, ""))
+
+    def test_they_expose_no_more_than_they_did(self):
+        for name, threshold in EXPOSURE_MAX.items():
+            done = self.analyze("security", "--offline=true", "--no-pager",
+                                f"--threshold={threshold}", f"./{name.replace('@', '@www')}")
+            self.assertEqual(done.returncode, 0, done.stdout + done.stderr)
+
+    def test_the_flags_that_they_give_are_those_of_the_program(self):
+        for path in UNITS.glob("*.service"):
+            (start,) = [line for line in path.read_text(encoding="utf-8").splitlines()
+                        if line.startswith("ExecStart=")]
+            program, *words = start.removeprefix("ExecStart=").split()
+            self.assertTrue(program.endswith("/bin/ktls-bridge"), program)
+            self.assertEqual(words.pop(), "$ARGUMENTS")
+            status, output, _ = watched.run(*words[:1], "--help")
+            self.assertEqual(status, 0)
+            for flag in words:
+                if flag.startswith("--"):
+                    self.assertIn(flag, output)
 
 
 if __name__ == "__main__":
