@@ -20,6 +20,9 @@ constexpr const char* kExamples = R"(Examples:
   # TLS in front of a plaintext service
   ktls-bridge wrap --listen 0.0.0.0:8443 --cert chain.pem --key key.pem --to 127.0.0.1:8080
 
+  # On the sockets of a socket unit of systemd that are named https there
+  ktls-bridge wrap --listen systemd:https --cert chain.pem --key key.pem --to 127.0.0.1:8080
+
   # A first try, with a certificate made on the spot (its fingerprint is printed)
   ktls-bridge wrap --listen localhost:8443 --to 127.0.0.1:8080
 
