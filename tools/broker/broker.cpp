@@ -5,8 +5,10 @@
 #include <cerrno>
 #include <csignal>
 #include <string>
+#include <string_view>
 #include <thread>
 #include <utility>
+#include <vector>
 
 #include <sys/socket.h>
 #include <sys/stat.h>
@@ -22,12 +24,14 @@
 #include "tools/ktls-bridge/listeners.h"
 #include "tools/ktls-bridge/metrics_service.h"
 #include "tools/ktls-bridge/signals.h"
+#include "tools/ktls-bridge/supervision.h"
 
 namespace tools {
 namespace {
 
 using bridge::Task;
 using ktls::Error;
+using ktls::ErrorCode;
 using ktls::Result;
 using ktls::UniqueFd;
 using std::chrono::milliseconds;
@@ -52,6 +56,23 @@ Result<UniqueFd> bind_patiently(const SocketAddress& address) {
   }
 }
 
+// The one that a service manager has bound.
+Result<UniqueFd> take_inherited(const Address& address, InheritedSockets& inherited) {
+  KTLS_TRY(std::vector<UniqueFd> sockets, inherited.take(address, SOCK_SEQPACKET));
+  if (sockets.size() == 1) return std::move(sockets.front());
+  return ktls::fail(
+      Error::of(ErrorCode::kUnsupported,
+                address.text() +
+                    ": several sockets were passed, and one is wanted: name it by systemd:NAME"));
+}
+
+// "/run/broker.sock" of a unix socket that is bound to it.
+std::string path_of(int fd) {
+  const std::string text = local_text(fd);
+  constexpr std::string_view kUnix = "unix:";
+  return text.starts_with(kUnix) ? text.substr(kUnix.size()) : text;
+}
+
 // Whoever connects is judged by who they are; but the file keeps others from trying.
 Result<UniqueFd> listen_at(const BrokerOptions& options) {
   const Address address{
@@ -72,18 +93,21 @@ Result<UniqueFd> listen_at(const BrokerOptions& options) {
 // Its socket and its signals; everything but the making is on the loop's thread.
 class Service {
  public:
-  Service(BrokerRun& broker, MetricsService& metrics, Signals& signals, UniqueFd listener,
-          SocketFiles& files)
+  Service(BrokerRun& broker, MetricsService& metrics, Signals& signals, Supervisor& supervisor,
+          UniqueFd listener, SocketFiles& files)
       : broker_(broker),
         metrics_(metrics),
         state_(broker.state()),
         signals_(signals),
+        supervisor_(supervisor),
         listener_(std::move(listener)),
         files_(files) {}
 
   void begin() {
+    supervisor_.ready(serving_on({state_.options.socket}));
     state_.loop.spawn(heed_signals());
     state_.loop.spawn(accept_channels());
+    if (supervisor_.watchdog()) state_.loop.spawn(ping());
   }
 
  private:
@@ -97,14 +121,35 @@ class Service {
 
   void act_on(int signal) {
     if (signal == SIGHUP) {
-      broker_.reload();
+      reload();
       return;
     }
     if (state_.is_ending()) broker_.exit_at_once(signal);
     state_.log.write(LogLevel::kInfo, "draining", {{"signal", name_of_signal(signal)}});
     metrics_.begin_draining();
+    supervisor_.stopping(draining_after(name_of_signal(signal)),
+                         state_.options.service.drain_timeout);
     files_.rename(kDrainingSuffix);  // the path is free for a successor
     broker_.drain();
+  }
+
+  void reload() {
+    if (state_.is_ending()) {
+      broker_.reload();
+      return;
+    }
+    supervisor_.reloading();
+    broker_.reload();
+    supervisor_.ready(serving_on({state_.options.socket}));
+  }
+
+  // There is one loop, which does everything.
+  Task<void> ping() {
+    for (;;) {
+      const auto slept = co_await state_.loop.sleep(state_.running, supervisor_.ping_interval());
+      if (!slept) co_return;
+      supervisor_.ping();
+    }
   }
 
   Task<void> accept_channels() {
@@ -130,6 +175,7 @@ class Service {
   MetricsService& metrics_;
   BrokerState& state_;
   Signals& signals_;
+  Supervisor& supervisor_;
   UniqueFd listener_;
   SocketFiles& files_;
   bool is_warned_ = false;  // once for each time that accepting does not work
@@ -146,26 +192,43 @@ void announce(const BrokerOptions& options, const BrokerRun& broker) {
 
 }  // namespace
 
-int run_broker(const BrokerOptions& options) {
-  if (const auto valid = validate(options); !valid) {
+int run_broker(const BrokerOptions& given) {
+  if (const auto valid = validate(given); !valid) {
     return complain({kExitUsage, valid.error().detail});
   }
   auto signals = Signals::hold();
   if (!signals) return complain({kExitOsError, signals.error().message()});
-  const Log log(options.service.log_format, options.service.log_level);
+  const Log log(given.service.log_format, given.service.log_level);
+  Supervisor supervisor = supervisor_of(log);
+  if (const auto failed = take_ready_descriptor(given.service, supervisor)) {
+    return complain(*failed);
+  }
+  InheritedSockets inherited = InheritedSockets::from_environment();
+  BrokerOptions options = given;
+  UniqueFd listener;
+  if (const auto address = given.inherited_socket()) {
+    auto taken = take_inherited(*address, inherited);
+    if (!taken) return complain({kExitUnavailable, "--socket: " + taken.error().detail});
+    options.socket = path_of(taken->get());
+    listener = *std::move(taken);
+  }
   BrokerRun broker(options, log);
   if (const auto failed = broker.prepare()) return complain(*failed);
   MetricsService metrics("broker", options.service, broker.as_server());
   broker.count_in(metrics.counts());
   if (const auto failed = metrics.open()) return complain(*failed);
-  auto listener = listen_at(options);
-  if (!listener) return complain({kExitOsError, "--socket: " + listener.error().message()});
-  SocketFiles files;
-  files.add(options.socket);
+  SocketFiles files;  // an inherited one is not ours to remove
+  if (!listener) {
+    auto made = listen_at(options);
+    if (!made) return complain({kExitOsError, "--socket: " + made.error().message()});
+    files.add(options.socket);
+    listener = *std::move(made);
+  }
+  warn_of_inherited(inherited, log);
   metrics.announce();
   announce(options, broker);
   if (const auto failed = metrics.start(broker.loop())) return complain(*failed);
-  Service service(broker, metrics, *signals, *std::move(listener), files);
+  Service service(broker, metrics, *signals, supervisor, std::move(listener), files);
   service.begin();
   const auto ran = broker.run();
   return ran ? kExitOk : complain({kExitOsError, ran.error().message()});

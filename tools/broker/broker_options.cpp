@@ -114,7 +114,11 @@ void add_broker_command(CLI::App& app, BrokerOptions& options) {
       "Do handshakes for other programs, and hand them sockets on which the kernel "
       "does TLS");
   broker->footer(kExamples);
-  broker->add_option("--socket", options.socket, "Where programs find it (a unix socket)")
+  broker
+      ->add_option(
+          "--socket", options.socket,
+          "Where programs find it (a unix socket); fd:N, systemd and systemd:NAME are sockets "
+          "that were inherited")
       ->type_name("PATH")
       ->default_str(broker::kDefaultPath);
   options.socket = broker::kDefaultPath;
@@ -139,15 +143,29 @@ void add_broker_command(CLI::App& app, BrokerOptions& options) {
   add_limits(*broker, options);
   add_key_flags(*broker, options.tls);
   add_metrics_flag(*broker, options.service);
+  add_ready_flag(*broker, options.service);
   add_log_flags(*broker, options.service);
   broker->parse_complete_callback(
       [&options] { options.tls.tls12_without_rekey = options.no_rekey == NoRekey::kTls12; });
+}
+
+std::optional<Address> BrokerOptions::inherited_socket() const {
+  auto address = parse_listen_address(socket);
+  if (address && address->is_inherited()) return *std::move(address);
+  return std::nullopt;
 }
 
 ktls::Result<void> validate(const BrokerOptions& options) {
   if (options.socket.empty() || options.socket.size() >= sizeof(sockaddr_un::sun_path)) {
     return ktls::fail(
         ktls::Error::of(ktls::ErrorCode::kInvalidArgument, "--socket: a path of 1 to 107 bytes"));
+  }
+  const auto address = parse_listen_address(options.socket);
+  const bool means_inherited =
+      options.socket.starts_with("fd:") || options.socket.starts_with("systemd:");
+  if (means_inherited && !address) {
+    return ktls::fail(
+        ktls::Error::of(ktls::ErrorCode::kInvalidArgument, "--socket: " + address.error().detail));
   }
   return validate(options.tls);
 }

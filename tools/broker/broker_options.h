@@ -3,12 +3,14 @@
 
 #include <chrono>
 #include <cstddef>
+#include <optional>
 #include <string>
 #include <vector>
 
 #include <sys/types.h>
 
 #include "ktls/base/result.h"
+#include "tools/common/address.h"
 #include "tools/ktls-bridge/program_flags.h"
 #include "tools/ktls-bridge/service_flags.h"
 #include "tools/ktls-bridge/tls_flags.h"
@@ -20,8 +22,9 @@ class App;
 namespace tools {
 
 struct BrokerOptions {
-  std::string socket;        // path to listen on; empty: there is none, but a channel by descriptor
-  std::vector<uid_t> users;  // besides our own and root: who may connect
+  // Path to listen on; empty: there is none, but a channel by descriptor.
+  std::string socket;
+  std::vector<uid_t> users;   // besides our own and root: who may connect
   std::vector<gid_t> groups;  // and whose members
   std::string ca_file;        // client role; empty: the system's trust store
   NoRekey no_rekey = NoRekey::kKernel;
@@ -36,6 +39,8 @@ struct BrokerOptions {
 
   // Of one program and its descendants.
   [[nodiscard]] bool is_private() const { return socket.empty(); }
+  // Where `socket` means one that others have bound.
+  [[nodiscard]] std::optional<Address> inherited_socket() const;
 };
 
 // Adds the subcommand `broker` to `app`; `options` is filled when the command line is parsed, and

@@ -24,6 +24,8 @@ using ktls::ErrorCode;
 using ktls::Result;
 
 constexpr std::string_view kUnixPrefix = "unix:";
+constexpr std::string_view kDescriptorPrefix = "fd:";
+constexpr std::string_view kPassed = "systemd";
 constexpr std::string_view kNoAddress = "?";
 constexpr std::string_view kExpected = "expected HOST:PORT, [IPV6]:PORT or unix:PATH";
 // Handshakes are spread over threads by the kernel; a burst waits here instead of being refused.
@@ -74,6 +76,10 @@ void remove_stale_socket(const SocketAddress& address) {
 
 std::string Address::text() const {
   if (kind == Kind::kUnix) return std::string(kUnixPrefix) + path;
+  if (kind == Kind::kDescriptor) {
+    return std::string(kDescriptorPrefix) + std::to_string(descriptor);
+  }
+  if (kind == Kind::kPassed) return std::string(kPassed) + (path.empty() ? "" : ":" + path);
   const bool is_v6 = host.find(':') != std::string::npos;
   std::string text = is_v6 ? "[" : "";
   text.append(host).append(is_v6 ? "]:" : ":").append(std::to_string(port));
@@ -159,7 +165,38 @@ Result<Address> parse_address(std::string_view text) {
   return address;
 }
 
+Result<Address> parse_listen_address(std::string_view text) {
+  Address address;
+  if (text.starts_with(kDescriptorPrefix)) {
+    address.kind = Address::Kind::kDescriptor;
+    const std::string_view digits = text.substr(kDescriptorPrefix.size());
+    const char* const last = digits.data() + digits.size();
+    const auto [end, error] = std::from_chars(digits.data(), last, address.descriptor);
+    const bool is_number = error == std::errc() && end == last && address.descriptor >= 0;
+    if (!is_number) {
+      return ktls::fail(Error::of(
+          ErrorCode::kInvalidArgument,
+          "address '" + std::string(text) + "': expected fd:N, N being an inherited descriptor"));
+    }
+    return address;
+  }
+  const bool has_name = text.starts_with(kPassed) && text.substr(kPassed.size()).starts_with(':');
+  if (text != kPassed && !has_name) return parse_address(text);
+  address.kind = Address::Kind::kPassed;
+  if (has_name) address.path = text.substr(kPassed.size() + 1);
+  if (has_name && address.path.empty()) {
+    return ktls::fail(Error::of(
+        ErrorCode::kInvalidArgument,
+        "address '" + std::string(text) + "': expected the name of a socket after systemd:"));
+  }
+  return address;
+}
+
 Result<std::vector<SocketAddress>> resolve(const Address& address, bool for_listening) {
+  if (address.is_inherited()) {
+    return ktls::fail(Error::of(ErrorCode::kInvalidArgument,
+                                address.text() + ": a socket, which is bound already"));
+  }
   if (address.kind == Address::Kind::kUnix) {
     KTLS_TRY(const SocketAddress found, unix_socket_address(address.path));
     return std::vector<SocketAddress>{found};

@@ -15,13 +15,18 @@
 namespace tools {
 
 struct Address {
-  enum class Kind : std::uint8_t { kTcp, kUnix };
+  // kDescriptor and kPassed are sockets that others have bound, to be listened on alone.
+  enum class Kind : std::uint8_t { kTcp, kUnix, kDescriptor, kPassed };
   Kind kind = Kind::kTcp;
   std::string host;  // empty in ":8443": every address of this machine
   std::uint16_t port = 0;
-  std::string path;  // kUnix
+  std::string path;     // kUnix; of kPassed the name, empty for all that were passed
+  int descriptor = -1;  // kDescriptor
 
   [[nodiscard]] std::string text() const;  // as it would be written on the command line
+  [[nodiscard]] bool is_inherited() const {
+    return kind == Kind::kDescriptor || kind == Kind::kPassed;
+  }
 };
 
 // A socket address ready for the system calls.
@@ -41,9 +46,11 @@ struct SocketAddress {
 
 // Error: kInvalidArgument, with what was expected.
 [[nodiscard]] ktls::Result<Address> parse_address(std::string_view text);
+// The same, or "fd:N", "systemd", "systemd:NAME".
+[[nodiscard]] ktls::Result<Address> parse_listen_address(std::string_view text);
 
 // All socket addresses of `address`, in the resolver's order. Error: kInvalidArgument with the
-// resolver's words when the name is not known.
+// resolver's words when the name is not known, or `address` is a socket that is bound already.
 [[nodiscard]] ktls::Result<std::vector<SocketAddress>> resolve(const Address& address,
                                                                bool for_listening);
 

@@ -40,34 +40,74 @@ void SocketFiles::rename(const std::string& suffix) {
   }
 }
 
-Result<std::vector<std::vector<UniqueFd>>> make_listeners(const std::vector<Address>& addresses,
-                                                          unsigned threads,
-                                                          SocketFiles& socket_files) {
-  std::vector<std::vector<UniqueFd>> per_thread(threads);
+namespace {
+
+using PerThread = std::vector<std::vector<UniqueFd>>;
+
+// One socket for all threads.
+Result<void> add_copies(UniqueFd socket, PerThread& per_thread) {
+  for (std::size_t i = 1; i < per_thread.size(); ++i) {
+    UniqueFd copy(::fcntl(socket.get(), F_DUPFD_CLOEXEC, 0));
+    if (!copy) return ktls::fail(Error::system(errno, "fcntl(F_DUPFD_CLOEXEC)"));
+    per_thread[i].push_back(std::move(copy));
+  }
+  per_thread[0].push_back(std::move(socket));
+  return {};
+}
+
+// `address` with a port that nobody has: SO_REUSEPORT would join one that another program of this
+// user listens on. The socket that tells does not listen: whoever came before it is closed again
+// would be reset.
+Result<SocketAddress> find_port(SocketAddress address) {
+  KTLS_TRY(const UniqueFd alone, bind_to(address, false));
+  KTLS_TRY(const SocketAddress bound, local_address(alone.get()));
+  address.set_port(bound.port());
+  return address;
+}
+
+// One for each thread, on the same port.
+Result<void> add_shared(const SocketAddress& wanted, PerThread& per_thread) {
+  KTLS_TRY(const SocketAddress address, find_port(wanted));
+  for (std::vector<UniqueFd>& sockets : per_thread) {
+    KTLS_TRY(UniqueFd next, listen_on(address, true));
+    sockets.push_back(std::move(next));
+  }
+  return {};
+}
+
+Result<void> add_bound(const Address& address, const SocketAddress& resolved,
+                       SocketFiles& socket_files, PerThread& per_thread) {
+  if (per_thread.size() > 1 && resolved.family() != AF_UNIX) {
+    return add_shared(resolved, per_thread);
+  }
+  KTLS_TRY(UniqueFd socket, listen_on(resolved, false));
+  if (resolved.family() == AF_UNIX) socket_files.add(address.path);
+  return add_copies(std::move(socket), per_thread);
+}
+
+Result<void> add_inherited(std::vector<UniqueFd> sockets, PerThread& per_thread) {
+  for (UniqueFd& each : sockets) {
+    if (auto added = add_copies(std::move(each), per_thread); !added) return added;
+  }
+  return {};
+}
+
+}  // namespace
+
+Result<PerThread> make_listeners(const std::vector<Address>& addresses, unsigned threads,
+                                 SocketFiles& socket_files, InheritedSockets& inherited) {
+  PerThread per_thread(threads);
   for (const Address& address : addresses) {
-    KTLS_TRY(std::vector<SocketAddress> found, resolve(address, true));
-    for (SocketAddress& each : found) {
-      const bool is_shared = threads > 1 && each.family() != AF_UNIX;
-      if (is_shared) {
-        // SO_REUSEPORT would join a port that another program of this user listens on. This one
-        // does not listen: whoever came before it is closed again would be reset.
-        KTLS_TRY(const UniqueFd alone, bind_to(each, false));
-        KTLS_TRY(const SocketAddress bound, local_address(alone.get()));
-        each.set_port(bound.port());
-      }
-      KTLS_TRY(UniqueFd first, listen_on(each, is_shared));
-      if (each.family() == AF_UNIX) socket_files.add(address.path);
-      for (std::size_t i = 1; i < per_thread.size(); ++i) {
-        if (is_shared) {
-          KTLS_TRY(UniqueFd next, listen_on(each, true));
-          per_thread[i].push_back(std::move(next));
-        } else {
-          UniqueFd copy(::fcntl(first.get(), F_DUPFD_CLOEXEC, 0));
-          if (!copy) return ktls::fail(Error::system(errno, "fcntl(F_DUPFD_CLOEXEC)"));
-          per_thread[i].push_back(std::move(copy));
-        }
-      }
-      per_thread[0].push_back(std::move(first));
+    if (address.is_inherited()) {
+      KTLS_TRY(std::vector<UniqueFd> sockets, inherited.take(address));
+      auto added = add_inherited(std::move(sockets), per_thread);
+      if (!added) return ktls::fail(std::move(added).error());
+      continue;
+    }
+    KTLS_TRY(const std::vector<SocketAddress> found, resolve(address, true));
+    for (const SocketAddress& each : found) {
+      auto added = add_bound(address, each, socket_files, per_thread);
+      if (!added) return ktls::fail(std::move(added).error());
     }
   }
   return per_thread;

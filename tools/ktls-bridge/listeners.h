@@ -10,6 +10,7 @@
 #include "ktls/base/result.h"
 #include "ktls/base/unique_fd.h"
 #include "tools/common/address.h"
+#include "tools/supervision/inherited_sockets.h"
 
 namespace tools {
 
@@ -41,9 +42,11 @@ class SocketFiles {
 
 // For each of `threads` the sockets that listen on all `addresses`, in the same order. Each thread
 // has a socket of its own, among which the kernel spreads the connections. A unix socket cannot be
-// shared so: all threads accept from the one there is. Errors: kInvalidArgument for a name that
-// does not resolve, kSystem.
+// shared so, nor can one that is taken from `inherited`: all threads accept from the one there is.
+// Errors: kInvalidArgument for a name that does not resolve, kUnsupported for a socket that was not
+// inherited, kSystem.
 [[nodiscard]] ktls::Result<std::vector<std::vector<ktls::UniqueFd>>> make_listeners(
-    const std::vector<Address>& addresses, unsigned threads, SocketFiles& socket_files);
+    const std::vector<Address>& addresses, unsigned threads, SocketFiles& socket_files,
+    InheritedSockets& inherited);
 
 }  // namespace tools

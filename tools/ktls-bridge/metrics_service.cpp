@@ -37,7 +37,8 @@ MetricsService::~MetricsService() {
 
 std::optional<Complaint> MetricsService::open() {
   if (!is_wanted()) return std::nullopt;
-  auto sockets = make_listeners(options_.metrics, 1, socket_files_);
+  InheritedSockets none;  // those are for --listen
+  auto sockets = make_listeners(options_.metrics, 1, socket_files_, none);
   if (!sockets) {
     const bool is_unknown = sockets.error().code == ktls::ErrorCode::kInvalidArgument;
     return Complaint{is_unknown ? kExitNoHost : kExitOsError,

@@ -53,9 +53,10 @@ bool is_ignored(int number) {
   return ::sigaction(number, nullptr, &action) == 0 && action.sa_handler == SIG_IGN;
 }
 
-// systemd writes it for whom it starts, which is us; sd_listen_fds(3) believes it only where it is
-// the reader's own.
-constexpr std::string_view kListenPid = "LISTEN_PID=";
+// systemd writes them for whom it starts, which is us; sd_listen_fds(3) and sd_watchdog_enabled(3)
+// believe them only where they are the reader's own. What a service of ours has to say is taken out
+// before: what is left is for a program in our place.
+constexpr std::array<std::string_view, 2> kPidVariables = {"LISTEN_PID=", "WATCHDOG_PID="};
 constexpr std::size_t kPidDigitsMax = 20;
 
 std::vector<char*> pointers_to(std::vector<std::string>& strings) {
@@ -75,7 +76,7 @@ struct Prepared {
   std::vector<std::pair<int, int>> descriptors;
   std::vector<char*> argument_pointers;
   std::vector<char*> environment_pointers;
-  char* listen_pid = nullptr;  // where its digits go
+  std::vector<char*> pids;  // where the digits of its own go
   Group group;
   Limits limits;
   SignalState signals;
@@ -88,14 +89,18 @@ struct Prepared {
         group(launch.group),
         limits(original_limits()),
         signals(original_signals()) {
-    const std::string ours = std::string(kListenPid) + std::to_string(::getpid());
-    for (std::string& each : environment) {
-      if (each != ours) continue;
-      each.resize(kListenPid.size() + kPidDigitsMax + 1);
-      listen_pid = each.data() + kListenPid.size();
-    }
+    for (std::string& each : environment) make_room_for_pid(each);
     argument_pointers = pointers_to(arguments);
     environment_pointers = pointers_to(environment);
+  }
+
+  void make_room_for_pid(std::string& variable) {
+    for (const std::string_view name : kPidVariables) {
+      if (variable != std::string(name) + std::to_string(::getpid())) continue;
+      variable.resize(name.size() + kPidDigitsMax + 1);
+      pids.push_back(variable.data() + name.size());
+      return;
+    }
   }
 };
 
@@ -119,7 +124,7 @@ void write_pid(char* digits) {
 // In the child, which has our memory until it executes: answers errno if it cannot.
 int execute(Prepared& prepared) {
   if (prepared.group == Group::kOwn) ::setpgid(0, 0);
-  if (prepared.listen_pid != nullptr) write_pid(prepared.listen_pid);
+  for (char* const digits : prepared.pids) write_pid(digits);
   if (!place_descriptors(prepared.descriptors)) return errno;
   ::setrlimit(RLIMIT_CORE, &prepared.limits.core);
   ::setrlimit(RLIMIT_NOFILE, &prepared.limits.open_files);

@@ -7,6 +7,7 @@
 #include <cstdio>
 #include <memory>
 #include <optional>
+#include <span>
 #include <string>
 #include <utility>
 #include <vector>
@@ -86,7 +87,7 @@ ktls::Result<std::unique_ptr<http::AccessLog>> open_access_log(const ServeOption
 }
 
 // The port of "127.0.0.1:8443", the first that is one of TCP; 0 if none is.
-std::uint16_t https_port(const std::vector<std::string>& addresses) {
+std::uint16_t https_port(std::span<const std::string> addresses) {
   for (const std::string& address : addresses) {
     if (address.starts_with("unix:")) continue;
     std::uint16_t port = 0;
@@ -143,7 +144,10 @@ int run_serve(const ServeOptions& options) {
     return complain(*failed);
   }
   if (const auto failed = metrics.open()) return complain(*failed);
-  setting.https_port = https_port(service.addresses());
+  setting.https_port = https_port(service.addresses_of(0));
+  if (setting.https_port == 0 && !options.redirect_from.empty()) {
+    return complain({kExitUsage, "--http needs a --listen with a port to redirect to"});
+  }
   if (options.check) {
     std::fprintf(stderr, "ktls-bridge serve: the configuration is good\n");
     return kExitOk;

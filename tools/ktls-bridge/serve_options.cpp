@@ -79,7 +79,10 @@ void add_addresses(CLI::App& app, ServeOptions& options) {
   app.add_option("DIR", options.directory, "The directory that is served")
       ->type_name("PATH")
       ->required();
-  add_listen_flag(app, "--listen", "Where to accept HTTPS; may be repeated", options.listen)
+  add_listen_flag(app, "--listen",
+                  "Where to accept HTTPS; may be repeated. fd:N, systemd and systemd:NAME "
+                  "are sockets that were inherited",
+                  options.listen)
       ->required();
   add_listen_flag(app, "--http", "Where to accept plain HTTP, which is redirected to HTTPS",
                   options.redirect_from);
@@ -241,6 +244,7 @@ void add_serve_command(CLI::App& app, ServeOptions& options) {
   add_loop_flags(*serve, options.service);
   add_limits(*serve, options);
   add_key_flags(*serve, options.tls);
+  add_ready_flag(*serve, options.service);
   add_access_log(*serve, options);
   add_metrics_flag(*serve, options.service);
   add_log_flags(*serve, options.service);

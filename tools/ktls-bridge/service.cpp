@@ -16,6 +16,7 @@
 #include <unistd.h>
 
 #include "tools/ktls-bridge/announcement.h"
+#include "tools/ktls-bridge/supervision.h"
 #include "userspace/broker/holders.h"
 
 namespace tools {
@@ -32,26 +33,38 @@ constexpr std::size_t kDescriptorsBesides = 64;
 constexpr std::size_t kBuffersPerConnection = 4;
 constexpr std::size_t kBuffersOnOffer = 16;
 
+Complaint complaint_of_listening(const Error& error) {
+  switch (error.code) {
+    case ErrorCode::kInvalidArgument:
+      return {kExitNoHost, error.message()};
+    case ErrorCode::kUnsupported:
+      return {kExitUnavailable, "--listen: " + error.detail};
+    default:
+      return {kExitOsError, error.message()};
+  }
+}
+
 }  // namespace
 
 Service::Service(const ServiceOptions& options, const Log& log, Signals signals)
     : options_(options),
       log_(log),
       signals_(std::move(signals)),
-      stopped_(::eventfd(0, EFD_CLOEXEC)) {
+      stopped_(::eventfd(0, EFD_CLOEXEC)),
+      supervisor_(supervisor_of(log)),
+      inherited_(InheritedSockets::from_environment()) {
   raise_descriptor_limit();
 }
 
 std::optional<Complaint> Service::open(const std::vector<Endpoint>& endpoints) {
   if (!stopped_) return Complaint{kExitOsError, Error::system(errno, "eventfd").message()};
+  if (auto failed = take_ready_descriptor(options_, supervisor_)) return failed;
   std::vector<std::vector<Listener>> per_thread(options_.threads);
   for (const Endpoint& endpoint : endpoints) {
-    auto made = make_listeners(endpoint.addresses, options_.threads, socket_files_);
-    if (!made) {
-      const bool unknown = made.error().code == ErrorCode::kInvalidArgument;
-      return Complaint{unknown ? kExitNoHost : kExitOsError, made.error().message()};
-    }
+    auto made = make_listeners(endpoint.addresses, options_.threads, socket_files_, inherited_);
+    if (!made) return complaint_of_listening(made.error());
     for (const UniqueFd& each : made->front()) listening_.push_back(local_text(each.get()));
+    endpoint_ends_.push_back(listening_.size());
     for (std::size_t i = 0; i < per_thread.size(); ++i) {
       for (UniqueFd& socket : (*made)[i]) {
         per_thread[i].push_back({.socket = std::move(socket), .serve = endpoint.serve});
@@ -62,6 +75,11 @@ std::optional<Complaint> Service::open(const std::vector<Endpoint>& endpoints) {
     if (auto failed = add_worker(std::move(listeners))) return failed;
   }
   return std::nullopt;
+}
+
+std::span<const std::string> Service::addresses_of(std::size_t endpoint) const {
+  const std::size_t begin = endpoint == 0 ? 0 : endpoint_ends_.at(endpoint - 1);
+  return std::span(listening_).subspan(begin, endpoint_ends_.at(endpoint) - begin);
 }
 
 std::optional<Complaint> Service::add_worker(std::vector<Listener> listeners) {
@@ -98,6 +116,7 @@ void Service::warn_of_descriptor_limit() const {
 
 void Service::announce_addresses() const {
   warn_of_descriptor_limit();
+  warn_of_inherited(inherited_, log_);
   for (const std::string& address : listening_) {
     log_.write(LogLevel::kInfo, "listening", {{"address", address}});
   }
@@ -118,18 +137,38 @@ std::optional<Complaint> Service::start() {
       return Complaint{kExitOsError, started.error().message()};
     }
   }
+  if (supervisor_.watchdog()) {
+    if (auto started = ping_.start(supervisor_.ping_interval()); !started) {
+      for (const auto& each : workers_) each->drain();
+      return Complaint{kExitOsError, started.error().message()};
+    }
+  }
+  supervisor_.ready(serving_on(listening_));
   return std::nullopt;
+}
+
+// A ping says that every loop has come round since the one before it, and so has this thread. Of a
+// loop that has ended nothing is expected while we drain; otherwise it has given up.
+void Service::take_turns() {
+  bool all_turn = true;
+  for (const auto& worker : workers_) {
+    const bool has_turned = worker->take_turn() || (is_draining_ && worker->has_ended());
+    all_turn = all_turn && has_turned;
+  }
+  if (all_turn) supervisor_.ping();
 }
 
 int Service::run(const std::function<void()>& reload) {
   std::size_t running = workers_.size();
   while (running != 0) {
-    pollfd waits[2] = {{signals_.fd(), POLLIN, 0}, {stopped_.get(), POLLIN, 0}};
-    if (::poll(waits, 2, -1) < 0) continue;  // EINTR: a signal that is not ours
+    pollfd waits[3] = {
+        {signals_.fd(), POLLIN, 0}, {stopped_.get(), POLLIN, 0}, {ping_.fd(), POLLIN, 0}};
+    if (::poll(waits, 3, -1) < 0) continue;  // EINTR: a signal that is not ours
     if (waits[1].revents != 0) {
       std::uint64_t count = 0;
       if (::read(stopped_.get(), &count, sizeof count) == sizeof count) running -= count;
     }
+    if (waits[2].revents != 0 && ping_.take()) take_turns();
     if (const auto signal = signals_.take()) act_on(signal->number, reload);
   }
   return join();
@@ -137,7 +176,10 @@ int Service::run(const std::function<void()>& reload) {
 
 void Service::act_on(int signal, const std::function<void()>& reload) {
   if (signal == SIGHUP) {
-    if (!is_draining_) reload();  // who would see what is new? nobody is accepted any more
+    if (is_draining_) return;  // who would see what is new? nobody is accepted any more
+    supervisor_.reloading();
+    reload();
+    supervisor_.ready(serving_on(listening_));
     return;
   }
   const std::string name = std::string("SIG") + ::sigabbrev_np(signal);
@@ -147,6 +189,7 @@ void Service::act_on(int signal, const std::function<void()>& reload) {
     std::_Exit(128 + signal);
   }
   log_.write(LogLevel::kInfo, "draining", {{"signal", name}});
+  supervisor_.stopping(draining_after(name), options_.drain_timeout);
   drain();
 }
 

@@ -2,9 +2,11 @@
 // lines that say so.
 #pragma once
 
+#include <cstddef>
 #include <functional>
 #include <memory>
 #include <optional>
+#include <span>
 #include <string>
 #include <utility>
 #include <vector>
@@ -17,6 +19,9 @@
 #include "tools/ktls-bridge/service_flags.h"
 #include "tools/ktls-bridge/signals.h"
 #include "tools/ktls-bridge/worker.h"
+#include "tools/supervision/inherited_sockets.h"
+#include "tools/supervision/supervisor.h"
+#include "tools/supervision/ticker.h"
 
 namespace tools {
 
@@ -30,16 +35,19 @@ struct Endpoint {
 // borrows must outlive it.
 class Service {
  public:
-  // `options` and `log` are borrowed.
+  // `options` and `log` are borrowed. Takes what is for this process out of the environment: the
+  // variables of sd_listen_fds(3) and sd_notify(3).
   Service(const ServiceOptions& options, const Log& log, Signals signals);
 
   // Binds all addresses and makes the workers; nothing is accepted yet.
   [[nodiscard]] std::optional<Complaint> open(const std::vector<Endpoint>& endpoints);
 
-  // "127.0.0.1:8443": each address once, with the port that it got, in the order given.
-  [[nodiscard]] const std::vector<std::string>& addresses() const { return listening_; }
+  // "127.0.0.1:8443": each address of the endpoint of that number once, with the port that it got,
+  // in the order given.
+  [[nodiscard]] std::span<const std::string> addresses_of(std::size_t endpoint) const;
 
-  // Lines `limits`, if there are too few descriptors, and `listening`.
+  // Lines `limits`, if there are too few descriptors, `inherited`, if nobody listens on a socket
+  // that was, and `listening`.
   void announce_addresses() const;
   // Line `ready`.
   void announce_ready(const ktls::Capability& capability) const;
@@ -47,6 +55,7 @@ class Service {
   // Of its connections: each worker has one of this kind.
   [[nodiscard]] const bridge::Loop& loop() const { return workers_.front()->loop(); }
 
+  // From here on whoever has started us knows that we are ready.
   [[nodiscard]] std::optional<Complaint> start();
 
   // Has `tell` called when a signal begins the end, before anything is closed.
@@ -61,6 +70,7 @@ class Service {
   [[nodiscard]] std::optional<Complaint> add_worker(std::vector<Listener> listeners);
   void warn_of_descriptor_limit() const;
   void act_on(int signal, const std::function<void()>& reload);
+  void take_turns();
   void drain();
   [[nodiscard]] int join();
 
@@ -68,8 +78,12 @@ class Service {
   const Log& log_;
   Signals signals_;
   ktls::UniqueFd stopped_;  // eventfd: workers that have ended since it was read
+  Supervisor supervisor_;
+  Ticker ping_;
+  InheritedSockets inherited_;
   SocketFiles socket_files_;
   std::vector<std::string> listening_;
+  std::vector<std::size_t> endpoint_ends_;  // in `listening_`
   bool is_draining_ = false;
   std::function<void()> on_drain_ = [] {};
   std::vector<std::unique_ptr<Worker>> workers_;

@@ -17,11 +17,19 @@ namespace {
 constexpr std::chrono::milliseconds kDrainTimeout = std::chrono::seconds(30);
 constexpr std::size_t kConnectionsDefault = 4096;
 constexpr unsigned kThreadsMax = 256;
+constexpr int kReadyDescriptorLeast = 3;  // those below are for messages
+constexpr int kDescriptorMax = 1 << 20;
 
 }  // namespace
 
 Address checked_address(const std::string& text) {
   auto address = parse_address(text);
+  if (!address) throw CLI::ValidationError(address.error().detail);
+  return *std::move(address);
+}
+
+Address checked_listen_address(const std::string& text) {
+  auto address = parse_listen_address(text);
   if (!address) throw CLI::ValidationError(address.error().detail);
   return *std::move(address);
 }
@@ -32,7 +40,7 @@ CLI::Option* add_listen_flag(CLI::App& app, const std::string& name, const std::
       .add_option_function<std::vector<std::string>>(
           name,
           [&addresses](const std::vector<std::string>& given) {
-            for (const auto& each : given) addresses.push_back(checked_address(each));
+            for (const auto& each : given) addresses.push_back(checked_listen_address(each));
           },
           text)
       ->allow_extra_args(false)  // otherwise CLI11 takes [::1] for a list and its brackets away
@@ -96,11 +104,24 @@ void add_drain_timeout(CLI::App& app, ServiceOptions& options) {
 }
 
 void add_metrics_flag(CLI::App& app, ServiceOptions& options) {
-  add_listen_flag(app, "--metrics",
-                  "Answer /metrics (for Prometheus) and /health there, over plain HTTP; may be "
-                  "repeated",
-                  options.metrics)
+  app.add_option_function<std::vector<std::string>>(
+         "--metrics",
+         [&options](const std::vector<std::string>& given) {
+           for (const auto& each : given) options.metrics.push_back(checked_address(each));
+         },
+         "Answer /metrics (for Prometheus) and /health there, over plain HTTP; may be repeated")
+      ->allow_extra_args(false)  // as for --listen
+      ->type_name("ADDRESS")
       ->group("Log");
+}
+
+void add_ready_flag(CLI::App& app, ServiceOptions& options) {
+  app.add_option_function<int>(
+         "--ready-fd", [&options](const int& fd) { options.ready_fd = fd; },
+         "Write a line to this inherited descriptor, and close it, as soon as connections are "
+         "accepted")
+      ->check(CLI::Range(kReadyDescriptorLeast, kDescriptorMax).description(""))
+      ->type_name("N");
 }
 
 void add_log_format(CLI::App& app, ServiceOptions& options) {

@@ -28,6 +28,7 @@ struct ServiceOptions {
   std::size_t descriptors_per_connection = 2;
   std::chrono::milliseconds drain_timeout{};
   std::vector<Address> metrics;  // where to tell what is counted; empty: nowhere
+  std::optional<int> ready_fd;  // inherited: who reads it learns that we are ready
   LogFormat log_format = LogFormat::kText;
   LogLevel log_level = LogLevel::kInfo;
 };
@@ -45,6 +46,7 @@ void add_max_connections(CLI::App& app, ServiceOptions& options);  // --max-conn
 void add_max_per_address(CLI::App& app, std::size_t& limit);     // --max-per-address
 void add_drain_timeout(CLI::App& app, ServiceOptions& options);  // --drain-timeout
 void add_metrics_flag(CLI::App& app, ServiceOptions& options);   // --metrics
+void add_ready_flag(CLI::App& app, ServiceOptions& options);     // --ready-fd
 void add_log_format(CLI::App& app, ServiceOptions& options);     // --log-format
 void add_log_flags(CLI::App& app, ServiceOptions& options);      // --log-format --quiet --verbose
 
@@ -53,5 +55,6 @@ void add_log_flags(CLI::App& app, ServiceOptions& options);      // --log-format
 
 // For the value of any flag: CLI::ValidationError says what is wrong with it.
 [[nodiscard]] Address checked_address(const std::string& text);
+[[nodiscard]] Address checked_listen_address(const std::string& text);
 
 }  // namespace tools

@@ -70,6 +70,7 @@ ktls::Result<void> Worker::start() {
       // The loop may have stopped before accept_from() came to it. Connections must not go on
       // queueing where nobody accepts them any more.
       listeners_.clear();
+      has_ended_ = true;
       on_stopped_();
     });
   } catch (const std::system_error& error) {
@@ -80,6 +81,14 @@ ktls::Result<void> Worker::start() {
 
 void Worker::join() {
   if (thread_.joinable()) thread_.join();
+}
+
+bool Worker::take_turn() {
+  const bool has_turned = has_turned_.exchange(false);
+  if (has_turned || !is_turn_asked_) {
+    is_turn_asked_ = loop_->post([this] { has_turned_ = true; });
+  }
+  return has_turned;
 }
 
 void Worker::drain() {

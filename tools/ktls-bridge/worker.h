@@ -1,6 +1,7 @@
 // Worker: one thread of a service: a loop, its listeners, and the connections it accepted.
 #pragma once
 
+#include <atomic>
 #include <chrono>
 #include <cstddef>
 #include <functional>
@@ -52,6 +53,12 @@ class Worker {
   // Thread-safe: accepts no more, lets connections go on until the drain timeout, then ends them.
   void drain();
 
+  // Whether the loop has come round since the last call, which asked it to say so; the first one
+  // answers false. By one thread.
+  [[nodiscard]] bool take_turn();
+  // Whether its last connection has ended, or the loop itself has. Thread-safe.
+  [[nodiscard]] bool has_ended() const { return has_ended_; }
+
   void join();
 
   [[nodiscard]] const bridge::Loop& loop() const { return *loop_; }
@@ -82,6 +89,9 @@ class Worker {
   bool is_draining_ = false;
   std::size_t cut_off_ = 0;
   bool failed_ = false;
+  bool is_turn_asked_ = false;  // the caller of take_turn() alone
+  std::atomic<bool> has_turned_ = false;
+  std::atomic<bool> has_ended_ = false;
   std::thread thread_;
 };
 

@@ -23,6 +23,9 @@ constexpr const char* kExamples = R"(Examples:
   # TLS in front of a plaintext service
   ktls-bridge wrap --listen 0.0.0.0:8443 --cert chain.pem --key key.pem --to 127.0.0.1:8080
 
+  # On the sockets of a socket unit of systemd that are named https there
+  ktls-bridge wrap --listen systemd:https --cert chain.pem --key key.pem --to 127.0.0.1:8080
+
   # A first try, with a certificate made on the spot (its fingerprint is printed)
   ktls-bridge wrap --listen localhost:8443 --to 127.0.0.1:8080
 
@@ -65,7 +68,10 @@ Each connection ends with one line on standard error that says where each direct
 See ktls-bridge-wrap(1) for reason codes, exit codes and signals.)";
 
 void add_addresses(CLI::App& app, WrapOptions& options) {
-  add_listen_flag(app, "--listen", "Where to accept connections; may be repeated", options.listen);
+  add_listen_flag(app, "--listen",
+                  "Where to accept connections; may be repeated. fd:N, systemd and "
+                  "systemd:NAME are sockets that were inherited",
+                  options.listen);
   app.add_option_function<std::string>(
          "--to", [&options](const std::string& text) { options.to = checked_address(text); },
          "Where each connection goes on to")
@@ -148,6 +154,9 @@ ktls::Result<void> validate_destination(const WrapOptions& options) {
   if (options.program.fd && !options.service.metrics.empty()) {
     return refuse("--metrics and --fd exclude each other: one connection is told of by its line");
   }
+  if (options.program.fd && options.service.ready_fd) {
+    return refuse("--ready-fd needs --listen: with --fd the connection is there already");
+  }
   if (options.program.fd && options.check) {
     return refuse("--check and --fd exclude each other: the connection is there, and waits");
   }
@@ -204,6 +213,7 @@ void add_wrap_command(CLI::App& app, WrapOptions& options) {
   add_limits(*wrap, options);
   add_key_flags(*wrap, options.tls);
   add_metrics_flag(*wrap, options.service);
+  add_ready_flag(*wrap, options.service);
   add_log_flags(*wrap, options.service);
   wrap->parse_complete_callback([&options] {
     if (options.program.exec) options.service.descriptors_per_connection = kProgramDescriptors;

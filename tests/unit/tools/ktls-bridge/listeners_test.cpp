@@ -15,7 +15,8 @@ constexpr unsigned kThreads[] = {1, 2};
 
 std::vector<std::vector<ktls::UniqueFd>> listeners(const std::string& text, unsigned threads) {
   SocketFiles files;
-  auto made = make_listeners({parse_address(text).value()}, threads, files);
+  auto inherited = InheritedSockets::from({}, 3);
+  auto made = make_listeners({parse_address(text).value()}, threads, files, inherited);
   EXPECT_TRUE(made) << made.error().message();
   return made ? *std::move(made) : std::vector<std::vector<ktls::UniqueFd>>();
 }
@@ -69,7 +70,8 @@ TEST(Listeners, JoinNoPortThatAnotherProgramShares) {
   const Address taken = parse_address(local_text(other->get())).value();
   for (const unsigned threads : kThreads) {
     SocketFiles files;
-    const auto made = make_listeners({taken}, threads, files);
+    auto inherited = InheritedSockets::from({}, 3);
+    const auto made = make_listeners({taken}, threads, files, inherited);
     ASSERT_FALSE(made);
     EXPECT_EQ(made.error().sys_errno, EADDRINUSE);
   }

@@ -83,8 +83,9 @@ TEST(Program, HasTheDescriptorsThatItIsGivenUnderTheirNumbersAlsoWhereTheyCross)
 
 TEST(Program, ReadsItsOwnPidWhereOursWasTheOneThatSystemdMeant) {
   Pipe said;
-  Launch launch = shell("[ $LISTEN_PID = $$ ] && echo mine");
+  Launch launch = shell("[ $LISTEN_PID = $$ ] && [ $WATCHDOG_PID = $$ ] && echo mine");
   launch.environment.push_back("LISTEN_PID=" + std::to_string(::getpid()));
+  launch.environment.push_back("WATCHDOG_PID=" + std::to_string(::getpid()));
   launch.descriptors = {{said.write.get(), 1}};
   auto program = Program::start(launch);
   ASSERT_TRUE(program) << program.error().message();

@@ -1,0 +1,17 @@
+// One door to setenv(3)'s world.
+
+#include "tools/supervision/variable.h"
+
+#include <cstdlib>
+
+namespace tools {
+
+std::optional<std::string> take_variable(const char* name) {
+  const char* const value = std::getenv(name);  // NOLINT(concurrency-mt-unsafe)
+  if (value == nullptr) return std::nullopt;
+  std::string taken = value;
+  ::unsetenv(name);  // NOLINT(concurrency-mt-unsafe)
+  return taken;
+}
+
+}  // namespace tools
