@@ -84,6 +84,14 @@ ktls::Result<std::unique_ptr<http::AccessLog>> open_access_log(const ServeOption
   });
 }
 
+// Before the connections' threads, and after all that may fail.
+std::optional<Complaint> start(http::AccessLog* access_log) {
+  if (access_log == nullptr) return std::nullopt;
+  const auto started = access_log->start();
+  if (started) return std::nullopt;
+  return Complaint{kExitOsError, started.error().message()};
+}
+
 // The port of "127.0.0.1:8443", the first that is one of TCP; 0 if none is.
 std::uint16_t https_port(const std::vector<std::string>& addresses) {
   for (const std::string& address : addresses) {
@@ -144,6 +152,7 @@ int run_serve(const ServeOptions& options) {
     std::fprintf(stderr, "ktls-bridge serve: the configuration is good\n");
     return kExitOk;
   }
+  if (const auto failed = start(access_log->get())) return complain(*failed);
   service.announce_addresses();
   tls.announce_warnings();
   service.announce_ready(tls.capability());
