@@ -51,6 +51,8 @@ HEADERS = [
     ("CLI/", ("tools", "tests"), "only tools parse arguments"),
     ("toml++/", ("tools",), "only tools read configuration"),
     ("nlohmann/", ("tools", "tests"), "only tools write JSON"),
+    ("seccomp.h", ("tools/hardening/seccomp_filter.cpp",),
+     "the filter has one place: say in the tables there what a process may call"),
     ("boost/", ("tools/http/request.cpp",),
      "Beast's parser has one door: use http::RequestReader"),
 ]
