@@ -137,6 +137,7 @@ void add_broker_command(CLI::App& app, BrokerOptions& options) {
   add_limits(*broker, options);
   add_key_flags(*broker, options.tls);
   add_log_flags(*broker, options.service);
+  add_core_flag(*broker, options.service.hardening);
   broker->parse_complete_callback(
       [&options] { options.tls.tls12_without_rekey = options.no_rekey == NoRekey::kTls12; });
 }

@@ -40,6 +40,14 @@ void SocketFiles::rename(const std::string& suffix) {
   }
 }
 
+std::vector<std::string> socket_paths(const std::vector<Address>& addresses) {
+  std::vector<std::string> paths;
+  for (const Address& each : addresses) {
+    if (each.kind == Address::Kind::kUnix) paths.push_back(each.path);
+  }
+  return paths;
+}
+
 Result<std::vector<std::vector<UniqueFd>>> make_listeners(const std::vector<Address>& addresses,
                                                           unsigned threads,
                                                           SocketFiles& socket_files) {

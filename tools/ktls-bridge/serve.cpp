@@ -13,9 +13,11 @@
 
 #include "tools/common/exit_code.h"
 #include "tools/common/log.h"
+#include "tools/hardening/sandbox.h"
 #include "tools/http/field_value.h"
 #include "tools/ktls-bridge/complaint.h"
 #include "tools/ktls-bridge/redirect_session.h"
+#include "tools/ktls-bridge/reload_files.h"
 #include "tools/ktls-bridge/serve_session.h"
 #include "tools/ktls-bridge/service.h"
 #include "tools/ktls-bridge/signals.h"
@@ -84,8 +86,27 @@ ktls::Result<std::unique_ptr<http::AccessLog>> open_access_log(const ServeOption
   });
 }
 
-// Before the connections' threads, and after all that may fail.
-std::optional<Complaint> start(http::AccessLog* access_log) {
+// What is used after the start.
+Needs needs_of(const ServeOptions& options) {
+  Needs needs;
+  needs.reload_files = reload_files(options.tls);
+  needs.directories = options.host_directories;
+  needs.directories.push_back(options.directory);
+  if (!options.access_log.empty() && options.access_log != "-") {
+    needs.logs.push_back(options.access_log);
+  }
+  needs.socket_files = socket_paths(options.listen);
+  for (std::string& each : socket_paths(options.redirect_from)) {
+    needs.socket_files.push_back(std::move(each));
+  }
+  return needs;
+}
+
+// Gives away what is not needed any more, and then begins the one thread that is there before the
+// connections': it is to be as confined as they are.
+std::optional<Complaint> confine_and_log(const ServeOptions& options, const Log& log,
+                                         http::AccessLog* access_log) {
+  if (auto failed = confine(options.service.hardening, needs_of(options), log)) return failed;
   if (access_log == nullptr) return std::nullopt;
   const auto started = access_log->start();
   if (started) return std::nullopt;
@@ -152,7 +173,9 @@ int run_serve(const ServeOptions& options) {
     std::fprintf(stderr, "ktls-bridge serve: the configuration is good\n");
     return kExitOk;
   }
-  if (const auto failed = start(access_log->get())) return complain(*failed);
+  if (const auto failed = confine_and_log(options, log, access_log->get())) {
+    return complain(*failed);
+  }
   service.announce_addresses();
   tls.announce_warnings();
   service.announce_ready(tls.capability());

@@ -9,6 +9,7 @@
 
 #include "tools/common/address.h"
 #include "tools/common/log.h"
+#include "tools/hardening/hardening_flags.h"
 #include "userspace/io/loop.h"
 
 namespace CLI {
@@ -29,6 +30,7 @@ struct ServiceOptions {
   std::chrono::milliseconds drain_timeout{};
   LogFormat log_format = LogFormat::kText;
   LogLevel log_level = LogLevel::kInfo;
+  HardeningOptions hardening;
 };
 
 // A flag that may be repeated, each time with an address to listen on.

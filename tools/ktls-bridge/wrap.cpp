@@ -8,20 +8,24 @@
 #include <optional>
 #include <utility>
 
+#include <sys/socket.h>
 #include <unistd.h>
 
 #include "tools/common/exit_code.h"
 #include "tools/common/log.h"
+#include "tools/hardening/sandbox.h"
 #include "tools/ktls-bridge/address_limit.h"
 #include "tools/ktls-bridge/admission.h"
 #include "tools/ktls-bridge/complaint.h"
 #include "tools/ktls-bridge/program.h"
 #include "tools/ktls-bridge/program_session.h"
+#include "tools/ktls-bridge/reload_files.h"
 #include "tools/ktls-bridge/service.h"
 #include "tools/ktls-bridge/signals.h"
 #include "tools/ktls-bridge/tls_setting.h"
 #include "tools/ktls-bridge/wrap_fd.h"
 #include "tools/ktls-bridge/wrap_session.h"
+#include "userspace/handshake/openssl/trust_places.h"
 
 namespace tools {
 namespace {
@@ -53,9 +57,23 @@ bridge::Task<void> serve_admitted(bridge::Loop& loop, Cancellation& cancellation
   if (place) co_await serve(loop, cancellation, std::move(accepted));
 }
 
+// What is used after the start, but for the destination.
+Needs needs_of(const WrapOptions& options) {
+  Needs needs;
+  needs.reload_files = reload_files(options.tls);
+  if (!options.ca_file.empty()) needs.reload_files.push_back(options.ca_file);
+  if (options.client && options.ca_file.empty()) {
+    needs.link_directories = tls::system_trust_places();
+  }
+  needs.socket_files = socket_paths(options.listen);
+  needs.starts_programs = options.program.wanted();
+  return needs;
+}
+
 // What all connections of --listen go through, until a signal. `checked` is what --check adds.
 int serve_until_signal(const WrapOptions& options, TlsSetting& tls, Signals signals,
-                       const Serve& serve, const std::function<int()>& checked) {
+                       const Needs& needs, const Serve& serve,
+                       const std::function<int()>& checked) {
   AddressLimit addresses(options.connections_per_address);
   const auto admitted = [&](bridge::Loop& loop, Cancellation& cancellation,
                             ktls::UniqueFd accepted) {
@@ -66,6 +84,9 @@ int serve_until_signal(const WrapOptions& options, TlsSetting& tls, Signals sign
     return complain(*failed);
   }
   if (options.check) return checked();
+  if (const auto failed = confine(options.service.hardening, needs, tls.log())) {
+    return complain(*failed);
+  }
   service.announce_addresses();
   tls.announce_warnings();
   service.announce_ready(tls.capability());
@@ -82,7 +103,11 @@ int serve_to(const WrapOptions& options, TlsSetting& tls, Signals signals) {
                                 ktls::UniqueFd accepted) {
     return wrap_session(loop, cancellation, setting, std::move(accepted));
   };
-  return serve_until_signal(options, tls, std::move(signals), serve,
+  Needs needs = needs_of(options);
+  for (const SocketAddress& each : setting.to) {
+    if (each.family() != AF_UNIX) needs.connect_ports.push_back(each.port());
+  }
+  return serve_until_signal(options, tls, std::move(signals), needs, serve,
                             [&setting] { return check_destination(setting); });
 }
 
@@ -113,7 +138,7 @@ int serve_programs(const WrapOptions& options, TlsSetting& tls, Signals signals)
                                 ktls::UniqueFd accepted) {
     return serve_program(loop, cancellation, setting, std::move(accepted));
   };
-  return serve_until_signal(options, tls, std::move(signals), serve, [] {
+  return serve_until_signal(options, tls, std::move(signals), needs_of(options), serve, [] {
     std::fprintf(stderr, "ktls-bridge wrap: the configuration is good\n");
     return int{kExitOk};
   });
