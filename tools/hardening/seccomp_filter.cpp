@@ -253,9 +253,11 @@ constexpr scmp_arg_cmp with(unsigned argument, scmp_datum_t flag) {
   return {argument, SCMP_CMP_MASKED_EQ, flag, flag};
 }
 
-// A thread, but no process. Of clone3() the arguments are in memory, where no filter looks; it
-// fails with ENOSYS as all that is not named, and glibc takes clone().
+// A thread, but no process. Of clone3() the arguments are in memory, where no filter looks: another
+// filter has it fail with ENOSYS, so that glibc takes clone(), and does not log that, since each
+// thread begins with it.
 Result<void> allow_threads(const Context& filter) {
+  if (auto left = add(filter, SCMP_ACT_ALLOW, "clone3"); !left) return left;
   auto added = add(filter, SCMP_ACT_ALLOW, "clone", {with(0, CLONE_THREAD)});
   if (!added) return added;
   return add(filter, SCMP_ACT_KILL_PROCESS, "clone", {without(0, CLONE_THREAD)});
@@ -308,21 +310,28 @@ Result<void> fill(const Context& filter) {
   return {};
 }
 
-}  // namespace
-
-Result<void> install_seccomp_filter() {
-  const Context filter(seccomp_init(SCMP_ACT_ERRNO(ENOSYS)));
-  if (!filter) return ktls::fail(Error::system(ENOMEM, "seccomp_init"));
-  if (auto filled = fill(filter); !filled) return filled;
+Result<void> load(const Context& filter, bool logs) {
   const int synchronized = seccomp_attr_set(filter.get(), SCMP_FLTATR_CTL_TSYNC, 1);
   if (synchronized < 0) return ktls::fail(error_of(synchronized, "all threads at once"));
   // Old kernels cannot log, and do without.
-  static_cast<void>(seccomp_attr_set(filter.get(), SCMP_FLTATR_CTL_LOG, 1));
+  if (logs) static_cast<void>(seccomp_attr_set(filter.get(), SCMP_FLTATR_CTL_LOG, 1));
   // A tree instead of a list: it is asked before every call.
   static_cast<void>(seccomp_attr_set(filter.get(), SCMP_FLTATR_CTL_OPTIMIZE, 2));
   const int loaded = seccomp_load(filter.get());
   if (loaded < 0) return ktls::fail(error_of(loaded, "load"));
   return {};
+}
+
+}  // namespace
+
+Result<void> install_seccomp_filter() {
+  const Context quiet(seccomp_init(SCMP_ACT_ALLOW));
+  const Context filter(seccomp_init(SCMP_ACT_ERRNO(ENOSYS)));
+  if (!quiet || !filter) return ktls::fail(Error::system(ENOMEM, "seccomp_init"));
+  if (auto added = add(quiet, SCMP_ACT_ERRNO(ENOSYS), "clone3"); !added) return added;
+  if (auto filled = fill(filter); !filled) return filled;
+  if (auto loaded = load(quiet, false); !loaded) return loaded;
+  return load(filter, true);
 }
 
 }  // namespace tools

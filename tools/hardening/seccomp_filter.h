@@ -19,7 +19,7 @@ namespace tools {
 // What is submitted to io_uring is no system call, and passes. The rings are there by then: no more
 // are made.
 //
-// Error: kSystem; no filter is in place then.
+// Error: kSystem; nothing is filtered then, but for clone3().
 [[nodiscard]] ktls::Result<void> install_seccomp_filter();
 
 }  // namespace tools
