@@ -90,15 +90,18 @@ const char* hindrance(const HardeningOptions& options, const Needs& needs) {
   return sanitizer_hindrance();
 }
 
+// Also in a container, whose own filter may forbid to ask.
+std::string reason_of_none(int sys_errno) {
+  if (sys_errno == EOPNOTSUPP) return "the kernel was booted without it (lsm=)";
+  if (sys_errno == ENOSYS) return "the kernel has none (CONFIG_SECURITY_LANDLOCK)";
+  return std::strerror(sys_errno);  // NOLINT(concurrency-mt-unsafe)
+}
+
 void add_landlock(const HardeningOptions& options, const Needs& needs, LogFields& fields) {
   const int version = landlock_version();
-  const int sys_errno = errno;
   if (version == 0) {
-    const bool is_off = sys_errno == EOPNOTSUPP;
     fields.emplace_back("landlock", false);
-    fields.emplace_back("landlock_reason",
-                        std::string(is_off ? "the kernel was booted without it (lsm=)"
-                                           : "the kernel has none (CONFIG_SECURITY_LANDLOCK)"));
+    fields.emplace_back("landlock_reason", reason_of_none(errno));
     return;
   }
   const auto restricted = restrict_files(rules_of(options, needs), version);
