@@ -2,7 +2,6 @@
 
 #include "tools/hardening/sandbox.h"
 
-#include <algorithm>
 #include <cerrno>
 #include <cstring>
 #include <filesystem>
@@ -120,10 +119,7 @@ void add_seccomp(LogFields& fields) {
 }
 
 void warn_of_unreadable(const HardeningOptions& options, const Needs& needs, const Log& log) {
-  std::vector<std::string> files = needs.reload_files;
-  std::ranges::sort(files);
-  const auto repeated = std::ranges::unique(files);
-  files.erase(repeated.begin(), repeated.end());
+  const std::set<std::string> files(needs.reload_files.begin(), needs.reload_files.end());
   for (const std::string& file : files) {
     if (::faccessat(AT_FDCWD, file.c_str(), R_OK, AT_EACCESS) == 0) continue;
     log.write(LogLevel::kWarning, "unreadable",
