@@ -51,6 +51,8 @@ HEADERS = [
     ("CLI/", ("tools", "tests"), "only tools parse arguments"),
     ("toml++/", ("tools",), "only tools read configuration"),
     ("nlohmann/", ("tools", "tests"), "only tools write JSON"),
+    ("seccomp.h", ("tools/hardening/seccomp_filter.cpp",),
+     "the filter has one place: say in the tables there what a process may call"),
     ("boost/", ("tools/http/request.cpp", "tools/proxy_protocol/crc32c.cpp"),
      "Beast's parser and its checksums have one door each: use http::RequestReader and "
      "proxy_protocol::crc32c()"),

@@ -278,7 +278,7 @@ class Signal(ReloadCase):
         line = wrap.wait_for_event("reload")[0]
         self.assertEqual(line["sha256"].replace(":", ""), fingerprint(self.chain))
         self.assertEqual([record["event"] for record in wrap.records()],
-                         ["listening", "ready", "reload"])
+                         ["sandbox", "listening", "ready", "reload"])
         self.assertEqual(wrap.stop(), 0)
 
     def opened_for_reading(self):

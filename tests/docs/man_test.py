@@ -31,11 +31,13 @@ FORMS = {"--host": "NAME=DIR,CERT,KEY", "--cache": "PATTERN=VALUE", "--header": 
 # The headings of the options, by command.
 COMMANDS = {
     "wrap": (WRAP, ("Addresses and role", "TLS", "Program", "Data path", "Limits", "Keys", "Log",
-                    "Other")),
-    "broker": (BROKER, ("Access", "TLS", "Data path", "Program", "Limits", "Keys", "Log", "Other")),
-    "run": (RUN, ("Roles", "TLS", "Data path", "Program", "Limits", "Keys", "Log", "Other")),
+                    "Hardening", "Other")),
+    "broker": (BROKER, ("Access", "TLS", "Data path", "Program", "Limits", "Keys", "Log",
+                        "Hardening", "Other")),
+    "run": (RUN, ("Roles", "TLS", "Data path", "Program", "Limits", "Keys", "Log",
+                  "Hardening", "Other")),
     "serve": (SERVE, ("Addresses and sites", "TLS", "Files", "Responses", "Data path", "Limits",
-                      "Keys", "Log", "Other")),
+                      "Keys", "Log", "Hardening", "Other")),
 }
 # Where a connection's story is told, by command.
 SESSIONS = {"wrap": ("wrap_session.cpp", "program_session.cpp"), "serve": ("serve_session.cpp",)}

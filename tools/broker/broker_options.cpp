@@ -145,6 +145,7 @@ void add_broker_command(CLI::App& app, BrokerOptions& options) {
   add_metrics_flag(*broker, options.service);
   add_ready_flag(*broker, options.service);
   add_log_flags(*broker, options.service);
+  add_core_flag(*broker, options.service.hardening);
   broker->parse_complete_callback(
       [&options] { options.tls.tls12_without_rekey = options.no_rekey == NoRekey::kTls12; });
 }

@@ -5,6 +5,7 @@
 #include <algorithm>
 #include <cerrno>
 #include <csignal>
+#include <system_error>
 #include <utility>
 
 #include <fcntl.h>
@@ -45,9 +46,8 @@ Result<UniqueFd> open_log(const std::string& path) {
 Result<std::unique_ptr<AccessLog>> AccessLog::open(const std::string& path, OnTrouble on_trouble,
                                                    AccessLogLimits limits) {
   KTLS_TRY(UniqueFd fd, open_log(path));
-  std::unique_ptr<AccessLog> log(new AccessLog(path, std::move(fd), std::move(on_trouble), limits));
-  log->start();
-  return log;
+  return std::unique_ptr<AccessLog>(
+      new AccessLog(path, std::move(fd), std::move(on_trouble), limits));
 }
 
 AccessLog::AccessLog(std::string path, UniqueFd fd, OnTrouble on_trouble, AccessLogLimits limits)
@@ -58,13 +58,20 @@ AccessLog::AccessLog(std::string path, UniqueFd fd, OnTrouble on_trouble, Access
 
 // Signals are for the threads that wait for them: this one takes none, nor dies of SIGPIPE or
 // SIGXFSZ.
-void AccessLog::start() {
+Result<void> AccessLog::start() {
   sigset_t all{};
   sigset_t before{};
   ::sigfillset(&all);
   ::pthread_sigmask(SIG_SETMASK, &all, &before);
-  thread_ = std::thread([this] { write_until_stopped(); });
+  int sys_errno = 0;
+  try {
+    thread_ = std::thread([this] { write_until_stopped(); });
+  } catch (const std::system_error& error) {
+    sys_errno = error.code().value();
+  }
   ::pthread_sigmask(SIG_SETMASK, &before, nullptr);
+  if (sys_errno != 0) return ktls::fail(Error::system(sys_errno, "a thread for the access log"));
+  return {};
 }
 
 AccessLog::~AccessLog() {
@@ -73,7 +80,7 @@ AccessLog::~AccessLog() {
     stopping_ = true;
   }
   work_.notify_one();
-  thread_.join();
+  if (thread_.joinable()) thread_.join();
 }
 
 void AccessLog::append(std::string_view line) {
@@ -100,6 +107,7 @@ void AccessLog::reopen() {
 }
 
 void AccessLog::flush() {
+  if (!thread_.joinable()) return;
   std::unique_lock lock(mutex_);
   const std::uint64_t round = ++rounds_asked_;
   work_.notify_one();

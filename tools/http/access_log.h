@@ -37,6 +37,9 @@ class AccessLog {
   [[nodiscard]] static ktls::Result<std::unique_ptr<AccessLog>> open(const std::string& path,
                                                                      OnTrouble on_trouble,
                                                                      AccessLogLimits limits = {});
+  // The thread that writes, which has what this one has of rights: so it is made when those are
+  // what they are to be. Lines wait for it; reopen() and flush() do nothing before. Error: kSystem.
+  [[nodiscard]] ktls::Result<void> start();
   AccessLog(const AccessLog&) = delete;
   AccessLog& operator=(const AccessLog&) = delete;
   // Writes what waits, if it can be written now.
@@ -58,7 +61,6 @@ class AccessLog {
 
  private:
   AccessLog(std::string path, ktls::UniqueFd fd, OnTrouble on_trouble, AccessLogLimits limits);
-  void start();
   void write_until_stopped();
   bool wait_for_work(std::unique_lock<std::mutex>& lock);
   void write_round(bool reopening);

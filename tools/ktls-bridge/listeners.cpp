@@ -94,6 +94,14 @@ Result<void> add_inherited(std::vector<UniqueFd> sockets, PerThread& per_thread)
 
 }  // namespace
 
+std::vector<std::string> socket_paths(const std::vector<Address>& addresses) {
+  std::vector<std::string> paths;
+  for (const Address& each : addresses) {
+    if (each.kind == Address::Kind::kUnix) paths.push_back(each.path);
+  }
+  return paths;
+}
+
 Result<PerThread> make_listeners(const std::vector<Address>& addresses, unsigned threads,
                                  SocketFiles& socket_files, InheritedSockets& inherited) {
   PerThread per_thread(threads);

@@ -40,6 +40,9 @@ class SocketFiles {
   std::vector<File> files_;
 };
 
+// Of those that are unix sockets.
+[[nodiscard]] std::vector<std::string> socket_paths(const std::vector<Address>& addresses);
+
 // For each of `threads` the sockets that listen on all `addresses`, in the same order. Each thread
 // has a socket of its own, among which the kernel spreads the connections. A unix socket cannot be
 // shared so, nor can one that is taken from `inherited`: all threads accept from the one there is.

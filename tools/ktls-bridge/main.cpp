@@ -1,16 +1,17 @@
 // ktls-bridge: the program; it parses the command line and runs the subcommand.
 
 #include <cstdio>
+#include <functional>
 #include <string>
 
 #include <CLI/CLI.hpp>
-#include <sys/prctl.h>
-#include <sys/resource.h>
 
 #include "tools/broker/broker.h"
 #include "tools/broker/broker_options.h"
 #include "tools/common/exit_code.h"
 #include "tools/common/log.h"
+#include "tools/hardening/core_dump.h"
+#include "tools/ktls-bridge/complaint.h"
 #include "tools/ktls-bridge/program.h"
 #include "tools/ktls-bridge/run.h"
 #include "tools/ktls-bridge/run_options.h"
@@ -22,12 +23,18 @@
 
 namespace {
 
-// This process holds private keys and traffic secrets: no core dump, and no ptrace by processes
-// of the same user, which PR_SET_DUMPABLE forbids too.
-void keep_memory_private() {
-  ::prctl(PR_SET_DUMPABLE, 0);
-  const rlimit none{0, 0};
-  ::setrlimit(RLIMIT_CORE, &none);
+// Runs a command with core dumps as they were asked for; an exit code where they cannot be had.
+int run_settled(const char* command, const tools::HardeningOptions& options, bool starts_programs,
+                const std::function<int()>& run) {
+  if (options.core) {
+    if (const auto allowed = tools::allow_core_dumps(); !allowed) {
+      return tools::complain(command,
+                             {tools::kExitUnavailable, "--core: " + allowed.error().message()});
+    }
+  } else if (!starts_programs) {
+    tools::forbid_core_dumps_for_good();
+  }
+  return run();
 }
 
 // " wrap" where that is what was asked for; nothing if no command was.
@@ -41,7 +48,7 @@ std::string chosen_command(const CLI::App& app) {
 int main(int argc, char** argv) {
   tools::Program::remember_limits();
   tools::Program::remember_signals();
-  keep_memory_private();
+  tools::forbid_core_dumps();  // this process holds private keys and traffic secrets
   CLI::App app("ktls-bridge: TLS handshakes in userspace, TLS records in the kernel where it can");
   app.name("ktls-bridge");
   app.set_version_flag("--version", std::string("ktls-bridge ") + tools::kVersion);
@@ -66,7 +73,18 @@ int main(int argc, char** argv) {
                  what.c_str(), command.c_str());
     return tools::kExitUsage;
   }
-  if (app.got_subcommand("run")) return tools::run_run(run);
-  if (app.got_subcommand("broker")) return tools::run_broker(broker);
-  return app.got_subcommand("serve") ? tools::run_serve(serve) : tools::run_wrap(wrap);
+  if (app.got_subcommand("run")) {
+    return run_settled("run", run.broker.service.hardening, true,
+                       [&run] { return tools::run_run(run); });
+  }
+  if (app.got_subcommand("broker")) {
+    return run_settled("broker", broker.service.hardening, false,
+                       [&broker] { return tools::run_broker(broker); });
+  }
+  if (app.got_subcommand("serve")) {
+    return run_settled("serve", serve.service.hardening, false,
+                       [&serve] { return tools::run_serve(serve); });
+  }
+  return run_settled("wrap", wrap.service.hardening, wrap.program.wanted(),
+                     [&wrap] { return tools::run_wrap(wrap); });
 }

@@ -19,6 +19,8 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
+#include "tools/hardening/core_dump.h"
+
 namespace tools {
 namespace {
 
@@ -207,6 +209,7 @@ Result<Program> Program::start(const Launch& launch) {
     ::waitpid(pid, nullptr, 0);
     return ktls::fail(std::move(error));
   }
+  restore_core_filter_of(pid);
   return Program(pid, launch.group, std::move(process));
 }
 

@@ -197,6 +197,7 @@ void add_run_command(CLI::App& app, RunOptions& options) {
   add_key_flags(*run, broker.tls);
   add_log_format(*run, broker.service);
   add_log_level(*run, broker.service);
+  add_core_flag(*run, broker.service.hardening);
   run->parse_complete_callback([&broker] {
     broker.tls.tls12_without_rekey = broker.no_rekey == NoRekey::kTls12;
     broker.max_handshakes = kHandshakesMax;

@@ -14,10 +14,12 @@
 
 #include "tools/common/exit_code.h"
 #include "tools/common/log.h"
+#include "tools/hardening/sandbox.h"
 #include "tools/http/field_value.h"
 #include "tools/ktls-bridge/complaint.h"
 #include "tools/ktls-bridge/metrics_service.h"
 #include "tools/ktls-bridge/redirect_session.h"
+#include "tools/ktls-bridge/reload_files.h"
 #include "tools/ktls-bridge/serve_session.h"
 #include "tools/ktls-bridge/service.h"
 #include "tools/ktls-bridge/signals.h"
@@ -86,6 +88,35 @@ ktls::Result<std::unique_ptr<http::AccessLog>> open_access_log(const ServeOption
   });
 }
 
+// What is used after the start.
+Needs needs_of(const ServeOptions& options) {
+  Needs needs;
+  needs.reload_files = reload_files(options.tls);
+  needs.link_directories = reload_directories(options.tls);
+  needs.directories = options.host_directories;
+  needs.directories.push_back(options.directory);
+  if (!options.access_log.empty() && options.access_log != "-") {
+    needs.logs.push_back(options.access_log);
+  }
+  for (const auto* addresses : {&options.listen, &options.redirect_from, &options.service.metrics}) {
+    for (std::string& each : socket_paths(*addresses)) {
+      needs.socket_files.push_back(std::move(each));
+    }
+  }
+  return needs;
+}
+
+// Gives away what is not needed any more, and then begins the one thread that is there before the
+// connections': it is to be as confined as they are.
+std::optional<Complaint> confine_and_log(const ServeOptions& options, const Log& log,
+                                         http::AccessLog* access_log) {
+  if (auto failed = confine(options.service.hardening, needs_of(options), log)) return failed;
+  if (access_log == nullptr) return std::nullopt;
+  const auto started = access_log->start();
+  if (started) return std::nullopt;
+  return Complaint{kExitOsError, started.error().message()};
+}
+
 // The port of "127.0.0.1:8443", the first that is one of TCP; 0 if none is.
 std::uint16_t https_port(std::span<const std::string> addresses) {
   for (const std::string& address : addresses) {
@@ -151,6 +182,9 @@ int run_serve(const ServeOptions& options) {
   if (options.check) {
     std::fprintf(stderr, "ktls-bridge serve: the configuration is good\n");
     return kExitOk;
+  }
+  if (const auto failed = confine_and_log(options, log, access_log->get())) {
+    return complain(*failed);
   }
   service.announce_addresses();
   metrics.announce();

@@ -248,6 +248,7 @@ void add_serve_command(CLI::App& app, ServeOptions& options) {
   add_access_log(*serve, options);
   add_metrics_flag(*serve, options.service);
   add_log_flags(*serve, options.service);
+  add_hardening_flags(*serve, options.service.hardening);
   serve->add_flag("--check", options.check, "Check files and addresses, then exit");
 }
 
@@ -259,6 +260,7 @@ ktls::Result<void> validate(const ServeOptions& options) {
   if (!options.redirect_from.empty() && std::ranges::all_of(options.listen, is_unix)) {
     return refuse("--http needs a --listen with a port to redirect to");
   }
+  if (auto valid = validate(options.service.hardening); !valid) return valid;
   return validate(options.tls);
 }
 

@@ -9,6 +9,7 @@
 
 #include "tools/common/address.h"
 #include "tools/common/log.h"
+#include "tools/hardening/hardening_flags.h"
 #include "userspace/io/loop.h"
 
 namespace CLI {
@@ -31,6 +32,7 @@ struct ServiceOptions {
   std::optional<int> ready_fd;  // inherited: who reads it learns that we are ready
   LogFormat log_format = LogFormat::kText;
   LogLevel log_level = LogLevel::kInfo;
+  HardeningOptions hardening;
 };
 
 // A flag that may be repeated, each time with an address to listen on.

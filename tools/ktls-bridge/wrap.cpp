@@ -8,10 +8,12 @@
 #include <optional>
 #include <utility>
 
+#include <sys/socket.h>
 #include <unistd.h>
 
 #include "tools/common/exit_code.h"
 #include "tools/common/log.h"
+#include "tools/hardening/sandbox.h"
 #include "tools/ktls-bridge/address_limit.h"
 #include "tools/ktls-bridge/admission.h"
 #include "tools/ktls-bridge/complaint.h"
@@ -19,11 +21,13 @@
 #include "tools/ktls-bridge/origin.h"
 #include "tools/ktls-bridge/program.h"
 #include "tools/ktls-bridge/program_session.h"
+#include "tools/ktls-bridge/reload_files.h"
 #include "tools/ktls-bridge/service.h"
 #include "tools/ktls-bridge/signals.h"
 #include "tools/ktls-bridge/tls_setting.h"
 #include "tools/ktls-bridge/wrap_fd.h"
 #include "tools/ktls-bridge/wrap_session.h"
+#include "userspace/handshake/openssl/trust_places.h"
 
 namespace tools {
 namespace {
@@ -69,9 +73,31 @@ bridge::Task<void> serve_admitted(bridge::Loop& loop, Cancellation& cancellation
   if (place) co_await serve(loop, cancellation, std::move(accepted), *origin);
 }
 
+// What is used after the start, but for the destination.
+Needs needs_of(const WrapOptions& options) {
+  Needs needs;
+  needs.reload_files = reload_files(options.tls);
+  for (const std::string* file : {&options.ca_file, &options.crl_file}) {
+    if (!file->empty()) needs.reload_files.push_back(*file);
+  }
+  needs.link_directories = reload_directories(options.tls);
+  if (options.client && options.ca_file.empty()) {
+    for (std::string& each : tls::system_trust_places()) {
+      needs.link_directories.push_back(std::move(each));
+    }
+  }
+  needs.socket_files = socket_paths(options.listen);
+  for (std::string& each : socket_paths(options.service.metrics)) {
+    needs.socket_files.push_back(std::move(each));
+  }
+  needs.starts_programs = options.program.wanted();
+  return needs;
+}
+
 // What all connections of --listen go through, until a signal. `checked` is what --check adds.
 int serve_until_signal(const WrapOptions& options, TlsSetting& tls, Signals signals,
-                       const ServeOrigin& serve, const std::function<int()>& checked) {
+                       const Needs& needs, const ServeOrigin& serve,
+                       const std::function<int()>& checked) {
   AddressLimit addresses(options.connections_per_address);
   const auto admitted = [&](bridge::Loop& loop, Cancellation& cancellation,
                             ktls::UniqueFd accepted) {
@@ -85,6 +111,9 @@ int serve_until_signal(const WrapOptions& options, TlsSetting& tls, Signals sign
   }
   if (const auto failed = metrics.open()) return complain(*failed);
   if (options.check) return checked();
+  if (const auto failed = confine(options.service.hardening, needs, tls.log())) {
+    return complain(*failed);
+  }
   service.announce_addresses();
   metrics.announce();
   tls.announce_warnings();
@@ -107,7 +136,11 @@ int serve_to(const WrapOptions& options, TlsSetting& tls, Signals signals) {
                                 ktls::UniqueFd accepted, const Origin& origin) {
     return wrap_session(loop, cancellation, setting, std::move(accepted), origin);
   };
-  return serve_until_signal(options, tls, std::move(signals), serve,
+  Needs needs = needs_of(options);
+  for (const SocketAddress& each : setting.to) {
+    if (each.family() != AF_UNIX) needs.connect_ports.push_back(each.port());
+  }
+  return serve_until_signal(options, tls, std::move(signals), needs, serve,
                             [&setting] { return check_destination(setting); });
 }
 
@@ -140,7 +173,7 @@ int serve_programs(const WrapOptions& options, TlsSetting& tls, Signals signals)
                                 ktls::UniqueFd accepted, const Origin& origin) {
     return serve_program(loop, cancellation, setting, std::move(accepted), origin);
   };
-  return serve_until_signal(options, tls, std::move(signals), serve, [] {
+  return serve_until_signal(options, tls, std::move(signals), needs_of(options), serve, [] {
     std::fprintf(stderr, "ktls-bridge wrap: the configuration is good\n");
     return int{kExitOk};
   });

@@ -14,6 +14,7 @@
 
 #include "tools/common/exit_code.h"
 #include "tools/common/log.h"
+#include "tools/hardening/sandbox.h"
 #include "tools/ktls-bridge/complaint.h"
 #include "tools/ktls-bridge/origin.h"
 #include "tools/ktls-bridge/program.h"
@@ -141,6 +142,9 @@ int run_wrap_fd(const WrapOptions& options) {
   const Log log(options.service.log_format, options.service.log_level);
   TlsSetting tls(options.tls, std::nullopt, log);
   if (const auto failed = tls.prepare()) return complain(*failed);
+  Needs needs;
+  needs.starts_programs = true;
+  if (const auto failed = confine(options.service.hardening, needs, log)) return complain(*failed);
   auto loop = bridge::Loop::create(options.service.loop);
   if (!loop) return complain({kExitUnavailable, "--loop: " + loop.error().message()});
 

@@ -64,6 +64,10 @@ constexpr const char* kExamples = R"(Examples:
   ktls-bridge wrap --listen :8443 --cert chain.pem --key key.pem --to 127.0.0.1:8080 \
       --metrics 127.0.0.1:9443
 
+  # Port 443 and a key that only root reads, but not root's rights to serve with
+  ktls-bridge wrap --listen :443 --cert chain.pem --key key.pem --to 127.0.0.1:8080 \
+      --user nobody
+
 Each connection ends with one line on standard error that says where each direction ran and why.
 See ktls-bridge-wrap(1) for reason codes, exit codes and signals.)";
 
@@ -215,6 +219,7 @@ void add_wrap_command(CLI::App& app, WrapOptions& options) {
   add_metrics_flag(*wrap, options.service);
   add_ready_flag(*wrap, options.service);
   add_log_flags(*wrap, options.service);
+  add_hardening_flags(*wrap, options.service.hardening);
   wrap->parse_complete_callback([&options] {
     if (options.program.exec) options.service.descriptors_per_connection = kProgramDescriptors;
     options.tls.tls12_without_rekey = options.program.no_rekey == NoRekey::kTls12;
@@ -227,6 +232,7 @@ ktls::Result<void> validate(const WrapOptions& options) {
   if (auto valid = validate_destination(options); !valid) return valid;
   if (auto valid = validate_role(options); !valid) return valid;
   if (auto valid = validate(options.program); !valid) return valid;
+  if (auto valid = validate(options.service.hardening); !valid) return valid;
   if (options.program.wanted()) return validate(options.tls);
   if (options.to.kind == Address::Kind::kTcp && options.to.port == 0) {
     return refuse("--to " + options.to.text() + ": port 0 cannot be connected to");

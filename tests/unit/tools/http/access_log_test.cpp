@@ -22,13 +22,16 @@ namespace {
 
 using namespace std::chrono_literals;
 
+std::unique_ptr<AccessLog> started(ktls::Result<std::unique_ptr<AccessLog>> opened) {
+  EXPECT_TRUE(opened.value()->start());
+  return *std::move(opened);
+}
+
 class AccessLogTest : public DocumentTree {
  protected:
   [[nodiscard]] std::unique_ptr<AccessLog> opened(AccessLogLimits limits = {}) {
-    return AccessLog::open(
-               at("log"), [this](const ktls::Error& error) { told_.push_back(error.message()); },
-               limits)
-        .value();
+    return started(AccessLog::open(
+        at("log"), [this](const ktls::Error& error) { told_.push_back(error.message()); }, limits));
   }
   [[nodiscard]] std::string content(std::string_view name = "log") const {
     std::ostringstream text;
@@ -137,9 +140,8 @@ TEST_F(AccessLogTest, WritesToTheOldFileWhatWasAppendedBeforeReopening) {
 
 TEST_F(AccessLogTest, KeepsItsFileIfThereIsNoReopeningIt) {
   directory("folder");
-  const auto log = AccessLog::open(at("folder/log"), [&](const auto& error) {
-                     told_.push_back(error.detail);
-                   }).value();
+  const auto log = started(
+      AccessLog::open(at("folder/log"), [&](const auto& error) { told_.push_back(error.detail); }));
   std::filesystem::rename(at("folder"), at("moved"));
   log->reopen();
   log->flush();
@@ -242,11 +244,21 @@ TEST_F(AccessLogTest, WritesAHalfWrittenLineWholeToTheNextFile) {
             0);
 }
 
+TEST_F(AccessLogTest, HasNoThreadUntilItIsStarted) {
+  const auto log = AccessLog::open(at("log"), nullptr).value();
+  log->append("one");
+  log->flush();
+  EXPECT_EQ(content(), "");
+  ASSERT_TRUE(log->start());
+  log->flush();
+  EXPECT_EQ(content(), "one\n");
+}
+
 TEST_F(AccessLogTest, WritesToStandardOutput) {
   EXPECT_EQ(status_of([&] {
               const ktls::UniqueFd out(::open(at("out").c_str(), O_WRONLY | O_CREAT, 0600));
               ::dup2(out.get(), STDOUT_FILENO);
-              const auto log = AccessLog::open("-", nullptr).value();
+              const auto log = started(AccessLog::open("-", nullptr));
               log->append("one");
               log->reopen();
               log->flush();
@@ -262,9 +274,8 @@ TEST_F(AccessLogTest, SurvivesAReaderThatGoes) {
   EXPECT_EQ(status_of([&] {
               ::dup2(ends[1], STDOUT_FILENO);
               int sys_errno = 0;
-              const auto log = AccessLog::open("-", [&](const auto& error) {
-                                 sys_errno = error.sys_errno;
-                               }).value();
+              const auto log = started(
+                  AccessLog::open("-", [&](const auto& error) { sys_errno = error.sys_errno; }));
               log->append("one");
               log->flush();
               return sys_errno == EPIPE;
