@@ -16,6 +16,7 @@
 #include <unistd.h>
 
 #include "tools/ktls-bridge/announcement.h"
+#include "tools/ktls-bridge/start_gate.h"
 #include "userspace/broker/holders.h"
 
 namespace tools {
@@ -112,6 +113,7 @@ void Service::announce_ready(const ktls::Capability& capability) const {
 }
 
 std::optional<Complaint> Service::start() {
+  if (!StartGate::pass()) return Complaint{kExitOsError, ""};  // another one has complained
   for (const auto& worker : workers_) {
     if (auto started = worker->start(); !started) {
       for (const auto& each : workers_) each->drain();

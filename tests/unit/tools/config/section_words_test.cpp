@@ -73,6 +73,12 @@ TEST(SectionWords, OfATableGoBeforeWhatIsShared) {
   EXPECT_EQ(result->flags, (Words{"--listen", "a:1", "--threads", "3"}));
 }
 
+TEST(SectionWords, OfAnEmptyArrayAreNoneAndTakeBackWhatIsShared) {
+  const auto result = words("threads = 2\nlisten = 'a:1'\n[[wrap]]\nlisten = []\n");
+  ASSERT_TRUE(result);
+  EXPECT_EQ(result->flags, (Words{"--threads", "2"}));
+}
+
 TEST(SectionWords, LeaveOutWhatTheCommandLineSays) {
   const std::string text = "listen = 'a:1'\nthreads = 2\nquiet = true\ndir = 'd'\n";
   EXPECT_EQ(words(text, {"--listen", "b:1"})->flags, (Words{"--threads", "2", "--quiet"}));
