@@ -33,7 +33,7 @@ Place place_of(const toml::source_region& region) {
 }
 
 std::string_view article_of(toml::node_type type) {
-  static const std::map<toml::node_type, std::string_view> kNames = {
+  static const std::map<toml::node_type, std::string_view> names = {
       {toml::node_type::table, "a table"},
       {toml::node_type::array, "an array"},
       {toml::node_type::string, "a string"},
@@ -43,8 +43,8 @@ std::string_view article_of(toml::node_type type) {
       {toml::node_type::date, "a date"},
       {toml::node_type::time, "a time"},
       {toml::node_type::date_time, "a date"}};
-  const auto found = kNames.find(type);
-  return found == kNames.end() ? "nothing" : found->second;
+  const auto found = names.find(type);
+  return found == names.end() ? "nothing" : found->second;
 }
 
 std::string text_of_number(double number) {

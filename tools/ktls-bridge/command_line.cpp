@@ -169,6 +169,7 @@ std::optional<int> check_addresses(const std::vector<Configured>& services) {
 
 std::vector<GroupedService> as_grouped(std::vector<Configured>& services) {
   std::vector<GroupedService> grouped;
+  grouped.reserve(services.size());
   for (Configured& service : services) {
     grouped.push_back({service.name, [&service] {
                          locate_by(service.origin);
