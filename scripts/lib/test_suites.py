@@ -97,6 +97,8 @@ SUITES = [
     Suite("cli/supervision", ("tests/cli/supervision_test.py",), needs=("openssl",),
           timeout_s=180),
     Suite("cli/hardening", ("tests/cli/hardening_test.py",), needs=("openssl",), timeout_s=240),
+    Suite("cli/config", ("tests/cli/config_test.py",), needs=("openssl",), timeout_s=180),
+    Suite("cli/completion", ("tests/cli/completion_test.py",), timeout_s=120),
     Suite("cli/run", ("tests/cli/run_test.py",), needs=("openssl",), timeout_s=300),
     Suite("handover/private-broker", ("tests/handover/private_broker_test.py",),
           needs=("openssl", "cc"), timeout_s=120),

@@ -59,17 +59,18 @@ class Watched:
     Options that nobody gives: --listen 127.0.0.1:0, --threads 2, --log-format json.
 
     `before` are words in front of the program: an emulator, a tracer, a shell with limits.
-    `ready` is waited for, `patience` seconds long.
+    `ready` is waited for, `patience` seconds long. `bare`: `subcommand` is all there is.
     """
 
     def __init__(self, subcommand, *arguments, listen="127.0.0.1:0", threads=2, log_format="json",
-                 before=(), binary=BINARY, ready=True, patience=PATIENCE_S, **options):
+                 before=(), binary=BINARY, ready=True, patience=PATIENCE_S, bare=False,
+                 **options):
         listens = [listen] if isinstance(listen, str) else listen
-        command = [*before, binary, *subcommand, "--log-format", log_format]
-        if threads:
-            command += ["--threads", str(threads)]
-        for each in listens:
-            command += ["--listen", each]
+        command = [*before, binary, *subcommand]
+        if not bare:
+            command += ["--log-format", log_format]
+            command += ["--threads", str(threads)] if threads else []
+            command += [word for each in listens for word in ("--listen", each)]
         self.log_format = log_format
         self.lines = []
         self._records = []

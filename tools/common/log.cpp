@@ -11,6 +11,8 @@
 #include <spdlog/sinks/stdout_sinks.h>
 #include <spdlog/spdlog.h>
 
+#include "tools/common/service_name.h"
+
 namespace tools {
 namespace {
 
@@ -130,8 +132,11 @@ Log::Log(LogFormat format, LogLevel least)
 
 Log::~Log() = default;
 
-void Log::write(LogLevel level, std::string_view event, const LogFields& fields) const {
+void Log::write(LogLevel level, std::string_view event, const LogFields& own_fields) const {
   if (!enabled(level)) return;
+  LogFields fields;
+  if (!service_name().empty()) fields.emplace_back("service", service_name());
+  fields.insert(fields.end(), own_fields.begin(), own_fields.end());
   const std::string line =
       format_ == LogFormat::kJson
           ? json_line(level, event, fields)

@@ -16,6 +16,7 @@
 #include <unistd.h>
 
 #include "tools/ktls-bridge/announcement.h"
+#include "tools/ktls-bridge/start_gate.h"
 #include "tools/ktls-bridge/supervision.h"
 #include "userspace/broker/holders.h"
 
@@ -131,6 +132,7 @@ void Service::announce_ready(const ktls::Capability& capability) const {
 }
 
 std::optional<Complaint> Service::start() {
+  if (!StartGate::pass()) return Complaint{kExitOsError, ""};  // another one has complained
   for (const auto& worker : workers_) {
     if (auto started = worker->start(); !started) {
       for (const auto& each : workers_) each->drain();

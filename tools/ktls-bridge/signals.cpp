@@ -9,13 +9,39 @@
 #include <sys/signalfd.h>
 #include <unistd.h>
 
+#include "tools/ktls-bridge/start_gate.h"
+
 namespace tools {
 
 using ktls::Error;
 using ktls::Result;
 using ktls::UniqueFd;
 
+namespace {
+
+std::optional<Signal> read_one(int fd) {
+  signalfd_siginfo info{};
+  if (::read(fd, &info, sizeof info) != sizeof info) return std::nullopt;
+  return Signal{.number = static_cast<int>(info.ssi_signo),
+                .is_from_kernel = info.ssi_code == SI_KERNEL,
+                .sender = static_cast<pid_t>(info.ssi_pid)};
+}
+
+// A terminal, or a service manager, sends SIGINT or SIGTERM to the whole group, and the supervisor
+// sends it again: only the first counts, and it is SIGQUIT that stands for the second.
+bool is_repeated(Signal& signal) {
+  static bool has_ended = false;
+  if (signal.number == SIGQUIT) {
+    signal.number = SIGTERM;
+    return false;
+  }
+  return signal.number != SIGHUP && std::exchange(has_ended, true);
+}
+
+}  // namespace
+
 Result<Signals> Signals::hold() {
+  if (StartGate::is_supervised()) return hold(std::array{SIGTERM, SIGINT, SIGHUP, SIGQUIT});
   return hold(std::array{SIGTERM, SIGINT, SIGHUP});
 }
 
@@ -31,11 +57,9 @@ Result<Signals> Signals::hold(std::span<const int> numbers) {
 }
 
 std::optional<Signal> Signals::take() {
-  signalfd_siginfo info{};
-  if (::read(fd_.get(), &info, sizeof info) != sizeof info) return std::nullopt;
-  return Signal{.number = static_cast<int>(info.ssi_signo),
-                .is_from_kernel = info.ssi_code == SI_KERNEL,
-                .sender = static_cast<pid_t>(info.ssi_pid)};
+  auto signal = read_one(fd_.get());
+  while (signal && StartGate::is_supervised() && is_repeated(*signal)) signal = read_one(fd_.get());
+  return signal;
 }
 
 }  // namespace tools
