@@ -143,7 +143,8 @@ void Commands::only_check() {
 int Commands::run() const {
   const std::string name = chosen();
   if (name == "run") {
-    return run_settled("run", run_.broker.service.hardening, true, [this] { return run_run(run_); });
+    return run_settled("run", run_.broker.service.hardening, true,
+                       [this] { return run_run(run_); });
   }
   if (name == "broker") {
     return run_settled("broker", broker_.service.hardening, false,

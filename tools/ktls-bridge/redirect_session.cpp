@@ -85,8 +85,7 @@ Task<void> redirect_session(Loop& loop, Cancellation& cancellation, const ServeS
   const Log& log = setting.tls.log();
   const auto origin = co_await find_origin(loop, cancellation, setting.origin(), log, accepted);
   if (!origin) co_return;
-  const AddressLimit::Place place =
-      admit(setting.addresses, setting.tls, accepted, origin->peer);
+  const AddressLimit::Place place = admit(setting.addresses, setting.tls, accepted, origin->peer);
   if (!place) co_return;
   count_redirect(setting.tls.counts());
   std::optional<http::Response> response;

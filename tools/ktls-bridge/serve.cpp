@@ -22,6 +22,7 @@
 #include "tools/ktls-bridge/reload_files.h"
 #include "tools/ktls-bridge/serve_session.h"
 #include "tools/ktls-bridge/service.h"
+#include "tools/ktls-bridge/service_run.h"
 #include "tools/ktls-bridge/signals.h"
 #include "tools/ktls-bridge/tls_setting.h"
 
@@ -98,7 +99,8 @@ Needs needs_of(const ServeOptions& options) {
   if (!options.access_log.empty() && options.access_log != "-") {
     needs.logs.push_back(options.access_log);
   }
-  for (const auto* addresses : {&options.listen, &options.redirect_from, &options.service.metrics}) {
+  for (const auto* addresses :
+       {&options.listen, &options.redirect_from, &options.service.metrics}) {
     for (std::string& each : socket_paths(*addresses)) {
       needs.socket_files.push_back(std::move(each));
     }
@@ -186,19 +188,7 @@ int run_serve(const ServeOptions& options) {
   if (const auto failed = confine_and_log(options, log, access_log->get())) {
     return complain(*failed);
   }
-  service.announce_addresses();
-  metrics.announce();
-  tls.announce_warnings();
-  service.announce_ready(tls.capability());
-  tls.announce_self_signed();
-  if (const auto watched = tls.watch_files(); !watched) {
-    return complain({kExitOsError, watched.error().message()});
-  }
-  if (const auto failed = service.start()) return complain(*failed);
-  if (const auto failed = metrics.start(service.loop())) return complain(*failed);
-  service.on_drain([&metrics] { metrics.begin_draining(); });
-  return service.run([&tls, log_file = access_log->get()] {
-    tls.reload();
+  return run_service("serve", service, metrics, tls, [log_file = access_log->get()] {
     if (log_file != nullptr) log_file->reopen();
   });
 }

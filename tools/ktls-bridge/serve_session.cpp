@@ -381,8 +381,7 @@ Task<void> serve_session(Loop& loop, Cancellation& cancellation, const ServeSett
   if (!origin) co_return;
   line.take(*origin);
   {
-    const AddressLimit::Place place =
-        admit(setting.addresses, setting.tls, accepted, origin->peer);
+    const AddressLimit::Place place = admit(setting.addresses, setting.tls, accepted, origin->peer);
     if (!place) co_return;
     const CountedConnection counted(setting.tls.counts());
     send_at_once(accepted.get());

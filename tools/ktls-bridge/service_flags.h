@@ -29,7 +29,7 @@ struct ServiceOptions {
   std::size_t descriptors_per_connection = 2;
   std::chrono::milliseconds drain_timeout{};
   std::vector<Address> metrics;  // where to tell what is counted; empty: nowhere
-  std::optional<int> ready_fd;  // inherited: who reads it learns that we are ready
+  std::optional<int> ready_fd;   // inherited: who reads it learns that we are ready
   LogFormat log_format = LogFormat::kText;
   LogLevel log_level = LogLevel::kInfo;
   HardeningOptions hardening;

@@ -23,6 +23,7 @@
 #include "tools/ktls-bridge/program_session.h"
 #include "tools/ktls-bridge/reload_files.h"
 #include "tools/ktls-bridge/service.h"
+#include "tools/ktls-bridge/service_run.h"
 #include "tools/ktls-bridge/signals.h"
 #include "tools/ktls-bridge/tls_setting.h"
 #include "tools/ktls-bridge/wrap_fd.h"
@@ -114,18 +115,7 @@ int serve_until_signal(const WrapOptions& options, TlsSetting& tls, Signals sign
   if (const auto failed = confine(options.service.hardening, needs, tls.log())) {
     return complain(*failed);
   }
-  service.announce_addresses();
-  metrics.announce();
-  tls.announce_warnings();
-  service.announce_ready(tls.capability());
-  tls.announce_self_signed();
-  if (const auto watched = tls.watch_files(); !watched) {
-    return complain({kExitOsError, watched.error().message()});
-  }
-  if (const auto failed = service.start()) return complain(*failed);
-  if (const auto failed = metrics.start(service.loop())) return complain(*failed);
-  service.on_drain([&metrics] { metrics.begin_draining(); });
-  return service.run([&tls] { tls.reload(); });
+  return run_service("wrap", service, metrics, tls, {});
 }
 
 int serve_to(const WrapOptions& options, TlsSetting& tls, Signals signals) {

@@ -38,7 +38,6 @@ static_assert(kSha256Size <= SSL_MAX_SID_CTX_LENGTH);
 constexpr std::size_t kAlpnNameMax = 255;
 constexpr std::size_t kAlpnListMax = 65535;
 
-
 // What would move a sequence number, or a key, behind our back after the hand-over, or have libssl
 // take more from its input than the record it is working on.
 void keep_counts_true(SSL_CTX* context) {
