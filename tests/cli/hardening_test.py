@@ -332,7 +332,7 @@ class Core(HardeningCase):
 
     def traffic_secrets(self, log):
         words = [line.split() for line in log.read_text(encoding="ascii").splitlines()]
-        return [Number(line[0], int(line[2], 16), 48) for line in words
+        return [Number(line[0], int(line[2], 16), len(line[2]) // 2) for line in words
                 if line[0].endswith("TRAFFIC_SECRET_0")]
 
     def secrets(self, wrap, log):

@@ -46,6 +46,8 @@ http {{
   scgi_temp_path {folder}/scgi;
   ssl_certificate {chain};
   ssl_certificate_key {key};
+  # The suite that ktls-bridge chooses: libssl gives who offers a session of another hash no ticket.
+  ssl_conf_command Ciphersuites TLS_AES_128_GCM_SHA256;
   ssl_protocols TLSv1.2 TLSv1.3;
   ssl_session_ticket_key {short};
   server {{ listen 127.0.0.1:{ports[0]} ssl; location / {{ return 200 fine; }} }}
