@@ -212,7 +212,7 @@ class Counts(MetricsCase):
             self.exchange(client)
             with peers.tcp(wrap.endpoint) as second:
                 peers.how_it_ends(second)
-            page = self.wait_for(wrap, "connections_refused_total", 1, limit="max_per_address")
+            page = self.wait_for(wrap, "connections_refused_total", 1, reason="max_per_address")
             self.assertEqual(page.of("connections_accepted_total"), 1)
             client.unwrap()
 

@@ -139,6 +139,16 @@ std::optional<int> parse_sections(const ConfigFile& file, std::vector<Configured
   return std::nullopt;
 }
 
+// What no two services can have. An inherited socket is named by what names it.
+std::set<std::string> places_of(const Address& address) {
+  if (address.is_inherited()) return {address.text()};
+  std::set<std::string> places;
+  const auto found = resolve(address, true);
+  if (!found) return places;  // whoever binds it will say so
+  for (const SocketAddress& each : *found) places.insert(each.text());
+  return places;
+}
+
 // Two services of one port would each get some of its connections: the kernel lets processes of
 // one user share it.
 std::optional<int> check_addresses(const std::vector<Configured>& services) {
@@ -147,12 +157,11 @@ std::optional<int> check_addresses(const std::vector<Configured>& services) {
     std::set<std::string> own;
     for (const Address& address : service.commands->listened_addresses()) {
       if (address.kind == Address::Kind::kTcp && address.port == 0) continue;
-      const auto found = resolve(address, true);
-      if (!found) continue;  // whoever binds it will say so
-      for (const SocketAddress& each : *found) own.insert(each.text());
+      const std::set<std::string> places = places_of(address);
+      own.insert(places.begin(), places.end());
       const auto* const other = [&]() -> const Configured* {
-        for (const SocketAddress& each : *found) {
-          if (const auto at = taken.find(each.text()); at != taken.end()) return at->second;
+        for (const std::string& each : places) {
+          if (const auto at = taken.find(each); at != taken.end()) return at->second;
         }
         return nullptr;
       }();
@@ -171,10 +180,13 @@ std::vector<GroupedService> as_grouped(std::vector<Configured>& services) {
   std::vector<GroupedService> grouped;
   grouped.reserve(services.size());
   for (Configured& service : services) {
-    grouped.push_back({service.name, [&service] {
-                         locate_by(service.origin);
-                         return service.commands->run();
-                       }});
+    grouped.push_back({.name = service.name,
+                       .run =
+                           [&service] {
+                             locate_by(service.origin);
+                             return service.commands->run();
+                           },
+                       .ready_fd = service.commands->service().ready_fd});
   }
   return grouped;
 }

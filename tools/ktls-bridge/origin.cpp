@@ -6,6 +6,7 @@
 #include <span>
 #include <utility>
 
+#include "tools/ktls-bridge/connection_metrics.h"
 #include "tools/proxy_protocol/header_reader.h"
 #include "userspace/bridge/closing.h"
 
@@ -63,7 +64,7 @@ proxy_protocol::Endpoints Origin::endpoints(int fd) const {
 }
 
 Task<std::optional<Origin>> find_origin(bridge::Loop& loop, Cancellation& cancellation,
-                                        OriginSetting setting, const Log& log,
+                                        OriginSetting setting, const TlsSetting& tls,
                                         const ktls::UniqueFd& accepted) {
   Origin origin{.peer = peer_address(accepted.get()), .destination = {}, .via = {}};
   if (!setting.accept_proxy) co_return origin;
@@ -71,10 +72,11 @@ Task<std::optional<Origin>> find_origin(bridge::Loop& loop, Cancellation& cancel
   Phase phase(loop, cancellation, setting.timeout);
   if (const auto read = co_await read_header(loop, phase.scope(), accepted.get(), reader); !read) {
     bridge::reset_on_close(accepted.get());
-    log.write(level_of(read.error(), reader), "refused",
-              {{"peer", origin.peer.text()},
-               {"reason", std::string("proxy_header")},
-               {"detail", detail_of(read.error())}});
+    count_refusal(tls.counts(), metrics::Refusal::kProxyHeader);
+    tls.log().write(level_of(read.error(), reader), "refused",
+                    {{"peer", origin.peer.text()},
+                     {"reason", std::string("proxy_header")},
+                     {"detail", detail_of(read.error())}});
     co_return std::nullopt;
   }
   if (const auto& told = reader.endpoints()) {

@@ -7,8 +7,8 @@
 
 #include "ktls/base/unique_fd.h"
 #include "tools/common/address.h"
-#include "tools/common/log.h"
 #include "tools/ktls-bridge/phase.h"
+#include "tools/ktls-bridge/tls_setting.h"
 #include "tools/proxy_protocol/endpoints.h"
 #include "userspace/io/loop.h"
 #include "userspace/io/task.h"
@@ -44,7 +44,8 @@ struct OriginSetting {
 // the line `refused` says so, and closing the descriptor resets the connection.
 [[nodiscard]] bridge::Task<std::optional<Origin>> find_origin(bridge::Loop& loop,
                                                               Cancellation& cancellation,
-                                                              OriginSetting setting, const Log& log,
+                                                              OriginSetting setting,
+                                                              const TlsSetting& tls,
                                                               const ktls::UniqueFd& accepted);
 
 }  // namespace tools

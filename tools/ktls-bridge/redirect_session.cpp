@@ -82,8 +82,8 @@ Task<Result<void>> send(Loop& loop, bridge::Scope& scope, int fd, const std::str
 Task<void> redirect_session(Loop& loop, Cancellation& cancellation, const ServeSetting& setting,
                             ktls::UniqueFd accepted) {
   const int fd = accepted.get();
-  const Log& log = setting.tls.log();
-  const auto origin = co_await find_origin(loop, cancellation, setting.origin(), log, accepted);
+  const auto origin =
+      co_await find_origin(loop, cancellation, setting.origin(), setting.tls, accepted);
   if (!origin) co_return;
   const AddressLimit::Place place = admit(setting.addresses, setting.tls, accepted, origin->peer);
   if (!place) co_return;

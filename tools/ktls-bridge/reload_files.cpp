@@ -1,5 +1,7 @@
 #include "tools/ktls-bridge/reload_files.h"
 
+#include "userspace/handshake/openssl/certificate_directory.h"
+
 namespace tools {
 
 std::vector<std::string> reload_files(const TlsOptions& options) {
@@ -12,6 +14,12 @@ std::vector<std::string> reload_files(const TlsOptions& options) {
   for (const tls::Host& host : options.hosts) {
     files.push_back(host.certificate_file);
     files.push_back(host.key_file);
+  }
+  if (const auto found = tls::certificates_in(options.certificate_directory); found) {
+    for (const tls::CertificateFiles& each : *found) {
+      files.push_back(each.certificate_file);
+      files.push_back(each.key_file);
+    }
   }
   std::erase(files, std::string());
   return files;

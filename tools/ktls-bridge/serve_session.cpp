@@ -376,8 +376,8 @@ Task<void> HttpSession::run() {
 Task<void> serve_session(Loop& loop, Cancellation& cancellation, const ServeSetting& setting,
                          UniqueFd accepted) {
   ConnectionLog line;
-  const Log& log = setting.tls.log();
-  const auto origin = co_await find_origin(loop, cancellation, setting.origin(), log, accepted);
+  const auto origin =
+      co_await find_origin(loop, cancellation, setting.origin(), setting.tls, accepted);
   if (!origin) co_return;
   line.take(*origin);
   {
@@ -395,7 +395,7 @@ Task<void> serve_session(Loop& loop, Cancellation& cancellation, const ServeSett
     counted.end(line);
   }
   // Its place is free by now: whoever reads the line may count on it.
-  log.write(LogLevel::kInfo, "connection", line.fields());
+  setting.tls.log().write(LogLevel::kInfo, "connection", line.fields());
 }
 
 }  // namespace tools

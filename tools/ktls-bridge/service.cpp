@@ -117,7 +117,8 @@ void Service::warn_of_descriptor_limit() const {
 
 void Service::announce_addresses() const {
   warn_of_descriptor_limit();
-  warn_of_inherited(inherited_, log_);
+  // Those that this service leaves may be another's.
+  if (!StartGate::is_supervised()) warn_of_inherited(inherited_, log_);
   for (const std::string& address : listening_) {
     log_.write(LogLevel::kInfo, "listening", {{"address", address}});
   }

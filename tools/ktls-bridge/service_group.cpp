@@ -57,6 +57,12 @@ int code_of(int status) {
 ServiceGroup::ServiceGroup(std::vector<GroupedService> services, const Log& log)
     : services_(std::move(services)), log_(log), supervisor_(supervisor_of(log)) {}
 
+void ServiceGroup::close_ready_descriptors(std::optional<int> but) const {
+  for (const GroupedService& each : services_) {
+    if (each.ready_fd && each.ready_fd != but) ::close(*each.ready_fd);
+  }
+}
+
 std::string ServiceGroup::status() const {
   return "serving by " + std::to_string(services_.size()) + " services";
 }
@@ -79,6 +85,7 @@ Result<ServiceGroup::Child> ServiceGroup::start(const GroupedService& service, b
   ::sigaddset(&child_ended, SIGCHLD);
   ::pthread_sigmask(SIG_UNBLOCK, &child_ended, nullptr);
   inherit_sockets(supervisor);
+  close_ready_descriptors(service.ready_fd);
   if (has_gate) StartGate::stand_at(std::move(gate));
   name_service(service.name);
   std::exit(service.run());  // NOLINT(concurrency-mt-unsafe)
@@ -107,6 +114,7 @@ int ServiceGroup::run() {
     }
     children_.push_back(*std::move(child));
   }
+  close_ready_descriptors(std::nullopt);
   if (!await_readiness(*signals)) {
     abandon();
     return failed_code_;

@@ -6,6 +6,7 @@
 #pragma once
 
 #include <functional>
+#include <optional>
 #include <string>
 #include <vector>
 
@@ -21,7 +22,8 @@ namespace tools {
 
 struct GroupedService {
   std::string name;
-  std::function<int()> run;  // in its own process, whose exit code it answers
+  std::function<int()> run;          // in its own process, whose exit code it answers
+  std::optional<int> ready_fd = {};  // inherited, for its process alone
 };
 
 // Used on a thread that is the only one.
@@ -56,6 +58,8 @@ class ServiceGroup {
   void send_all(int number) const;
   [[nodiscard]] bool is_running() const;
 
+  // Whoever reads from one waits for its end, too.
+  void close_ready_descriptors(std::optional<int> but) const;
   [[nodiscard]] std::string status() const;
 
   std::vector<GroupedService> services_;

@@ -135,7 +135,7 @@ bool TlsSetting::is_psk_only() const {
 bool TlsSetting::has_files() const {
   if (has_psk()) return true;
   if (client_) return !client_->ca_file.empty() || has_certificates(options_);
-  return !is_self_signed() || !options_.hosts.empty();
+  return !is_self_signed() || !options_.hosts.empty() || !options_.client_ca_file.empty();
 }
 
 void TlsSetting::reload() {

@@ -68,7 +68,7 @@ bridge::Task<void> serve_admitted(bridge::Loop& loop, Cancellation& cancellation
                                   const TlsSetting& tls, const ServeOrigin& serve,
                                   ktls::UniqueFd accepted) {
   const auto origin =
-      co_await find_origin(loop, cancellation, origin_setting(options), tls.log(), accepted);
+      co_await find_origin(loop, cancellation, origin_setting(options), tls, accepted);
   if (!origin) co_return;
   const AddressLimit::Place place = admit(addresses, tls, accepted, origin->peer);
   if (place) co_await serve(loop, cancellation, std::move(accepted), *origin);

@@ -107,8 +107,8 @@ bridge::Task<void> pass_signals_on(Run& run, bridge::Scope& scope) {
 }
 
 bridge::Task<void> serve(Run& run, bridge::Scope& signals, UniqueFd connected) {
-  const auto origin = co_await find_origin(run.loop, run.cancellation, run.origin,
-                                           run.setting.tls.log(), connected);
+  const auto origin =
+      co_await find_origin(run.loop, run.cancellation, run.origin, run.setting.tls, connected);
   if (origin) {
     run.outcome = co_await program_session(
         run.loop, run.cancellation, run.setting, std::move(connected), *origin,

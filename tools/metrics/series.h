@@ -38,7 +38,11 @@ enum class Series : std::uint8_t {
 inline constexpr std::size_t kSeriesCount = 17;
 
 enum class Direction : std::uint8_t { kReceived, kSent };
-enum class Refusal : std::uint8_t { kMaxPerAddress, kMaxHandshakesPerAddress };
+enum class Refusal : std::uint8_t {
+  kMaxPerAddress,
+  kMaxHandshakesPerAddress,
+  kProxyHeader,
+};
 enum class ReloadResult : std::uint8_t { kOk, kFailed, kNothing };
 
 // How a handshake fails.
