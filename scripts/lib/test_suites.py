@@ -19,7 +19,8 @@ HANDOVER_IN_GUESTS = {
     "6.1": ("programs", "close", "rekey", "broker_rekey"),
     "6.12": ("programs", "rekey", "broker_rekey"),
     "newest": ("programs", "close", "fd", "rekey", "broker_rekey", "broker_close",
-               "broker_connect", "broker_restart", "broker_unlisten", "secrets", "client"),
+               "broker_connect", "broker_restart", "broker_unlisten", "secrets", "client",
+               "examples"),
 }
 # The same of tests/preload.
 PRELOAD_TESTS = ("programs", "close", "rekey", "thousand")

@@ -24,7 +24,7 @@ TEXT = (REPOSITORY / "README.md").read_text()
 MANUAL = (REPOSITORY / "tools" / "man" / "ktls-bridge-wrap.1").read_text().replace("\\-", "-")
 BUILD = Path(os.environ.get("KTLS_BRIDGE_BUILD", REPOSITORY / "build"))
 # Flags of other programs, by the program.
-OTHERS = {"--list", "--minimal", "--only"}
+OTHERS = {"--full", "--list", "--minimal", "--now", "--only"}
 
 
 def cells(row):
@@ -57,8 +57,8 @@ class Readme(unittest.TestCase):
     def test_flags_are_those_of_the_program(self):
         known = set(OTHERS)
         program = BUILD / "tools" / "ktls-bridge" / "ktls-bridge"
-        for command in ("wrap", "serve", "broker", "run"):
-            done = subprocess.run([program, command, "--help"], capture_output=True, text=True,
+        for command in ((), ("wrap",), ("serve",), ("broker",), ("run",)):
+            done = subprocess.run([program, *command, "--help"], capture_output=True, text=True,
                                   check=True, timeout=30)
             known |= set(re.findall(r"--[\w-]+", done.stdout))
         self.assertEqual(set(re.findall(r"(?<![\w-])--[a-z][\w-]*", TEXT)) - known, set())
