@@ -8,6 +8,7 @@ import re
 import signal
 import socket
 import sys
+import threading
 import unittest
 from pathlib import Path
 
@@ -131,6 +132,10 @@ class Mistakes(ConfigCase):
         table = f"[[wrap]]\nlisten = '{address}'\nto = '127.0.0.1:9'\n"
         self.assert_refused("5:10", "listens there, too", table + table)
 
+    def test_two_services_of_one_inherited_socket_are_refused(self):
+        table = "[[wrap]]\nlisten = 'fd:3'\nto = '127.0.0.1:9'\n"
+        self.assert_refused("5:10", "listens there, too", table + table)
+
     def test_files_and_commands_that_do_not_go_together_are_refused(self):
         one = self.config(f"[[serve]]\n{LISTEN}dir = '/'\n")
         two = self.config(f"[[wrap]]\n{LISTEN}[[wrap]]\n{LISTEN}", "two.toml")
@@ -206,6 +211,27 @@ class Services(ConfigCase):
 
     def assert_all_gone(self, pids):
         wait_until(lambda: not any(map(is_alive, pids)), "all services to end")
+
+    def test_who_reads_the_ready_descriptor_of_one_sees_its_end(self):
+        read, write = os.pipe()
+        with open(read, "rb") as readiness:
+            try:
+                self.start(wrap=f"ready-fd = {write}\n", pass_fds=[write])
+            finally:
+                os.close(write)
+            ended = threading.Thread(target=readiness.read, daemon=True)
+            ended.start()
+            ended.join(watched.PATIENCE_S)
+            self.assertFalse(ended.is_alive(), "somebody has it open")
+
+    def test_a_ready_descriptor_that_is_none_ends_all(self):
+        table = f"[[wrap]]\n{LISTEN}to = '127.0.0.1:9'\nready-fd = %d\n"
+        for number in (3, 4, 5, 6, 7, 8, 99):
+            with self.subTest(number=number):
+                path = self.config(credentials() + table % number + table % (number + 1))
+                status, _, errors = watched.run("--config", path)
+                self.assertEqual(status, USAGE, errors)
+                self.assertIn("--ready-fd: descriptor", errors)
 
     def test_run_each_in_its_own_process_and_name_themselves_in_the_log(self):
         services = self.start()

@@ -210,11 +210,19 @@ class Counts(MetricsCase):
         wrap = self.wrap("--max-per-address", "1")
         with self.client(wrap) as client:
             self.exchange(client)
-            with peers.tcp(wrap.endpoint) as second:
+            with contextlib.suppress(ConnectionResetError), peers.tcp(wrap.endpoint) as second:
                 peers.how_it_ends(second)
             page = self.wait_for(wrap, "connections_refused_total", 1, reason="max_per_address")
             self.assertEqual(page.of("connections_accepted_total"), 1)
             client.unwrap()
+
+    def test_who_sends_no_header_of_the_proxy_protocol_is_counted_as_refused(self):
+        wrap = self.wrap("--accept-proxy")
+        with peers.tcp(wrap.endpoint) as silent:
+            silent.sendall(b"hello, who is there?\r\n")
+            peers.how_it_ends(silent)
+        page = self.wait_for(wrap, "connections_refused_total", 1, reason="proxy_header")
+        self.assertEqual(page.of("connections_accepted_total"), 0)
 
     def test_a_reload_changes_the_expiry_unless_it_fails(self):
         chain, key = self.folder / "chain", self.folder / "key"

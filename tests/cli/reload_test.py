@@ -23,7 +23,9 @@ from watched import wait_until  # noqa: E402
 from watched_wrap import Wrap  # noqa: E402
 
 LOOPS = ("io_uring", "epoll")
-RELOADS = 20  # while connections come and go
+# While connections come and go; each of so many has a file that cannot be used.
+RELOADS = 100
+BROKEN_EVERY = 5
 
 
 def fingerprint(chain):
@@ -195,6 +197,14 @@ class Certificate(ReloadCase):
                          ("warning", fingerprint(self.chain)))
         self.assertIn("has expired", line["detail"])
 
+    def test_what_clients_are_asked_for_is_read_again_beside_a_self_signed_certificate(self):
+        wrap = self.wrap("--client-ca", str(self.ca), to=self.backend().address)
+        self.assertEqual(self.reload(wrap)["level"], "info")
+        self.replace(self.ca, b"nothing\n")
+        line = self.reload(wrap)
+        self.assertEqual(line["level"], "error")
+        self.assertIn("holds no PEM certificate to trust", line["error"])
+
     def test_connections_that_come_meanwhile_are_all_served(self):
         for loop in LOOPS:
             with self.subTest(loop=loop):
@@ -219,7 +229,10 @@ class Certificate(ReloadCase):
                     visitor.start()
                 for index in range(RELOADS):
                     self.install((self.new, self.old)[index % 2])
-                    self.assertEqual(self.reload(wrap)["level"], "info")
+                    is_broken = index % BROKEN_EVERY == BROKEN_EVERY - 1
+                    if is_broken:
+                        self.replace((self.chain, self.key)[index % 2], b"nothing\n")
+                    self.assertEqual(self.reload(wrap)["level"], "error" if is_broken else "info")
                 stop.set()
                 for visitor in visitors:
                     visitor.join(peers.TIMEOUT_S)

@@ -34,7 +34,7 @@ OF_THE_CERTIFICATE = ("cert_revocation", "cert_expirationStatus", "cert_notAfter
                       "cert_chain_of_trust", "cert_extlifeSpan", "cert_validityPeriod")
 # Of the machine that scans.
 OF_THE_SCANNER = ("engine_problem", "old_fart", "scanTime")
-SEVERE = ("MEDIUM", "HIGH", "CRITICAL")
+SEVERE = ("MEDIUM", "HIGH", "CRITICAL", "FATAL")
 
 
 def answer(sock):

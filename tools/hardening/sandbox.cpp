@@ -2,6 +2,7 @@
 
 #include "tools/hardening/sandbox.h"
 
+#include <algorithm>
 #include <cerrno>
 #include <cstring>
 #include <filesystem>
@@ -79,6 +80,9 @@ FileRules rules_of(const HardeningOptions& options, const Needs& needs) {
   for (const std::string& each : needs.socket_files) {
     rules.remove_below.push_back(parent_of(each));
   }
+  // Many files of one directory are one rule.
+  std::ranges::sort(rules.read_below);
+  rules.read_below.erase(std::ranges::unique(rules.read_below).begin(), rules.read_below.end());
   return rules;
 }
 

@@ -140,8 +140,8 @@ class Run {
     if (signal.is_from_kernel || signal.sender == program_.pid()) return;
     program_.signal(signal.number);
     const TlsOptions& tls = options_.broker.tls;
-    const bool has_files =
-        has_certificates(tls) || !options_.broker.ca_file.empty() || !tls.ticket_key_files.empty();
+    const bool has_files = has_certificates(tls) || !options_.broker.ca_file.empty() ||
+                           !tls.client_ca_file.empty() || !tls.ticket_key_files.empty();
     if (signal.number == SIGHUP && has_files) broker_.reload();
   }
 

@@ -21,6 +21,7 @@
 #include "tools/ktls-bridge/complaint.h"
 #include "tools/ktls-bridge/start_gate.h"
 #include "tools/ktls-bridge/supervision.h"
+#include "tools/supervision/inherited_descriptor.h"
 #include "tools/supervision/ticker.h"
 
 namespace tools {
@@ -59,7 +60,9 @@ ServiceGroup::ServiceGroup(std::vector<GroupedService> services, const Log& log)
 
 void ServiceGroup::close_ready_descriptors(std::optional<int> but) const {
   for (const GroupedService& each : services_) {
-    if (each.ready_fd && each.ready_fd != but) ::close(*each.ready_fd);
+    // What a file calls so may be one of our own, or none.
+    const bool is_others = each.ready_fd && each.ready_fd != but;
+    if (is_others && claim_inherited(*each.ready_fd)) ::close(*each.ready_fd);
   }
 }
 
