@@ -8,6 +8,7 @@
 
 #include <CLI/CLI.hpp>
 
+#include "tools/ktls-bridge/certificate_flags.h"
 #include "tools/ktls-bridge/duration_flag.h"
 #include "tools/ktls-bridge/proxy_flags.h"
 #include "tools/ktls-bridge/suite_flags.h"
