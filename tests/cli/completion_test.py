@@ -119,6 +119,7 @@ class Completion(unittest.TestCase):
         (self.folder / "www").mkdir()
         self.assertEqual(self.offers("wrap", "--cert", "ch"), ["chain.pem"])
         self.assertEqual(self.offers("--config", "ch"), ["chain.pem"])
+        self.assertEqual(self.offers("wrap", "--cert-dir", "ww"), ["www"])
         self.assertEqual(self.offers("serve", "ww"), ["www"])
 
     def test_bash_completes_the_program_after_its_dashes(self):

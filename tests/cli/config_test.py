@@ -314,14 +314,19 @@ class Services(ConfigCase):
         self.assert_all_gone(pids)
 
     def test_a_signal_before_all_are_ready_ends_all(self):
-        path = self.config("".join(
-            f"[[wrap]]\n{LISTEN}to = '127.0.0.1:9'\nlog-format = 'json'\n" for _ in range(3)))
+        held_back = self.folder / "held-back.pem"  # by whoever reads what nobody writes
+        os.mkfifo(held_back)
+        table = f"[[wrap]]\n{LISTEN}to = '127.0.0.1:9'\n"
+        path = self.config(f"log-format = 'json'\n{table}{table}{table}"
+                           f"cert = {quoted(held_back)}\n")
         process = Watched(("--config", path), bare=True, ready=False)
         self.addCleanup(process.kill)
-        wait_until(lambda: children_of(process.pid), "a service")
+        wait_until(lambda: len(children_of(process.pid)) == 3, "all services to begin")
         pids = children_of(process.pid)
         process.send_signal(signal.SIGTERM)
         self.assertEqual(process.wait(), 0, process.text())
+        self.assertEqual(len(process.records("draining")), 1, process.text())
+        self.assertEqual(process.records("started"), [])
         self.assert_all_gone(pids)
 
 

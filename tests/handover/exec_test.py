@@ -221,10 +221,12 @@ class Ends(ExecCase):
                 self.assert_clean(line)
 
     def test_a_program_that_is_killed_never_ends_it_in_order(self):
-        _, end, line = self.ends("sh", "-c", "echo some; kill -KILL $$")
-        self.assertEqual(end, "TLSV1_ALERT_INTERNAL_ERROR")
-        self.assertEqual((line["ended"], line["exit"]), ("alert", 128 + signal.SIGKILL))
-        self.assertIn("SIGKILL", line["detail"])
+        for number, name in ((signal.SIGKILL, "SIGKILL"), (signal.SIGRTMIN, "SIGRTMIN+0")):
+            with self.subTest(name=name):
+                _, end, line = self.ends("sh", "-c", f"echo some; kill -{int(number)} $$")
+                self.assertEqual(end, "TLSV1_ALERT_INTERNAL_ERROR")
+                self.assertEqual((line["ended"], line["exit"]), ("alert", 128 + number))
+                self.assertIn(f"killed by {name}", line["detail"])
 
     def test_what_is_started_in_the_background_has_the_last_word(self):
         got, end, line = self.ends("sh", "-c", "(sleep 1; echo late) & echo early")

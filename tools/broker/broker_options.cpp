@@ -12,6 +12,7 @@
 #include <pwd.h>
 #include <sys/un.h>
 
+#include "tools/ktls-bridge/certificate_flags.h"
 #include "tools/ktls-bridge/duration_flag.h"
 #include "tools/ktls-bridge/ticket_flags.h"
 #include "userspace/broker/protocol.h"

@@ -5,13 +5,13 @@
 #include <algorithm>
 #include <chrono>
 #include <cstdlib>
-#include <cstring>
 #include <utility>
 
 #include "tools/common/exit_code.h"
 #include "tools/ktls-bridge/announcement.h"
 #include "tools/ktls-bridge/certificate_flags.h"
 #include "tools/ktls-bridge/metrics_service.h"
+#include "tools/ktls-bridge/signals.h"
 #include "userspace/broker/holders.h"
 
 namespace tools {
@@ -128,11 +128,6 @@ void BrokerRun::exit_at_once(int signal) const {
   log_.write(LogLevel::kWarning, "exit", {{"signal", name_of_signal(signal)}});
   broker::Holders::resume_all();
   std::_Exit(128 + signal);
-}
-
-std::string name_of_signal(int signal) {
-  const char* const name = ::sigabbrev_np(signal);
-  return name != nullptr ? std::string("SIG") + name : std::to_string(signal);
 }
 
 }  // namespace tools

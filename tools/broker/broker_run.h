@@ -65,7 +65,4 @@ class BrokerRun {
   std::size_t cut_off_ = 0;
 };
 
-// "SIGTERM".
-[[nodiscard]] std::string name_of_signal(int signal);
-
 }  // namespace tools

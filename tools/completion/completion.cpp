@@ -29,7 +29,7 @@ CompletedFlag flag_of(const CLI::Option& option) {
   flag.choices = choices_of(flag.type);
   if (!flag.choices.empty()) {
     flag.value = CompletedFlag::Value::kChoice;
-  } else if (flag.type == "FILE" || flag.type == "PATH") {
+  } else if (flag.type == "FILE" || flag.type == "PATH" || flag.type == "DIR") {
     flag.value = CompletedFlag::Value::kFile;
   } else {
     flag.value = CompletedFlag::Value::kOther;

@@ -57,16 +57,18 @@ class Translation {
     if (option == nullptr) return refuse(item.place, unknown(item.key, heading));
     if (given_.contains(item.key)) return {};
     for (const ConfigValue& value : item.values) {
-      if (auto done = check_kind(item, value, *option); !done)
+      if (auto done = check_kind(item, value, *option); !done) {
         return ktls::fail(std::move(done).error());
+      }
     }
     const bool is_one = option->get_items_expected_max() <= 1;
     if (is_one && item.values.size() > 1) {
       return refuse(item.values[1].place, item.key + " takes one value");
     }
     for (const ConfigValue& value : item.values) {
-      if (auto done = check_value(value, *option); !done)
+      if (auto done = check_value(value, *option); !done) {
         return ktls::fail(std::move(done).error());
+      }
       add_words(item, value, *option);
     }
     words_.items.push_back(item);

@@ -14,8 +14,9 @@ class App;
 
 namespace tools {
 
-// --cert --key --cert-dir --ocsp, and --client-ca --client-auth --client-crl: see
-// add_credential_flags() and add_client_flags() of tls_flags.h.
+// As the functions of tls_flags.h.
+void add_credential_flags(CLI::App& app, TlsOptions& options);  // --cert --key and the like
+void add_client_flags(CLI::App& app, TlsOptions& options);      // --client-ca and the like
 
 // --pin, for the client role. Values that are no pins raise CLI::ValidationError.
 void add_pin_flag(CLI::App& app, std::vector<std::string>& pins);

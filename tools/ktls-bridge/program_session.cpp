@@ -4,7 +4,6 @@
 
 #include <cerrno>
 #include <csignal>
-#include <cstring>
 #include <memory>
 #include <utility>
 
@@ -14,6 +13,7 @@
 #include "tools/ktls-bridge/connection_log.h"
 #include "tools/ktls-bridge/connection_metrics.h"
 #include "tools/ktls-bridge/program_environment.h"
+#include "tools/ktls-bridge/signals.h"
 #include "tools/ktls-bridge/tls_session.h"
 #include "userspace/bridge/closing.h"
 #include "userspace/bridge/connection.h"
@@ -62,9 +62,9 @@ class ProgramDeparture final : public bridge::Departure {
     auto ready = co_await ended(scope);
     if (!ready) co_return ready;
     if (end_->signal == 0) co_return Result<void>();
-    co_return ktls::fail(Error::alerting(
-        ErrorCode::kAbandoned, tls::code_of(tls::AlertDescription::kInternalError),
-        std::string("the program was killed by SIG") + ::sigabbrev_np(end_->signal)));
+    co_return ktls::fail(
+        Error::alerting(ErrorCode::kAbandoned, tls::code_of(tls::AlertDescription::kInternalError),
+                        "the program was killed by " + name_of_signal(end_->signal)));
   }
 
  private:

@@ -8,6 +8,7 @@
 
 #include <CLI/CLI.hpp>
 
+#include "tools/ktls-bridge/certificate_flags.h"
 #include "tools/ktls-bridge/duration_flag.h"
 #include "tools/ktls-bridge/proxy_flags.h"
 #include "tools/ktls-bridge/suite_flags.h"
@@ -234,8 +235,8 @@ void add_serve_command(CLI::App& app, ServeOptions& options) {
   serve->footer(kExamples);
   add_addresses(*serve, options);
   add_credential_flags(*serve, options.tls);
-  add_psk_flag(*serve, options.tls);
   add_client_flags(*serve, options.tls);
+  add_psk_flag(*serve, options.tls);
   add_protocol_flags(*serve, options.tls);
   add_ticket_flags(*serve, options.tls);
   add_documents(*serve, options);

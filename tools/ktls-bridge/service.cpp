@@ -7,7 +7,6 @@
 #include <csignal>
 #include <cstdint>
 #include <cstdlib>
-#include <cstring>
 #include <utility>
 
 #include <poll.h>
@@ -185,7 +184,7 @@ void Service::act_on(int signal, const std::function<void()>& reload) {
     supervisor_.ready(serving_on(listening_));
     return;
   }
-  const std::string name = std::string("SIG") + ::sigabbrev_np(signal);
+  const std::string name = name_of_signal(signal);
   if (std::exchange(is_draining_, true)) {
     log_.write(LogLevel::kWarning, "exit", {{"signal", name}});
     broker::Holders::resume_all();

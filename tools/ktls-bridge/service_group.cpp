@@ -8,7 +8,6 @@
 #include <chrono>
 #include <csignal>
 #include <cstdlib>
-#include <cstring>
 #include <utility>
 
 #include <poll.h>
@@ -36,10 +35,6 @@ constexpr int kEndTimeoutMs = 5000;
 constexpr int kEndStepMs = 10;
 // What a service manager is asked for while services drain, each by its own --drain-timeout.
 constexpr std::chrono::milliseconds kStopTimeout = std::chrono::minutes(10);
-
-std::string name_of(int signal) {
-  return std::string("SIG") + ::sigabbrev_np(signal);
-}
 
 // Sockets that a service manager passes on are for the process that it has started, by number.
 void inherit_sockets(pid_t supervisor) {
@@ -196,12 +191,12 @@ void ServiceGroup::act_on(const Signal& signal) {
     send_all(SIGHUP);
     supervisor_.ready(status());
   } else if (!std::exchange(is_ending_, true)) {
-    log_.write(LogLevel::kInfo, "draining", {{"signal", name_of(signal.number)}});
-    supervisor_.stopping(draining_after(name_of(signal.number)), kStopTimeout);
+    log_.write(LogLevel::kInfo, "draining", {{"signal", name_of_signal(signal.number)}});
+    supervisor_.stopping(draining_after(name_of_signal(signal.number)), kStopTimeout);
     if (are_started_) send_all(SIGTERM);
   } else if (are_started_) {
     ending_signal_ = signal.number;
-    log_.write(LogLevel::kWarning, "exit", {{"signal", name_of(signal.number)}});
+    log_.write(LogLevel::kWarning, "exit", {{"signal", name_of_signal(signal.number)}});
     send_all(SIGQUIT);
   }
 }
@@ -227,7 +222,7 @@ void ServiceGroup::note_end(Child& child, int status) {
   if (!has_said_why) {
     LogFields fields = {{"service", child.name}};
     if (WIFSIGNALED(status)) {
-      fields.emplace_back("signal", name_of(WTERMSIG(status)));
+      fields.emplace_back("signal", name_of_signal(WTERMSIG(status)));
     } else {
       fields.emplace_back("exit", std::int64_t{code});
     }

@@ -5,6 +5,7 @@
 #include <array>
 #include <cerrno>
 #include <csignal>
+#include <cstring>
 
 #include <sys/signalfd.h>
 #include <unistd.h>
@@ -39,6 +40,14 @@ bool is_repeated(Signal& signal) {
 }
 
 }  // namespace
+
+std::string name_of_signal(int number) {
+  if (number >= SIGRTMIN && number <= SIGRTMAX) {
+    return "SIGRTMIN+" + std::to_string(number - SIGRTMIN);
+  }
+  const char* const name = ::sigabbrev_np(number);
+  return name != nullptr ? std::string("SIG") + name : std::to_string(number);
+}
 
 Result<Signals> Signals::hold() {
   if (StartGate::is_supervised()) return hold(std::array{SIGTERM, SIGINT, SIGHUP, SIGQUIT});

@@ -3,6 +3,7 @@
 
 #include <optional>
 #include <span>
+#include <string>
 #include <utility>
 
 #include <sys/types.h>
@@ -18,6 +19,9 @@ struct Signal {
   bool is_from_kernel = false;  // as those of a terminal are, which its whole process group gets
   pid_t sender = 0;             // of one that was sent by a process
 };
+
+// "SIGTERM", "SIGRTMIN+1"; of what is neither, its number.
+[[nodiscard]] std::string name_of_signal(int number);
 
 class Signals {
  public:

@@ -16,6 +16,18 @@ namespace {
 
 using tls::ProtocolVersion;
 
+void add_version_flag(CLI::App& app, const char* flag, const char* text, const char* initial,
+                      ProtocolVersion& version) {
+  static const std::map<std::string, ProtocolVersion> kVersions = {
+      {"1.2", ProtocolVersion::kTls12}, {"1.3", ProtocolVersion::kTls13}};
+  app.add_option_function<std::string>(
+         flag, [&version](const std::string& name) { version = kVersions.at(name); }, text)
+      ->check(CLI::IsMember({"1.2", "1.3"}).description(""))
+      ->type_name("1.2|1.3")
+      ->default_str(initial)
+      ->group("TLS");
+}
+
 template <typename Check>
 void add_list(CLI::App& app, const std::string& flag, const std::string& text, std::string& list,
               Check check) {
@@ -39,16 +51,10 @@ ktls::Result<void> refuse(const std::string& detail) {
 }  // namespace
 
 void add_suite_flags(CLI::App& app, TlsOptions& options) {
-  static const std::map<std::string, ProtocolVersion> kVersions = {
-      {"1.2", ProtocolVersion::kTls12}, {"1.3", ProtocolVersion::kTls13}};
-  app.add_option_function<std::string>(
-         "--min-version",
-         [&options](const std::string& text) { options.version_min = kVersions.at(text); },
-         "The oldest version of TLS to agree on")
-      ->check(CLI::IsMember({"1.2", "1.3"}).description(""))
-      ->type_name("1.2|1.3")
-      ->default_str("1.2")
-      ->group("TLS");
+  add_version_flag(app, "--max-version", "The newest version of TLS to agree on", "1.3",
+                   options.version_max);
+  add_version_flag(app, "--min-version", "The oldest version of TLS to agree on", "1.2",
+                   options.version_min);
   add_list(app, "--ciphers",
            "AEAD suites for TLS 1.2 by name, in order; default: those that are forward-secret and "
            "that the kernel knows",

@@ -11,7 +11,7 @@ class App;
 namespace tools {
 
 // As the functions of tls_flags.h.
-void add_suite_flags(CLI::App& app, TlsOptions& options);  // --min-version --ciphers and the like
+void add_suite_flags(CLI::App& app, TlsOptions& options);  // --max-version --ciphers and the like
 void add_psk_flag(CLI::App& app, TlsOptions& options);     // --psk
 
 // What one of them alone cannot tell. Error: kInvalidArgument naming the flags.

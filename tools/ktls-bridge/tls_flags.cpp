@@ -34,16 +34,6 @@ void add_alpn_flag(CLI::App& app, TlsOptions& options) {
 }
 
 void add_protocol_flags(CLI::App& app, TlsOptions& options) {
-  static const std::map<std::string, tls::ProtocolVersion> kVersions = {
-      {"1.2", tls::ProtocolVersion::kTls12}, {"1.3", tls::ProtocolVersion::kTls13}};
-  app.add_option_function<std::string>(
-         "--max-version",
-         [&options](const std::string& text) { options.version_max = kVersions.at(text); },
-         "The newest version of TLS to agree on")
-      ->check(CLI::IsMember({"1.2", "1.3"}).description(""))
-      ->type_name("1.2|1.3")
-      ->default_str("1.3")
-      ->group("TLS");
   add_suite_flags(app, options);
   app.add_option("--keylog", options.keylog_file,
                  "Append the secrets of every connection (NSS key log format) to FILE, for "

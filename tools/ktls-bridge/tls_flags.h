@@ -48,8 +48,6 @@ struct TlsOptions {
 
 // Each adds one or a few flags to `app`, in the order in which --help shows them; `options` is
 // borrowed until the command line is parsed. Values that do not parse raise CLI::ValidationError.
-void add_credential_flags(CLI::App& app, TlsOptions& options);  // --cert --key and the like
-void add_client_flags(CLI::App& app, TlsOptions& options);      // --client-ca and the like
 void add_alpn_flag(CLI::App& app, TlsOptions& options);
 void add_protocol_flags(CLI::App& app, TlsOptions& options);     // --max-version … --keylog
 void add_offload_flag(CLI::App& app, TlsOptions& options);       // --offload

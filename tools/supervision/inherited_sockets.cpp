@@ -3,7 +3,6 @@
 #include "tools/supervision/inherited_sockets.h"
 
 #include <algorithm>
-#include <charconv>
 #include <string_view>
 #include <utility>
 
@@ -25,14 +24,6 @@ using ktls::UniqueFd;
 constexpr int kFirst = 3;
 // More than any unit has; a number beyond is a mistake.
 constexpr int kCountMax = 4096;
-
-template <class Number>
-std::optional<Number> number_of(std::string_view text) {
-  Number number = 0;
-  const auto [end, error] = std::from_chars(text.data(), text.data() + text.size(), number);
-  if (error != std::errc() || end != text.data() + text.size()) return std::nullopt;
-  return number;
-}
 
 // The part of `names` before the next colon, which is taken off.
 std::string next_name(std::string_view& names) {

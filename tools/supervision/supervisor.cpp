@@ -4,7 +4,6 @@
 
 #include <algorithm>
 #include <cerrno>
-#include <charconv>
 #include <cstdint>
 #include <ctime>
 #include <utility>
@@ -41,14 +40,6 @@ std::uint64_t monotonic_usec() {
          static_cast<std::uint64_t>(now.tv_nsec) / 1'000;
 }
 
-std::optional<std::uint64_t> number_of(const std::string& text) {
-  std::uint64_t number = 0;
-  const char* const last = text.data() + text.size();
-  const auto [end, error] = std::from_chars(text.data(), last, number);
-  if (error != std::errc() || end != last) return std::nullopt;
-  return number;
-}
-
 }  // namespace
 
 Supervisor::Supervisor(OnFault on_fault) : on_fault_(std::move(on_fault)) {
@@ -73,8 +64,8 @@ void Supervisor::take_watchdog() {
   const auto pid = take_variable("WATCHDOG_PID");
   if (!usec || !notify_) return;
   // Without a number it is for whoever reads it.
-  if (pid && number_of(*pid) != static_cast<std::uint64_t>(::getpid())) return;
-  const auto deadline = number_of(*usec);
+  if (pid && number_of<std::uint64_t>(*pid) != static_cast<std::uint64_t>(::getpid())) return;
+  const auto deadline = number_of<std::uint64_t>(*usec);
   // As long as a time in microseconds of 64 bits with a sign can be.
   if (!deadline || *deadline == 0 || *deadline > INT64_MAX) {
     on_fault_(Error::of(ErrorCode::kInvalidArgument,

@@ -35,8 +35,9 @@ OwnCertificate own_certificate_of(const SSL* ssl) {
   OwnCertificate own;
   const int signature = X509_get_signature_nid(shown);
   if (signature != NID_undef) own.signature_algorithm = OBJ_nid2sn(signature);
-  if (const EVP_PKEY* const key = X509_get0_pubkey(shown))
+  if (const EVP_PKEY* const key = X509_get0_pubkey(shown)) {
     own.key_algorithm = key_algorithm_of(key);
+  }
   return own;
 }
 

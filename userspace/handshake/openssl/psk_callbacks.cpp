@@ -159,7 +159,6 @@ bool prefer_psk_hash(SSL* ssl, const PreSharedKeys& keys, const std::string& lis
       !offers_one_of(keys, {extension, size})) {
     return true;
   }
-  SSL_set_options(ssl, SSL_OP_CIPHER_SERVER_PREFERENCE);
   return SSL_set_ciphersuites(ssl, list.c_str()) == 1;
 }
 

@@ -10,9 +10,9 @@
 
 #include <openssl/err.h>
 
+#include "userspace/handshake/openssl/client_certificates.h"
 #include "userspace/handshake/openssl/error_queue.h"
 #include "userspace/handshake/openssl/hex.h"
-#include "userspace/handshake/openssl/own_certificates.h"
 #include "userspace/handshake/openssl/pins.h"
 #include "userspace/handshake/openssl/psk_callbacks.h"
 #include "userspace/handshake/openssl/record_size_limit.h"

@@ -1,5 +1,5 @@
 // Certificates of a client.
-#include "userspace/handshake/openssl/own_certificates.h"
+#include "userspace/handshake/openssl/client_certificates.h"
 
 #include <map>
 #include <utility>
@@ -16,7 +16,7 @@ using ktls::Result;
 
 Result<std::vector<std::string>> show_to_servers(
     SSL_CTX* context, const std::vector<CertificateFiles>& certificates) {
-  constexpr int kReplace = 0;  // SSL_CTX_use_cert_and_key(3): `override`
+  constexpr int kKeepOthers = 0;  // SSL_CTX_use_cert_and_key(3): `override`
   std::vector<std::string> warnings;
   std::map<int, std::string> file_of_kind;
   for (const CertificateFiles& files : certificates) {
@@ -30,7 +30,7 @@ Result<std::vector<std::string>> show_to_servers(
                                 other->second + ", and a client shows one of each kind"));
     }
     if (SSL_CTX_use_cert_and_key(context, credentials.leaf.get(), credentials.key.get(),
-                                 credentials.chain.get(), kReplace) != 1) {
+                                 credentials.chain.get(), kKeepOthers) != 1) {
       return fail(openssl_error(ErrorCode::kInvalidArgument,
                                 files.certificate_file + ": libssl refuses the certificate"));
     }
