@@ -61,6 +61,21 @@ int run_settled(const char* command, const HardeningOptions& options, bool start
   return run();
 }
 
+// A name that is empty, as of a variable that was never set, would be as good as no flag at all:
+// clients would not be asked for certificates, and root would stay root.
+void refuse_empty_values(CLI::App& command) {
+  for (CLI::Option* const option : command.get_options()) {
+    const std::string type = option->get_type_name();
+    const bool is_name = type.starts_with("FILE") || type.starts_with("DIR") ||
+                         type.starts_with("PATH") || type.starts_with("NAME") || type == "USER" ||
+                         type == "GROUP";
+    if (!is_name) continue;
+    option->check(CLI::Validator(
+        [](const std::string& value) { return value.empty() ? "it is empty" : std::string(); },
+        ""));
+  }
+}
+
 }  // namespace
 
 Commands::Commands(Demand demand)
@@ -88,6 +103,7 @@ Commands::Commands(Demand demand)
   add_broker_command(app_, broker_);
   add_run_command(app_, run_);
   add_completion_command(app_, shell_);
+  for (CLI::App* const each : app_.get_subcommands({})) refuse_empty_values(*each);
   if (demand == Demand::kNothing) demand_nothing();
 }
 

@@ -1,8 +1,25 @@
 #include "tools/ktls-bridge/reload_files.h"
 
+#include <filesystem>
+#include <system_error>
+
 #include "userspace/handshake/openssl/certificate_directory.h"
 
 namespace tools {
+namespace {
+
+// An OCSP response may stand beside each certificate, and be a link like it.
+void add_staples(std::vector<std::string>& files) {
+  std::vector<std::string> staples;
+  for (const std::string& each : files) {
+    std::error_code error;
+    const std::string staple = each + ".ocsp";
+    if (std::filesystem::exists(staple, error)) staples.push_back(staple);
+  }
+  files.insert(files.end(), staples.begin(), staples.end());
+}
+
+}  // namespace
 
 std::vector<std::string> reload_files(const TlsOptions& options) {
   std::vector<std::string> files = {options.client_ca_file, options.client_crl_file,
@@ -22,6 +39,7 @@ std::vector<std::string> reload_files(const TlsOptions& options) {
     }
   }
   std::erase(files, std::string());
+  add_staples(files);
   return files;
 }
 

@@ -56,6 +56,10 @@ Service::Service(const ServiceOptions& options, const Log& log, Signals signals)
   raise_descriptor_limit();
 }
 
+Service::~Service() {
+  for (const auto& worker : workers_) worker->drain();
+}
+
 std::optional<Complaint> Service::open(const std::vector<Endpoint>& endpoints) {
   if (!stopped_) return Complaint{kExitOsError, Error::system(errno, "eventfd").message()};
   if (auto failed = take_ready_descriptor(options_, supervisor_)) return failed;

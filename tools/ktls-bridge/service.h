@@ -38,6 +38,10 @@ class Service {
   // `options` and `log` are borrowed. Takes what is for this process out of the environment: the
   // variables of sd_listen_fds(3) and sd_notify(3).
   Service(const ServiceOptions& options, const Log& log, Signals signals);
+  Service(const Service&) = delete;
+  Service& operator=(const Service&) = delete;
+  // What was started and not run to its end is ended.
+  ~Service();
 
   // Binds all addresses and makes the workers; nothing is accepted yet.
   [[nodiscard]] std::optional<Complaint> open(const std::vector<Endpoint>& endpoints);

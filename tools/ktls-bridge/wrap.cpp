@@ -4,8 +4,10 @@
 #include "tools/ktls-bridge/wrap.h"
 
 #include <cstdio>
+#include <filesystem>
 #include <functional>
 #include <optional>
+#include <system_error>
 #include <utility>
 
 #include <sys/socket.h>
@@ -84,7 +86,10 @@ Needs needs_of(const WrapOptions& options) {
   needs.link_directories = reload_directories(options.tls);
   if (options.client && options.ca_file.empty()) {
     for (std::string& each : tls::system_trust_places()) {
-      needs.link_directories.push_back(std::move(each));
+      // Of a file its directory: it is replaced by another of its name.
+      std::error_code error;
+      const bool is_file = std::filesystem::is_regular_file(each, error);
+      (is_file ? needs.reload_files : needs.link_directories).push_back(std::move(each));
     }
   }
   needs.socket_files = socket_paths(options.listen);

@@ -147,6 +147,7 @@ void SslContext::resume_sessions(unsigned tickets) {
     SSL_CTX_sess_set_cache_size(handle(), kServerSessionsMax);
     SSL_CTX_set_timeout(handle(), std::chrono::seconds(kSessionLifetime).count());
     SSL_CTX_set_tlsext_ticket_key_evp_cb(handle(), on_ticket);
+    SSL_CTX_set_session_ticket_cb(handle(), nullptr, on_opened_ticket, nullptr);
   }
   // SSL_CTX_set_tlsext_servername_callback(), whose macro casts as C does.
   SSL_CTX_callback_ctrl(handle(), SSL_CTRL_SET_TLSEXT_SERVERNAME_CB,
@@ -223,6 +224,22 @@ int SslContext::on_ticket(SSL* ssl, unsigned char* name, unsigned char* iv, EVP_
   // need a new one for each.
   const bool renews = *found == TicketKeys::Found::kPrevious || SSL_version(ssl) == TLS1_3_VERSION;
   return renews ? 2 : 1;
+}
+
+// Whoever may not begin a session any more may not go on with one: each ticket of TLS 1.3 brings
+// another, which would never end. libssl looks at the certificate in a full handshake alone.
+SSL_TICKET_RETURN SslContext::on_opened_ticket(SSL* /*ssl*/, SSL_SESSION* session,
+                                               const unsigned char* /*name*/,
+                                               std::size_t /*name_size*/, SSL_TICKET_STATUS status,
+                                               void* /*argument*/) noexcept {
+  if (status != SSL_TICKET_SUCCESS && status != SSL_TICKET_SUCCESS_RENEW) {
+    return SSL_TICKET_RETURN_IGNORE_RENEW;
+  }
+  const X509* const peer = SSL_SESSION_get0_peer(session);
+  if (peer != nullptr && X509_cmp_current_time(X509_get0_notAfter(peer)) <= 0) {
+    return SSL_TICKET_RETURN_IGNORE_RENEW;
+  }
+  return status == SSL_TICKET_SUCCESS ? SSL_TICKET_RETURN_USE : SSL_TICKET_RETURN_USE_RENEW;
 }
 
 Result<TicketKeysInUse> SslContext::use_ticket_keys(std::span<const std::string> files) {

@@ -75,6 +75,9 @@ class SslContext final : public Context {
   [[nodiscard]] ktls::Result<void> use_alpn(const std::vector<std::string>& protocols);
 
   static int on_client_hello(SSL* ssl, int* alert, void* context) noexcept;
+  static SSL_TICKET_RETURN on_opened_ticket(SSL* ssl, SSL_SESSION* session,
+                                            const unsigned char* name, std::size_t name_size,
+                                            SSL_TICKET_STATUS status, void* argument) noexcept;
   static int on_ticket(SSL* ssl, unsigned char* name, unsigned char* iv, EVP_CIPHER_CTX* cipher,
                        EVP_MAC_CTX* mac, int seals) noexcept;
   static int select_alpn(SSL* ssl, const unsigned char** chosen, unsigned char* chosen_size,

@@ -1,8 +1,10 @@
 // Whom a side believes, and who has been revoked.
 #include "userspace/handshake/openssl/trust.h"
 
+#include <chrono>
 #include <memory>
 #include <string>
+#include <thread>
 
 #include <gtest/gtest.h>
 
@@ -65,6 +67,25 @@ TEST_P(TrustInEveryVersion, AClientWhoseCertificateIsRevokedIsRefusedAndOthersAr
   EXPECT_EQ(objection_of(server, client_with(good).get(), GetParam()), "");
   EXPECT_EQ(objection_of(server, client_with(bad).get(), GetParam()),
             "the client's certificate is not accepted: certificate revoked");
+}
+
+TEST_P(TrustInEveryVersion, ASessionIsNotResumedAfterTheClientsCertificateHasExpired) {
+  const Issued issued =
+      pki().authority.issue({.common_name = "client", .not_before_s = -60, .not_after_s = 2});
+  const SslCtxPtr client = client_with(issued);
+  const auto server = make_server(asking_clients());
+  const Visit visit = visit_as("server.test", server, GetParam(), nullptr, client.get());
+  const auto deadline = std::chrono::steady_clock::now() + std::chrono::seconds(30);
+  while (objection_of(server, client.get(), GetParam()).empty()) {
+    ASSERT_LT(std::chrono::steady_clock::now(), deadline);
+    std::this_thread::sleep_for(std::chrono::milliseconds(50));
+  }
+  LibsslPeer again(client.get(), Role::kClient, "server.test", visit.session.get());
+  OurPeer ours(server, Role::kServer);
+  converse(again, ours);
+  ASSERT_TRUE(ours.failed());
+  EXPECT_NE(ours.error().detail.find("certificate has expired"), std::string::npos)
+      << ours.error().detail;
 }
 
 TEST_P(TrustInEveryVersion, ASessionIsNotResumedAfterTheListHasChanged) {
