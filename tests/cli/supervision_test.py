@@ -102,6 +102,7 @@ class Notification(ManagedCase):
         manager = self.manager()
         wrap = self.wrap(env=manager.environment(), ready=False)
         manager.wait_for("READY")
+        wrap.wait_for_event("listening")  # which it has said, and we may not have read yet
         self.exchange(wrap.endpoint)
 
     def test_a_mistake_at_the_start_is_never_ready(self):
