@@ -123,7 +123,7 @@ def connect(soak, job, rng):
         if job.route == DIRECT:
             codec = TlsCodec(rng.choice(soak.contexts), "localhost")
         channel = Channel(sock, codec)
-        channel.handshake(job.pause / 600 if job.name == "slow-handshake" else 0)
+        channel.handshake(job.pause / 1200 if job.name == "slow-handshake" else 0)
         channel.send(b"%d\n" % job.number)
         job.kind.client(job, channel)
         job.moved = job.size_up + job.size_down
@@ -181,7 +181,7 @@ class Soak:
         self.services = [Service(self.jobs), Service(self.jobs, certificates)]
         plain, secure = (service.address for service in self.services)
         # Nothing that is not meant to stall may run into it, on a machine that is busy.
-        self.handshake_timeout = min(20.0, max(8.0, arguments.seconds / 3))
+        self.handshake_timeout = min(20.0, max(10.0, arguments.seconds / 3))
         client = ("--client", "--ca", certificates.ca)
         self.wraps = {DIRECT: self._start(*certificates.server_flags, to=plain)}
         server = self.wraps[DIRECT].addresses[0]
