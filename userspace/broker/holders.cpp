@@ -164,6 +164,11 @@ std::vector<Holders*>& all_holders() {
   return *holders;
 }
 
+// A program that has just forked moves its connection to descriptor 0, as inetd and busybox do.
+// Whoever reads the list meanwhile has passed 0 already, and finds the old number gone: so what is
+// not found is looked for once more.
+constexpr int kLooks = 2;
+
 int signal_process(int process, int signal) {
   return static_cast<int>(::syscall(SYS_pidfd_send_signal, process, signal, nullptr, 0));
 }
@@ -196,9 +201,13 @@ bool Holders::may_stop(pid_t pid) const {
 
 bool Holders::any_in_group() const {
   if (::kill(-group_, 0) != 0 && errno == ESRCH) return false;
-  const auto found = holders_of(link_of(fd_));
-  if (!found) return true;  // who cannot be looked for may be there
-  return std::ranges::any_of(*found, [this](pid_t pid) { return ::getpgid(pid) == group_; });
+  for (int look = 0; look < kLooks; ++look) {
+    const auto found = holders_of(link_of(fd_));
+    if (!found) return true;  // who cannot be looked for may be there
+    const auto is_ours = [this](pid_t pid) { return ::getpgid(pid) == group_; };
+    if (std::ranges::any_of(*found, is_ours)) return true;
+  }
+  return false;
 }
 
 // True if it was not known before.
@@ -312,11 +321,13 @@ std::size_t descriptors_in_flight() {
 }
 
 std::set<std::uint64_t> held_among(std::set<std::uint64_t> inodes) {
-  const std::vector<pid_t> processes = other_processes();
-  if (processes.empty()) return inodes;  // nothing is to be seen
   std::set<std::uint64_t> wanted = inodes;
-  for (const pid_t pid : processes) {
-    if (wanted.empty() || may_have_all(pid, wanted)) return inodes;
+  for (int look = 0; look < kLooks; ++look) {
+    const std::vector<pid_t> processes = other_processes();
+    if (processes.empty()) return inodes;  // nothing is to be seen
+    for (const pid_t pid : processes) {
+      if (wanted.empty() || may_have_all(pid, wanted)) return inodes;
+    }
   }
   for (const std::uint64_t inode : wanted) inodes.erase(inode);
   return inodes;

@@ -11,6 +11,7 @@
 #include <thread>
 #include <utility>
 
+#include <fcntl.h>
 #include <gtest/gtest.h>
 #include <sys/prctl.h>
 #include <sys/ptrace.h>
@@ -192,6 +193,35 @@ TEST_F(HoldersTest, TellsOfManySocketsAtOnceWhichOthersHave) {
   EXPECT_EQ(held_among({kept, third_kept}), (std::set<std::uint64_t>{kept, third_kept}));
   EXPECT_TRUE(held_among({alone}).empty());
   EXPECT_TRUE(held_among({}).empty());
+}
+
+// To the least number, while its descriptors are being read.
+TEST_F(HoldersTest, FindsASocketThatItsHolderMovesMeanwhile) {
+  constexpr int kRounds = 200;
+  const UniqueFd high(::fcntl(ours.get(), F_DUPFD_CLOEXEC, 500));
+  ASSERT_TRUE(high);
+  for (int round = 0; round < kRounds; ++round) {
+    int ready[2] = {-1, -1};
+    ASSERT_EQ(::pipe(ready), 0);
+    const pid_t mover = ::fork();
+    if (mover == 0) {
+      ::close(ours.get());
+      static_cast<void>(!::write(ready[1], "x", 1));
+      const auto later = std::chrono::steady_clock::now() + std::chrono::microseconds(5 * round);
+      while (std::chrono::steady_clock::now() < later) {
+      }
+      ::dup2(high.get(), STDIN_FILENO);
+      ::close(high.get());
+      for (;;) ::pause();
+    }
+    char byte = 0;
+    EXPECT_EQ(::read(ready[0], &byte, 1), 1);
+    EXPECT_TRUE(is_held(ours.get())) << round;
+    ::kill(mover, SIGKILL);
+    ::waitpid(mover, nullptr, 0);
+    ::close(ready[0]);
+    ::close(ready[1]);
+  }
 }
 
 TEST_F(HoldersTest, TakesADescendantThatHidesItsDescriptorsForAHolder) {
