@@ -7,6 +7,7 @@ what is said of the test certificate itself.
 """
 
 import argparse
+import functools
 import json
 import shutil
 import subprocess
@@ -19,6 +20,7 @@ sys.dont_write_bytecode = True
 HERE = Path(__file__).resolve().parent
 sys.path[:0] = [str(HERE), str(HERE.parent / "support")]
 
+import stack_tools  # noqa: E402
 import wrap_peers  # noqa: E402
 from certificates import Authority  # noqa: E402
 from drained_wrap import DrainedWrap  # noqa: E402
@@ -35,16 +37,6 @@ OF_THE_CERTIFICATE = ("cert_revocation", "cert_expirationStatus", "cert_notAfter
 # Of the machine that scans.
 OF_THE_SCANNER = ("engine_problem", "old_fart", "scanTime")
 SEVERE = ("MEDIUM", "HIGH", "CRITICAL", "FATAL")
-
-
-def answer(sock):
-    got = b""
-    while not got.endswith(b"\r\n\r\n"):
-        piece = sock.recv(4096)
-        if not piece:
-            return
-        got += piece
-    sock.sendall(PAGE)
 
 
 def report(name, problems):
@@ -98,7 +90,8 @@ def main():
     with tempfile.TemporaryDirectory(prefix="ktls-scan-") as name:
         authority = Authority(name)
         own = authority.leaf["ec"]
-        backend = wrap_peers.Backend(answer)
+        backend = wrap_peers.Backend(
+            functools.partial(stack_tools.answer_with_page, page=PAGE))
         with DrainedWrap("--cert", own.certificate, "--key", own.key, to=backend.address) as wrap:
             well = sslscan(wrap.port)
             if options.testssl:
