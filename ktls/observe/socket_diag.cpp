@@ -14,6 +14,7 @@
 #include <linux/netlink.h>
 #include <linux/sock_diag.h>
 #include <netinet/in.h>
+#include <netinet/tcp.h>
 #include <netlink/attr.h>
 #include <netlink/errno.h>
 #include <netlink/msg.h>
@@ -247,8 +248,9 @@ Result<std::optional<HeldSocket>> find_held_socket(const SocketIdentity& identit
     if (!was_found) return fail(Error::system(EOPNOTSUPP, "sock_diag"));
     return std::optional<HeldSocket>();
   }
-  // One that no descriptor leads to any more has no inode, and lives on for what is to be sent.
-  if (answer->message->idiag_inode == 0) return std::optional<HeldSocket>();
+  // What is left there of a socket has its cookie and not its inode, whoever still has the socket
+  // (net/ipv4/tcp_minisocks.c, tcp_time_wait).
+  if (answer->message->idiag_state == TCP_TIME_WAIT) return std::optional<HeldSocket>();
   return std::optional(HeldSocket{.inode = answer->message->idiag_inode,
                                   .bytes_sent = bytes_sent(answer->attributes)});
 }

@@ -58,13 +58,15 @@ struct SocketIdentity {
 [[nodiscard]] Result<SocketIdentity> identity_of(int fd);
 
 // What there is to know of a socket that others have.
-//   inode       as "socket:[INODE]" in /proc/PID/fd
+//   inode       as "socket:[INODE]" in /proc/PID/fd; 0: no process has it, and it lives on for what
+//               is to be sent
 //   bytes_sent  to the peer, retransmissions included
 struct HeldSocket {
   std::uint32_t inode = 0;
   std::uint64_t bytes_sent = 0;
 };
-// Of that very socket, while any process has it; nothing once nobody has. Errors: kSystem,
+// Of that very socket; nothing once TCP has finished with it, as both sides have ended or one has
+// reset it. A process that still has it may find in it what it has not read. Errors: kSystem,
 // EOPNOTSUPP where it is in another network namespace than the calling thread, or there is no
 // module tcp_diag, before it has ever been found: `was_found`; kDecodeError.
 [[nodiscard]] Result<std::optional<HeldSocket>> find_held_socket(const SocketIdentity& identity,

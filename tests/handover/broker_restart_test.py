@@ -31,6 +31,8 @@ DATA = SECRET * 200
 CLIENTS = 2 if REQUIRES_KTLS else 6
 # Connections between two events.
 SOME = 5 if REQUIRES_KTLS else 60
+# A broker looks once a second, and a while later again at what somebody had then.
+UNTIL_FORGOTTEN_S = 5.0
 # An emulated processor beside other guests may be slower than the promise.
 NEW_ONES_S = 3.0 if REQUIRES_KTLS else 1.0
 
@@ -272,6 +274,16 @@ class Terminated(RestartCase):
         self.assertEqual(broker.stop(patience=WAIT_S), 0)
         self.assertEqual(broker.records("stopped")[0]["handed_out"], 1)
         self.assert_echo(stream, DATA)
+
+    @unittest.skipUnless(REQUIRES_KTLS, "needs the kernel's TLS")
+    def test_sockets_that_nobody_has_any_more_are_forgotten(self):
+        broker = self.broker()
+        service = self.service(broker)
+        for _ in range(3):
+            self.exchange(service.listener)
+        time.sleep(UNTIL_FORGOTTEN_S)
+        self.assertEqual(broker.stop(patience=WAIT_S), 0)
+        self.assertEqual(broker.records("stopped")[0]["handed_out"], 0)
 
 
 if __name__ == "__main__":

@@ -7,6 +7,7 @@
 #include <cstdlib>
 #include <initializer_list>
 #include <string>
+#include <vector>
 
 #include <gtest/gtest.h>
 #include <netinet/in.h>
@@ -222,13 +223,40 @@ TEST(HeldSockets, AreFoundForAsLongAsAnyDescriptorLeadsToThem) {
     // What the other end does not read keeps the socket, which nobody has any more.
     copy.reset();
     seen = find_held_socket(*identity, true);
-    EXPECT_TRUE(seen && !*seen);
+    ASSERT_TRUE(seen && *seen);
+    EXPECT_EQ((*seen)->inode, 0U);
     connection.server.reset();
     seen = find_held_socket(*identity, true);
     EXPECT_TRUE(seen && !*seen);
     const auto never_seen = find_held_socket(*identity, false);
     ASSERT_FALSE(never_seen);
     EXPECT_EQ(never_seen.error().sys_errno, EOPNOTSUPP);
+  }
+}
+
+// TCP has finished with it, and knows it no more, while a process still has it and reads from it.
+TEST(HeldSockets, AreNotFoundOnceBothSidesHaveEnded) {
+  Connection connection = connect(kRoutes[0]);
+  const int ends[] = {connection.client.get(), connection.server.get()};
+  std::vector<SocketIdentity> identities;
+  for (const int end : ends) {
+    ASSERT_EQ(::send(end, "unread", 6, 0), 6);
+    const auto identity = identity_of(end);
+    ASSERT_TRUE(identity) << identity.error().message();
+    identities.push_back(*identity);
+  }
+  // The first to end is in TIME_WAIT, and the other one in no state any more.
+  for (const int end : ends) ASSERT_EQ(::shutdown(end, SHUT_WR), 0);
+  for (std::size_t index = 0; index < identities.size(); ++index) {
+    SCOPED_TRACE(index == 0 ? "the first to end" : "the last to end");
+    auto seen = find_held_socket(identities[index], true);
+    for (int look = 0; look < 100 && seen && *seen; ++look) {
+      ::usleep(10'000);
+      seen = find_held_socket(identities[index], true);
+    }
+    EXPECT_TRUE(seen && !*seen);
+    char unread[6] = {};
+    EXPECT_EQ(::recv(ends[index], unread, sizeof unread, 0), 6);
   }
 }
 

@@ -37,6 +37,22 @@ void end_by_close() {
   say("recv", outcome(::recv(pair.client, &byte, 1, MSG_DONTWAIT)));
 }
 
+// TCP has finished with a socket whose both ends have ended, with everything read or not: whoever
+// then still has it finds no trace of it outside of the process.
+void read_after_the_end() {
+  constexpr unsigned kLongEnoughForABrokerToLookUs = 2'500'000;
+  const Pair pair = pair_of();
+  write_all(pair.client, "question");
+  ::shutdown(pair.client, SHUT_WR);
+  say("server", read_all(pair.server));
+  write_all(pair.server, "a reply");
+  ::close(pair.server);
+  ::usleep(kLongEnoughForABrokerToLookUs);
+  say("client", read_all(pair.client));
+  char byte = 0;
+  say("again", outcome(::read(pair.client, &byte, 1)));
+}
+
 void shutdown_of_reading() {
   const Pair pair = pair_of();
   char byte = 0;
@@ -238,6 +254,7 @@ std::span<const Case> data_cases() {
   static constexpr Case kCases[] = {
       {"half a close", half_close},
       {"the end by close", end_by_close},
+      {"reading long after both ends", read_after_the_end},
       {"shutdown of reading", shutdown_of_reading},
       {"readv and writev", vectors},
       {"sendmsg and recvmsg", messages},

@@ -248,7 +248,12 @@ void threads() {
     const std::string word = "client " + std::to_string(index);
     write_all(client, word);
     ::shutdown(client, SHUT_WR);
-    right += read_all(client) == word;
+    errno = 0;
+    if (const std::string got = read_all(client); got == word) {
+      ++right;
+    } else {
+      say("wrong", std::to_string(got.size()) + "_bytes_" + error_name(errno));
+    }
     ::close(client);
   }
   for (std::thread& worker : workers) {

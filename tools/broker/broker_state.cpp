@@ -73,8 +73,8 @@ BrokerState::BrokerState(bridge::Loop& the_loop, const BrokerOptions& the_option
       connections(the_options.max_per_client, limits.connections),
       addresses(the_options.max_handshakes_per_address),
       handshakes(the_options.max_handshakes),
-      handed_out(the_loop, server.log()),
       held(the_loop),
+      handed_out(the_loop, server.log(), held),
       undelivered(kUndeliveredOfUserMax, kUndeliveredMax) {}
 
 bool waits_for_peer_alone(int fd) {

@@ -66,8 +66,8 @@ struct BrokerState {
   AddressLimit addresses;
   Handshakes handshakes;
   Relays relays;
-  HandedOutSockets handed_out;
   HeldSockets held;
+  HandedOutSockets handed_out;
   Places undelivered;  // descriptors that no client has said to have taken
   std::map<std::uint64_t, std::size_t> leaving;  // by cookie: programs that have closed a socket
   std::set<std::uint16_t> ports_listened;        // that programs have handed over

@@ -11,6 +11,7 @@
 
 #include <poll.h>
 #include <sys/socket.h>
+#include <sys/stat.h>
 
 #include "ktls/core/reason.h"
 #include "ktls/core/socket.h"
@@ -48,6 +49,9 @@ constexpr std::size_t kLooksInARow = 64;
 constexpr milliseconds kTicketTimeout = std::chrono::seconds(10);
 // For the change of a key whose announcement has no room, as the peer does not read.
 constexpr milliseconds kChangeTimeout = std::chrono::seconds(60);
+// For what is unread in a socket whose both sides have ended. Most programs have let go of one
+// within seconds; of one that hides what it has nobody knows.
+constexpr milliseconds kUnreadTimeout = std::chrono::minutes(10);
 // RFC 8446 section 5.2 and RFC 5246 section 6.2: no record is shorter than its header and its tag.
 constexpr std::uint64_t kRecordSizeMin = 5 + 16;
 
@@ -98,6 +102,8 @@ Task<void> abort(bridge::Loop& loop, Connection& connection, const Error& error)
 Result<void> HandedOutSockets::add(std::unique_ptr<Connection> connection, const Client& client,
                                    const std::string& peer) {
   KTLS_TRY(const ktls::SocketIdentity identity, ktls::identity_of(connection->fd()));
+  struct stat status {};
+  if (::fstat(connection->fd(), &status) != 0) return ktls::fail(Error::system(errno, "fstat"));
   auto place = places_.take(client.user);
   if (!place) {
     return ktls::fail(
@@ -109,6 +115,7 @@ Result<void> HandedOutSockets::add(std::unique_ptr<Connection> connection, const
                                                                .user = client.user,
                                                                .peer = peer,
                                                                .identity = identity,
+                                                               .inode = status.st_ino,
                                                                .since = loop_.now(),
                                                                .records_left = limit});
   return {};
@@ -242,13 +249,29 @@ bool HandedOutSockets::look_after(Scope& scope, const std::shared_ptr<Entry>& en
   if (loop_.now() - entry->since > kTicketTimeout) entry->connection->release_handshake();
   const auto seen = ktls::find_held_socket(entry->identity, true);
   if (!seen) return true;  // sock_diag says nothing: another time
-  if (!*seen) return false;
+  if (!*seen) {
+    loop_.spawn(forget_unless_held(entry));
+    return true;
+  }
+  if ((*seen)->inode == 0) return false;
   if (entry->connection->key_limit() == tls::kNoRecordLimit || entry->turn.locked()) return true;
   // So many records there cannot be more than since the last count.
   const std::uint64_t sent = (*seen)->bytes_sent;
   const std::uint64_t records_max = (sent - std::min(sent, entry->counted_at)) / kRecordSizeMin;
   if (records_max >= entry->records_left / 2) loop_.spawn(look_closer(scope, entry, **seen));
   return true;
+}
+
+Task<void> HandedOutSockets::forget_unless_held(std::shared_ptr<Entry> entry) {
+  const auto now = loop_.now();
+  if (now < entry->next_look) co_return;
+  if (!entry->over_since) entry->over_since = now;
+  // The longer a program has it, the longer it is likely to: looking costs a walk through /proc.
+  const auto age = now - *entry->over_since;
+  entry->next_look = now + kWatchPause + age;
+  const Held held = co_await held_.find(entry->inode, Flight::kIgnored);
+  const bool is_kept = (held.by_somebody && age < kUnreadTimeout) || entry->turn.locked();
+  if (!is_kept) entries_.erase(entry->identity.cookie);
 }
 
 Task<void> HandedOutSockets::look_closer(Scope& scope, std::shared_ptr<Entry> entry,

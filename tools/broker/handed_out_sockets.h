@@ -13,6 +13,7 @@
 #include "ktls/observe/socket_diag.h"
 #include "tools/broker/client.h"
 #include "tools/broker/foreign_fd.h"
+#include "tools/broker/held_sockets.h"
 #include "tools/common/log.h"
 #include "userspace/bridge/connection.h"
 #include "userspace/broker/protocol.h"
@@ -29,8 +30,9 @@ inline constexpr std::size_t kHandedOutOfUserMax = kHandedOutMax / 2;
 // descriptor itself: the last one that a program closes is the last. On one loop's thread.
 class HandedOutSockets {
  public:
-  // Borrows the loop and the log.
-  HandedOutSockets(bridge::Loop& loop, const Log& log) : loop_(loop), log_(log) {}
+  // Borrows all of them.
+  HandedOutSockets(bridge::Loop& loop, const Log& log, HeldSockets& held)
+      : loop_(loop), log_(log), held_(held) {}
   HandedOutSockets(const HandedOutSockets&) = delete;
   HandedOutSockets& operator=(const HandedOutSockets&) = delete;
 
@@ -61,16 +63,22 @@ class HandedOutSockets {
     uid_t user;  // whose processes may be stopped for it
     std::string peer;
     ktls::SocketIdentity identity;
+    std::uint64_t inode;
     bridge::Clock::time_point since;
     bool was_missed = false;         // by the log, once
     std::uint64_t counted_at = 0;    // bytes sent when its records were counted last
     std::uint64_t records_left = 0;  // then
+    // TCP has finished with the socket, which a program may still have to read from.
+    std::optional<bridge::Clock::time_point> over_since = {};
+    bridge::Clock::time_point next_look = {};  // for such a program
     bridge::AsyncMutex turn = {};
   };
   using Entries = std::map<std::uint64_t, std::shared_ptr<Entry>>;
 
   // False: it is to be forgotten.
   [[nodiscard]] bool look_after(bridge::Scope& scope, const std::shared_ptr<Entry>& entry);
+  // Of one that TCP has finished with.
+  [[nodiscard]] bridge::Task<void> forget_unless_held(std::shared_ptr<Entry> entry);
   // Its records are to be counted. `seen`: what find_held_socket() said of the socket.
   [[nodiscard]] bridge::Task<void> look_closer(bridge::Scope& scope, std::shared_ptr<Entry> entry,
                                                ktls::HeldSocket seen);
@@ -85,6 +93,7 @@ class HandedOutSockets {
 
   bridge::Loop& loop_;
   const Log& log_;
+  HeldSockets& held_;
   Places places_{kHandedOutOfUserMax, kHandedOutMax};
   Entries entries_;  // by cookie; each has a place
 };

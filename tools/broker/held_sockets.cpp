@@ -29,10 +29,14 @@ constexpr milliseconds kLookTimeout = std::chrono::seconds(10);
 Task<Held> HeldSockets::find(int fd, Flight flight) {
   struct stat status {};
   if (::fstat(fd, &status) != 0) co_return Held{.by_somebody = true, .in_flight = 0};
+  co_return co_await find(std::uint64_t{status.st_ino}, flight);
+}
+
+Task<Held> HeldSockets::find(std::uint64_t inode, Flight flight) {
   const bool is_first = next_ == nullptr;
   if (is_first) next_ = std::make_shared<Look>();
   const std::shared_ptr<Look> look = next_;
-  look->inodes.insert(status.st_ino);
+  look->inodes.insert(inode);
   look->flight = std::max(look->flight, flight);
   if (is_first) co_await take(*look);
   Scope scope(loop_, kLookTimeout);
@@ -40,7 +44,7 @@ Task<Held> HeldSockets::find(int fd, Flight flight) {
     const auto rung = co_await look->over.wait(loop_, scope);
     static_cast<void>(rung);
   }
-  co_return Held{.by_somebody = !look->is_over || look->held.contains(status.st_ino),
+  co_return Held{.by_somebody = !look->is_over || look->held.contains(inode),
                  .in_flight = look->in_flight};
 }
 

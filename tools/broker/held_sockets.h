@@ -33,6 +33,8 @@ class HeldSockets {
 
   // Of `fd`, which stays open meanwhile, at some time after the call. In doubt it is held.
   [[nodiscard]] bridge::Task<Held> find(int fd, Flight flight);
+  // Of the socket that has, or had, the number "socket:[INODE]".
+  [[nodiscard]] bridge::Task<Held> find(std::uint64_t inode, Flight flight);
 
  private:
   struct Look {
