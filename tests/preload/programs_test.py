@@ -5,6 +5,7 @@ clients of TLS servers. Every byte is compared, and every connection is where it
 import hashlib
 import os
 import signal
+import socket
 import subprocess
 import sys
 import unittest
@@ -187,10 +188,13 @@ class Servers(ProgramCase):
 
 class Clients(ProgramCase):
     def start_openssl_server(self):
-        """Of the files of the site."""
+        """Of the files of the site, at the first address of localhost: wget tries no other."""
         keys = certificates()
-        self.start("openssl", "s_server", "-accept", f"127.0.0.1:{self.port}", "-cert", keys.chain,
-                   "-key", keys.key, "-WWW", "-quiet", port=self.port, cwd=self.site)
+        address = socket.getaddrinfo("localhost", self.port, type=socket.SOCK_STREAM)[0][4][0]
+        self.start("openssl", "s_server", "-accept",
+                   f"[{address}]:{self.port}" if ":" in address else f"{address}:{self.port}",
+                   "-cert", keys.chain, "-key", keys.key, "-WWW", "-quiet", port=self.port,
+                   cwd=self.site)
 
     @property
     def target(self):
