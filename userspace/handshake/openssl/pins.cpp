@@ -42,9 +42,12 @@ std::string pin_of(const X509* certificate) {
                              EVP_sha256(), nullptr) == 1;
   OPENSSL_free(der);
   if (!is_digested) return {};
-  std::array<unsigned char, kBase64Size + 1> text{};
-  EVP_EncodeBlock(text.data(), digest.data(), kDigestSize);
-  return std::string(kPrefix).append(text.begin(), text.begin() + kBase64Size);
+  std::string pin(kPrefix);
+  pin.resize(kPrefix.size() + kBase64Size);
+  // The NUL that it writes goes where the string has its own.
+  EVP_EncodeBlock(reinterpret_cast<unsigned char*>(&pin[kPrefix.size()]), digest.data(),
+                  kDigestSize);
+  return pin;
 }
 
 // In the place of X509_verify_cert(3).
