@@ -255,6 +255,20 @@ class Counts(MetricsCase):
         self.assertEqual(page.of("certificate_expiry_timestamp_seconds", host="-"), renewed)
         self.assertEqual(page.of("reloads_total", result="ok"), 1)
 
+    def test_ticket_keys_that_cannot_be_read_again_are_a_reload_that_failed(self):
+        keys = self.folder / "ticket.key"
+        keys.write_bytes(os.urandom(80))
+        wrap = self.wrap("--ticket-keys", str(keys))
+        wrap.send_signal(signal.SIGHUP)
+        self.wait_for(wrap, "reloads_total", 1, role="server", result="ok")
+        keys.write_bytes(b"of no size that a key has")
+        wrap.send_signal(signal.SIGHUP)
+        wrap.wait_for_event("reload", 2)
+        page = self.page(wrap)
+        # Two where the watch has come before the signal.
+        self.assertIn(page.of("reloads_total", role="server", result="failed"), (1, 2))
+        self.assertEqual(page.of("reloads_total", result="ok"), 1)
+
     @staticmethod
     def expiry(chain):
         text = subprocess.run(["openssl", "x509", "-in", chain, "-noout", "-enddate"],

@@ -15,6 +15,19 @@ namespace tools {
 
 using ktls::ErrorCode;
 using ktls::Result;
+using metrics::ReloadResult;
+
+namespace {
+
+// Of two parts of one reload.
+ReloadResult both_of(ReloadResult one, ReloadResult other) {
+  for (const ReloadResult each : {ReloadResult::kFailed, ReloadResult::kOk}) {
+    if (one == each || other == each) return each;
+  }
+  return ReloadResult::kNothing;
+}
+
+}  // namespace
 
 TlsSetting::TlsSetting(const TlsOptions& options, std::optional<ClientRole> client, const Log& log)
     : options_(options), client_(std::move(client)), log_(log) {}
@@ -139,16 +152,16 @@ bool TlsSetting::has_files() const {
 }
 
 void TlsSetting::reload() {
-  ticket_keys_.reload();
+  const ReloadResult keys = ticket_keys_.reload();
   if (!has_files()) {
-    count_reload(counts_, role(), metrics::ReloadResult::kNothing);
+    count_reload(counts_, role(), keys);
     const char* why =
         client_ ? "there is no --ca and no certificate to show" : "the certificate is self-signed";
     log_.write(LogLevel::kInfo, "reload", {{"detail", std::string("nothing to reload: ") + why}});
     return;
   }
   auto next = make_context();
-  count_reload(counts_, role(), next ? metrics::ReloadResult::kOk : metrics::ReloadResult::kFailed);
+  count_reload(counts_, role(), both_of(keys, next ? ReloadResult::kOk : ReloadResult::kFailed));
   if (!next) {
     const char* kept = client_ || has_psk() ? "what was read before stays in use"
                                             : "the old certificate stays in use";

@@ -45,7 +45,10 @@ class TlsSetting {
   TlsSetting(const TlsOptions& options, std::optional<ClientRole> client, const Log& log);
 
   // Borrows `counts`, which may be null: then nobody counts. Before the first connection.
-  void count_in(metrics::Metrics* counts) { counts_ = counts; }
+  void count_in(metrics::Metrics* counts) {
+    counts_ = counts;
+    ticket_keys_.count_in(counts);
+  }
 
   // Opens the key log, reads certificates, and tries what the kernel can do.
   [[nodiscard]] std::optional<Complaint> prepare();
