@@ -386,7 +386,11 @@ Task<void> serve_session(Loop& loop, Cancellation& cancellation, const ServeSett
     const CountedConnection counted(setting.tls.counts());
     send_at_once(accepted.get());
     const TlsSession session{
-        .loop = loop, .cancellation = cancellation, .setting = setting.tls, .line = line};
+        .loop = loop,
+        .cancellation = cancellation,
+        .setting = setting.tls,
+        .line = line,
+        .handshake_timeout = origin->rest_of(setting.options.tls.handshake_timeout)};
     const std::unique_ptr<Connection> connection = co_await hand_over(session, accepted.get());
     if (connection != nullptr) {
       HttpSession http(loop, cancellation, setting, origin->peer, *connection, line);
