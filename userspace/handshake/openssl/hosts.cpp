@@ -44,7 +44,8 @@ bool is_there(const std::string& file) {
 
 }  // namespace
 
-Result<Hosts> Hosts::load(const ServerOptions& options, SSL_CTX* context) {
+Result<Hosts> Hosts::load(const ServerOptions& options, SSL_CTX* context,
+                          const Hosts* predecessor) {
   // libssl says what it thinks of a certificate (too weak a key, for instance) only when it is
   // given to it, and a handshake is too late for that.
   const SslPtr trial(SSL_new(context));
@@ -54,7 +55,10 @@ Result<Hosts> Hosts::load(const ServerOptions& options, SSL_CTX* context) {
   for (const Host& host : options.hosts) {
     if (auto added = hosts.add(host, trial.get()); !added) return fail(added.error());
   }
-  if (auto loaded = hosts.load_staples(options.ocsp_files); !loaded) return fail(loaded.error());
+  const bool is_at_start = predecessor == nullptr;
+  if (auto loaded = hosts.load_staples(options.ocsp_files, is_at_start); !loaded) {
+    return fail(loaded.error());
+  }
   hosts.choose_sets();
   for (const std::size_t each : hosts.sets_[CertificateSets::kDefault]) {
     const Credentials& shown = hosts.credentials_[each];
@@ -113,7 +117,7 @@ Result<void> Hosts::keep(Credentials credentials, SSL* trial) {
 }
 
 // Those beside the certificates first, so that what is named goes before.
-Result<void> Hosts::load_staples(const std::vector<std::string>& files) {
+Result<void> Hosts::load_staples(const std::vector<std::string>& files, bool is_at_start) {
   for (Credentials& each : credentials_) {
     const std::string file = each.file + ".ocsp";
     if (each.file.empty() || !is_there(file)) continue;
@@ -134,10 +138,10 @@ Result<void> Hosts::load_staples(const std::vector<std::string>& files) {
       if (is_for) keep(std::move(staple), each);
       is_for_any = is_for_any || is_for;
     }
-    if (!is_for_any) {
-      return fail(Error::of(ErrorCode::kInvalidArgument,
-                            file + ": the OCSP response is for none of the certificates"));
-    }
+    if (is_for_any) continue;
+    const std::string objection = file + ": the OCSP response is for none of the certificates";
+    if (is_at_start) return fail(Error::of(ErrorCode::kInvalidArgument, objection));
+    credentials_.front().warnings.push_back(objection + ", not sent");  // as above
   }
   return {};
 }

@@ -25,8 +25,9 @@ class Hosts {
   // No host: the client role.
   Hosts() = default;
   // Reads all files and has libssl look at each certificate, the default ones becoming those of
-  // `context`. Errors as Context::server().
-  [[nodiscard]] static ktls::Result<Hosts> load(const ServerOptions& options, SSL_CTX* context);
+  // `context`. Errors as Context::server(). `predecessor`: what is replaced; null at the start.
+  [[nodiscard]] static ktls::Result<Hosts> load(const ServerOptions& options, SSL_CTX* context,
+                                                const Hosts* predecessor);
 
   // What a client asks for by `server_name` (canonical; empty: none was sent).
   //   certificates  for show()
@@ -56,7 +57,8 @@ class Hosts {
   [[nodiscard]] ktls::Result<void> add(const Host& host, SSL* trial);
   // Tries the certificate at `trial`.
   [[nodiscard]] ktls::Result<void> keep(Credentials credentials, SSL* trial);
-  [[nodiscard]] ktls::Result<void> load_staples(const std::vector<std::string>& files);
+  [[nodiscard]] ktls::Result<void> load_staples(const std::vector<std::string>& files,
+                                                bool is_at_start);
   void keep(Staple staple, Credentials& credentials);
   void choose_sets();
 

@@ -110,7 +110,8 @@ Result<std::shared_ptr<SslContext>> SslContext::create(const ServerOptions& opti
   if (auto asked = context->ask_clients(options); !asked) return fail(asked.error());
   if (context->pre_shared_keys_) context->client_trust_ += context->pre_shared_keys_->digest();
   if (!options.is_psk_only()) {
-    KTLS_TRY(context->hosts_, Hosts::load(options, context->handle()));
+    const Hosts* const replaced = predecessor == nullptr ? nullptr : &predecessor->hosts_;
+    KTLS_TRY(context->hosts_, Hosts::load(options, context->handle(), replaced));
   }
   context->add_warnings(context->hosts_.warnings());
   context->take_warnings_of_keys();
