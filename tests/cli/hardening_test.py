@@ -196,6 +196,7 @@ class Sandbox(HardeningCase):
         line = self.reload(wrap)
         self.assertEqual(line["level"], "error")
         self.assertIn("Permission denied", line["error"])
+        self.assertIn("name the place by --sandbox-read", line["hint"])
         self.exchange(wrap)
 
     def test_a_link_is_followed_to_where_sandbox_read_names(self):

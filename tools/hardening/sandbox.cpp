@@ -173,4 +173,9 @@ std::optional<Complaint> confine(const HardeningOptions& options, const Needs& n
   return std::nullopt;
 }
 
+std::string advice_on(const ktls::Error& error) {
+  if (error.sys_errno != EACCES || !are_files_restricted()) return {};
+  return "; if a link leads there, name the place by --sandbox-read";
+}
+
 }  // namespace tools

@@ -5,6 +5,7 @@
 #include <cstdint>
 #include <utility>
 
+#include "tools/hardening/sandbox.h"
 #include "tools/ktls-bridge/connection_metrics.h"
 
 namespace tools {
@@ -50,8 +51,8 @@ ReloadResult TicketKeyFiles::read_again() {
   }
   log_.write(LogLevel::kError, "ticket_keys",
              {{"error", used.error().message()},
-              {"hint", std::string("the old keys stay in use; all files are read again when one "
-                                   "changes")}});
+              {"hint", "the old keys stay in use; all files are read again when one changes" +
+                           advice_on(used.error())}});
   return ReloadResult::kFailed;
 }
 

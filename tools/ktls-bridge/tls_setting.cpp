@@ -7,6 +7,7 @@
 #include <utility>
 
 #include "ktls/core/reason.h"
+#include "tools/hardening/sandbox.h"
 #include "tools/ktls-bridge/certificate_flags.h"
 #include "tools/ktls-bridge/connection_metrics.h"
 #include "userspace/handshake/openssl/suite_list.h"
@@ -163,10 +164,9 @@ void TlsSetting::reload() {
   auto next = make_context();
   count_reload(counts_, role(), both_of(keys, next ? ReloadResult::kOk : ReloadResult::kFailed));
   if (!next) {
-    const char* kept = client_ || has_psk() ? "what was read before stays in use"
-                                            : "the old certificate stays in use";
     log_.write(LogLevel::kError, "reload",
-               {{"error", next.error().message()}, {"hint", std::string(kept)}});
+               {{"error", next.error().message()},
+                {"hint", "what was read before stays in use" + advice_on(next.error())}});
     return;
   }
   LogFields fields;
