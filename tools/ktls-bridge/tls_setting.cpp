@@ -71,6 +71,20 @@ std::optional<Complaint> TlsSetting::open_keylog() {
 }
 
 Result<std::shared_ptr<tls::Context>> TlsSetting::make_context() const {
+  auto context = read_files();
+  if (context) return context;
+  return ktls::fail(naming_flag(std::move(context).error()));
+}
+
+ktls::Error TlsSetting::naming_flag(ktls::Error error) const {
+  std::string flag = flag_of(error.detail, options_);
+  if (client_ && is_about(error.detail, client_->ca_file)) flag = "--ca";
+  if (client_ && is_about(error.detail, client_->crl_file)) flag = "--crl";
+  if (!flag.empty()) error.detail = flag + " " + error.detail;
+  return error;
+}
+
+Result<std::shared_ptr<tls::Context>> TlsSetting::read_files() const {
   tls::KeylogSink sink;
   if (keylog_) {
     sink = [keylog = keylog_.get(), &log = log_](std::string_view line) {

@@ -84,6 +84,9 @@ class TlsSetting {
   [[nodiscard]] std::optional<Complaint> load_ticket_keys();
   // Of the files as they are now. contexts_ has the one that it is to succeed; at the start, none.
   [[nodiscard]] ktls::Result<std::shared_ptr<tls::Context>> make_context() const;
+  [[nodiscard]] ktls::Result<std::shared_ptr<tls::Context>> read_files() const;
+  // The error, with the flag of its file before that.
+  [[nodiscard]] ktls::Error naming_flag(ktls::Error error) const;
   [[nodiscard]] tls::ProtocolVersion version_max() const;
   [[nodiscard]] bool is_self_signed() const;
   // Nobody is shown a certificate: see tls::ServerOptions.
