@@ -224,6 +224,15 @@ class Counts(MetricsCase):
         page = self.wait_for(wrap, "connections_refused_total", 1, reason="proxy_header")
         self.assertEqual(page.of("connections_accepted_total"), 0)
 
+    def test_who_has_still_to_send_that_header_is_a_connection_at_present(self):
+        for loop in LOOPS:
+            wrap = self.wrap("--accept-proxy", "--loop", loop)
+            with peers.tcp(wrap.endpoint), peers.tcp(wrap.endpoint):
+                page = self.wait_for(wrap, "connections", 2)
+                self.assertEqual(page.of("connections_accepted_total"), 0)
+            self.wait_for(wrap, "connections", 0)
+            self.assertEqual(wrap.stop(), 0)
+
     def test_a_reload_changes_the_expiry_unless_it_fails(self):
         chain, key = self.folder / "chain", self.folder / "key"
         for source, target in ((certificates().chain, chain), (certificates().key, key)):

@@ -376,6 +376,7 @@ Task<void> HttpSession::run() {
 Task<void> serve_session(Loop& loop, Cancellation& cancellation, const ServeSetting& setting,
                          UniqueFd accepted) {
   ConnectionLog line;
+  std::optional<CountedPlace> place_taken(setting.tls.counts());
   const auto origin =
       co_await find_origin(loop, cancellation, setting.origin(), setting.tls, accepted);
   if (!origin) co_return;
@@ -398,6 +399,7 @@ Task<void> serve_session(Loop& loop, Cancellation& cancellation, const ServeSett
     }
     counted.end(line);
   }
+  place_taken.reset();
   // Its place is free by now: whoever reads the line may count on it.
   setting.tls.log().write(LogLevel::kInfo, "connection", line.fields());
 }
