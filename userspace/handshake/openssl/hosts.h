@@ -53,7 +53,10 @@ class Hosts {
   [[nodiscard]] std::string pem() const;
 
  private:
-  [[nodiscard]] ktls::Result<void> load_common(const ServerOptions& options, SSL* trial);
+  [[nodiscard]] ktls::Result<void> load_common(const ServerOptions& options, SSL* trial,
+                                               const Hosts* predecessor);
+  // The certificate of our own making, while it is valid; null: there is none.
+  [[nodiscard]] const Credentials* self_signed() const;
   [[nodiscard]] ktls::Result<void> add(const Host& host, SSL* trial);
   // Tries the certificate at `trial`.
   [[nodiscard]] ktls::Result<void> keep(Credentials credentials, SSL* trial);
