@@ -106,25 +106,30 @@ Result<std::shared_ptr<tls::Context>> TlsSetting::read_files() const {
                                  .psk_file = options_.psk_file,
                                  .keylog = sink});
   }
-  return tls::Context::server({.certificate_file = {},
-                               .key_file = {},
-                               .hosts = options_.hosts,
-                               .certificates = certificates_of(options_),
-                               .certificate_directory = options_.certificate_directory,
-                               .ocsp_files = options_.ocsp_files,
-                               .client_ca_file = options_.client_ca_file,
-                               .client_crl_file = options_.client_crl_file,
-                               .client_authentication = options_.client_authentication,
-                               .alpn = options_.alpn,
-                               .version_min = options_.version_min,
-                               .version_max = version_max(),
-                               .ciphers = options_.ciphers,
-                               .ciphersuites = options_.ciphersuites,
-                               .groups = options_.groups,
-                               .psk_file = options_.psk_file,
-                               .keylog = sink,
-                               .tickets = options_.tickets.value_or(tls::kTicketsDefault)},
-                              contexts_.current());
+  tls::ServerOptions options = server_options();
+  options.keylog = sink;
+  return tls::Context::server(options, contexts_.current());
+}
+
+tls::ServerOptions TlsSetting::server_options() const {
+  return {.certificate_file = {},
+          .key_file = {},
+          .hosts = options_.hosts,
+          .certificates = certificates_of(options_),
+          .certificate_directory = options_.certificate_directory,
+          .ocsp_files = options_.ocsp_files,
+          .client_ca_file = options_.client_ca_file,
+          .client_crl_file = options_.client_crl_file,
+          .client_authentication = options_.client_authentication,
+          .alpn = options_.alpn,
+          .version_min = options_.version_min,
+          .version_max = version_max(),
+          .ciphers = options_.ciphers,
+          .ciphersuites = options_.ciphersuites,
+          .groups = options_.groups,
+          .psk_file = options_.psk_file,
+          .keylog = {},
+          .tickets = options_.tickets.value_or(tls::kTicketsDefault)};
 }
 
 std::optional<Complaint> TlsSetting::check_kernel() {
@@ -153,11 +158,7 @@ void TlsSetting::announce_self_signed() const {
 }
 
 bool TlsSetting::is_self_signed() const {
-  return !client_ && !has_certificates(options_) && !is_psk_only();
-}
-
-bool TlsSetting::is_psk_only() const {
-  return has_psk() && !has_certificates(options_) && options_.hosts.empty();
+  return !client_ && !has_certificates(options_) && !server_options().is_psk_only();
 }
 
 bool TlsSetting::has_files() const {

@@ -85,12 +85,12 @@ class TlsSetting {
   // Of the files as they are now. contexts_ has the one that it is to succeed; at the start, none.
   [[nodiscard]] ktls::Result<std::shared_ptr<tls::Context>> make_context() const;
   [[nodiscard]] ktls::Result<std::shared_ptr<tls::Context>> read_files() const;
+  // But for the key log.
+  [[nodiscard]] tls::ServerOptions server_options() const;
   // The error, with the flag of its file before that.
   [[nodiscard]] ktls::Error naming_flag(ktls::Error error) const;
   [[nodiscard]] tls::ProtocolVersion version_max() const;
   [[nodiscard]] bool is_self_signed() const;
-  // Nobody is shown a certificate: see tls::ServerOptions.
-  [[nodiscard]] bool is_psk_only() const;
   [[nodiscard]] bool has_psk() const { return !options_.psk_file.empty(); }
   [[nodiscard]] bool has_files() const;
 
