@@ -417,6 +417,18 @@ class Answers(MetricsCase):
         self.assertEqual(wrap.stop(), 0)
         self.assertFalse(path.exists())
 
+    def test_no_file_of_a_unix_socket_is_left_by_an_end_at_once(self):
+        path = self.folder / "metrics"
+        wrap = self.started(Wrap(*certificates().server_flags, "--metrics", f"unix:{path}",
+                                 to=self.backend().address))
+        with self.client(wrap) as client:
+            self.exchange(client)
+            wrap.send_signal(signal.SIGTERM)
+            wrap.wait_for_event("draining")
+            self.assertTrue(path.exists())
+            self.assertEqual(wrap.stop(), 128 + signal.SIGTERM)
+        self.assertFalse(path.exists())
+
     def test_without_the_flag_nobody_listens_and_nothing_is_said(self):
         wrap = self.started(Wrap(*certificates().server_flags, to=self.backend().address))
         self.assertEqual(wrap.records("metrics"), [])

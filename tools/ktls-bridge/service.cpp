@@ -191,6 +191,7 @@ void Service::act_on(int signal, const std::function<void()>& reload) {
   const std::string name = name_of_signal(signal);
   if (std::exchange(is_draining_, true)) {
     log_.write(LogLevel::kWarning, "exit", {{"signal", name}});
+    on_exit_();
     broker::Holders::resume_all();
     std::_Exit(128 + signal);
   }
