@@ -11,6 +11,7 @@ import ssl
 import subprocess
 import sys
 import tempfile
+import time
 import unittest
 from pathlib import Path
 
@@ -30,7 +31,8 @@ from watched_wrap import Wrap  # noqa: E402
 
 LOOPS = ("io_uring", "epoll")
 ANYWHERE = ("--metrics", "127.0.0.1:0")
-SILENT = 16  # connections that --metrics has at once
+SILENT = 40  # connections, more than --metrics has at once
+SILENT_S = 3  # before it gives one of them up
 
 
 class MetricsCase(unittest.TestCase):
@@ -382,16 +384,25 @@ class Answers(MetricsCase):
                 client.sendall(text)
                 self.assertIn(b"HTTP/1.1 " + status, peers.receive_all(client))
 
-    def test_clients_that_say_nothing_keep_nobody_from_being_answered(self):
+    def test_clients_that_say_nothing_keep_nobody_waiting(self):
+        """Several tries on a busy machine; those that are silent would take this for each place."""
         wrap = self.wrap()
         host, port = self.address(wrap).rsplit(":", 1)
-        silent = [peers.tcp((host, int(port))) for _ in range(SILENT)]
+        for _ in range(4):
+            silent = []
+            for _ in range(SILENT):
+                silent.append(peers.tcp((host, int(port))))
+                self.addCleanup(silent[-1].close)
+                with contextlib.suppress(ConnectionError):
+                    silent[-1].sendall(b"GET /metrics HT")
+            began = time.monotonic()
+            self.assertEqual(self.ask(wrap, "GET", "/health")[0], 200)
+            waited_s = time.monotonic() - began
+            if waited_s < SILENT_S:
+                break
+        self.assertLess(waited_s, SILENT_S)
         for each in silent:
-            self.addCleanup(each.close)
-            each.sendall(b"GET /metrics HT")
-        self.assertEqual(self.ask(wrap, "GET", "/health")[0], 200)
-        for each in silent:
-            self.assertEqual(each.recv(1), b"")
+            self.assertIn(peers.how_it_ends(each), (("eof", b""), ("reset", b"")))
 
     def test_a_client_that_says_nothing_does_not_keep_the_program_from_ending(self):
         wrap = self.wrap("--drain-timeout", "60s")

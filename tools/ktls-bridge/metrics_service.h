@@ -56,6 +56,7 @@ class MetricsService {
   metrics::Metrics metrics_;
   metrics::ServiceFacts facts_;
   MetricsPages pages_;
+  SilentClients silent_;  // on the worker's thread
   SocketFiles socket_files_;
   std::vector<std::string> addresses_;
   std::unique_ptr<Worker> worker_;
