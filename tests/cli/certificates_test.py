@@ -223,6 +223,21 @@ class Staples(CertificateCase):
         self.assertEqual(staple_seen(wrap.endpoint, two, "two.test"), "good")
         self.assertEqual(staple_seen(wrap.endpoint, one), "none sent")
 
+    def test_a_renewed_certificate_does_not_wait_for_the_response_that_is_named(self):
+        old, new = certificates(copy=3), certificates(copy=4)
+        chain, key = self.copy("chain.pem", old.chain), self.copy("key.pem", old.key)
+        wrap = self.wrap("--cert", chain, "--key", key, "--ocsp",
+                         staple := self.put("named.der", ocsp_response(old)))
+        self.assertEqual(staple_seen(wrap.endpoint, old), "good")
+        self.copy("chain.pem", new.chain)
+        self.copy("key.pem", new.key)
+        self.assertIn(f"{staple}: the OCSP response is for none of the certificates, not sent",
+                      self.reload(wrap, "warning")["detail"])
+        self.assertEqual(staple_seen(wrap.endpoint, new), "none sent")
+        self.put("named.der", ocsp_response(new))
+        self.reload(wrap)
+        self.assertEqual(staple_seen(wrap.endpoint, new), "good")
+
 
 class Clients(CertificateCase):
     def setUp(self):

@@ -49,10 +49,10 @@ class ConfigCase(ErrorCase):
     def config(self, text, name="services.toml"):
         return self.file(name, text.encode())
 
-    def assert_refused(self, place, said, text, status=USAGE, command=()):
+    def assert_refused(self, place, said, text, status=USAGE, command=(), **options):
         """By one line that names the place, `place` being what follows the file's name."""
         path = self.config(text)
-        ended = watched.run(*command, "--config", path)
+        ended = watched.run(*command, "--config", path, **options)
         self.assert_line(said, said, status, *ended)
         self.assertIn(f"{path}:{place}: ", ended[2])
 
@@ -133,8 +133,15 @@ class Mistakes(ConfigCase):
         self.assert_refused("5:10", "listens there, too", table + table)
 
     def test_two_services_of_one_inherited_socket_are_refused(self):
-        table = "[[wrap]]\nlisten = 'fd:3'\nto = '127.0.0.1:9'\n"
-        self.assert_refused("5:10", "listens there, too", table + table)
+        def table(address):
+            return f"[[wrap]]\nlisten = '{address}'\nto = '127.0.0.1:9'\n"
+        passed = {**os.environ, "LISTEN_FDS": "2", "LISTEN_FDNAMES": "a:b"}
+        for one, other, environment in (("fd:3", "fd:3", None), ("systemd", "systemd", None),
+                                        ("fd:3", "systemd", passed), ("systemd:b", "fd:4", passed),
+                                        ("systemd", "systemd:a", passed)):
+            with self.subTest(one=one, other=other):
+                self.assert_refused("5:10", "listens there, too", table(one) + table(other),
+                                    env=environment)
 
     def test_files_and_commands_that_do_not_go_together_are_refused(self):
         one = self.config(f"[[serve]]\n{LISTEN}dir = '/'\n")

@@ -125,7 +125,10 @@ class Usage(ErrorCase):
                 (("--groups", "X25519:P-257"), "--groups: P-257: this libssl has no such group"),
                 (("--min-version", "1.1"), "--min-version"),
                 (("--min-version", "1.3", "--max-version", "1.2"), "--max-version 1.2 leave no"),
-                (("--psk", "x", "--client-ca", "y"), "--psk and --client-ca exclude")):
+                (("--psk", "x", "--client-ca", "y"), "--psk and --client-ca exclude"),
+                (("--psk", "x", "--ciphersuites", "TLS_AES_256_GCM_SHA384"),
+                 "--ciphersuites: pre-shared keys need one with SHA-256"),
+                (("--sandbox-read", "/nonexistent"), "--sandbox-read /nonexistent: No such")):
             with self.subTest(arguments=arguments):
                 self.assert_one_line("what is wrong", said, USAGE, *ANYWHERE, *arguments)
 
@@ -193,6 +196,26 @@ class Files(ErrorCase):
                 with self.subTest(arguments=arguments, content=content[:20]):
                     self.assert_one_line("the file", broken, BAD_CERTIFICATE,
                                          *ANYWHERE, *arguments)
+
+    def test_the_flag_of_a_file_is_named_with_it(self):
+        own, bare = certificates().server_flags, self.file("bare.pem", b"nothing\n")
+        (self.folder / "several").mkdir()
+        inside = self.file("several/one.pem", b"nothing\n")
+        for arguments, said in (
+                (("--cert", bare), f"--cert {bare}: holds no PEM certificate"),
+                (("--cert", certificates().chain, "--key", bare), f"--key {bare}: holds no PEM"),
+                (("--cert-dir", str(self.folder / "several")), f"--cert-dir {inside}: holds no"),
+                ((*own, "--client-ca", bare), f"--client-ca {bare}: holds no PEM certificate"),
+                ((*own, "--client-ca", certificates().ca, "--client-crl", bare),
+                 f"--client-crl {bare}: holds no PEM revocation list"),
+                ((*own, "--ocsp", bare), f"--ocsp {bare}: "),
+                (("--client", "--ca", bare), f"--ca {bare}: holds no PEM certificate"),
+                (("--client", "--ca", certificates().ca, "--crl", bare),
+                 f"--crl {bare}: holds no PEM revocation list")):
+            with self.subTest(arguments=arguments):
+                self.assert_one_line("flag and file", said, BAD_CERTIFICATE, *ANYWHERE, *arguments)
+        self.assertNotIn("no reason given", watched.run(
+            "wrap", *ANYWHERE, *own, "--client-ca", bare)[2])
 
     def test_a_key_of_another_certificate_is_named(self):
         other = str(self.folder / "other.key")

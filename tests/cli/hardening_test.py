@@ -196,6 +196,7 @@ class Sandbox(HardeningCase):
         line = self.reload(wrap)
         self.assertEqual(line["level"], "error")
         self.assertIn("Permission denied", line["error"])
+        self.assertIn("name the place by --sandbox-read", line["hint"])
         self.exchange(wrap)
 
     def test_a_link_is_followed_to_where_sandbox_read_names(self):
@@ -214,6 +215,27 @@ class Sandbox(HardeningCase):
             (self.keys / name).symlink_to(elsewhere / f"2-{name}")
         self.assertEqual(self.reload(wrap)["level"], "info")
         self.exchange(wrap, certificates(copy=2))
+
+    def test_each_link_on_the_way_to_the_file_may_be_replaced(self):
+        elsewhere = self.link_elsewhere()
+        between = self.folder / "between"
+        between.mkdir()
+        for name in ("chain.pem", "key.pem"):
+            (between / name).symlink_to(f"../elsewhere/{name}")
+            (self.keys / name).unlink()
+            (self.keys / name).symlink_to(between / name)
+        wrap = self.wrap()
+        for folder, copy in ((between, 2), (elsewhere, 3), (self.keys, 1)):
+            for name, source in (("chain.pem", certificates(copy=copy).chain),
+                                 ("key.pem", certificates(copy=copy).key)):
+                shutil.copy(source, beside := self.folder / "beside")
+                os.replace(beside, folder / name)
+            if folder is elsewhere:
+                for name in ("chain.pem", "key.pem"):
+                    (between / name).unlink()
+                    (between / name).symlink_to(elsewhere / name)
+            self.assertEqual(self.reload(wrap)["level"], "info", folder)
+            self.exchange(wrap, certificates(copy=copy))
 
     def test_the_files_of_unix_sockets_are_removed_at_the_end(self):
         path = self.folder / "sockets" / "wrap.sock"

@@ -1,6 +1,7 @@
 #!/usr/bin/env python3
 """The PROXY protocol: what a service behind `wrap` is told, and what a balancer in front tells."""
 
+import contextlib
 import os
 import queue
 import shutil
@@ -9,6 +10,7 @@ import ssl
 import subprocess
 import sys
 import tempfile
+import time
 import unittest
 from pathlib import Path
 
@@ -311,6 +313,27 @@ class AcceptProxy(ProxyCase):
                                     end=True)
                 self.assert_refused(wrap, 2, b"", "no PROXY header came in time")
                 self.assert_refused(wrap, 3, b"PROXY TCP4 ", "no PROXY header came in time")
+
+    def test_the_header_and_the_handshake_share_one_timeout(self):
+        """It may take several tries on a busy machine; two timeouts are never shorter than this."""
+        timeout_s, late_s = 0.5, 0.3
+        for loop in LOOPS:
+            with self.subTest(loop=loop):
+                wrap = self.wrap("--accept-proxy", "--loop", loop, "--handshake-timeout", "500ms",
+                                 to="127.0.0.1:9")
+                for _ in range(5):
+                    began = time.monotonic()
+                    with peers.tcp(wrap.endpoint) as sock:
+                        time.sleep(late_s)
+                        with contextlib.suppress(ConnectionError):
+                            sock.sendall(headers.text_header(CLIENT, FRONT))
+                        self.assertNotEqual(peers.how_it_ends(sock)[0], "nothing")
+                    held_s = time.monotonic() - began
+                    if wrap.connections() and held_s < timeout_s + late_s:
+                        break
+                self.assertLess(held_s, timeout_s + late_s)
+                self.assertEqual(wrap.connection()["ended"], "timeout")
+                self.assertEqual(wrap.stop(), 0)
 
     def test_connections_are_counted_by_the_address_in_the_header(self):
         wrap = self.wrap("--accept-proxy", "--max-per-address", "1", to=self.backend().address)

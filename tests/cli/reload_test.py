@@ -199,7 +199,10 @@ class Certificate(ReloadCase):
 
     def test_what_clients_are_asked_for_is_read_again_beside_a_self_signed_certificate(self):
         wrap = self.wrap("--client-ca", str(self.ca), to=self.backend().address)
-        self.assertEqual(self.reload(wrap)["level"], "info")
+        announced = wrap.wait_for_event("self_signed")[0]["sha256"]
+        for _ in range(2):
+            line = self.reload(wrap)
+            self.assertEqual((line["level"], line["sha256"]), ("info", announced))
         self.replace(self.ca, b"nothing\n")
         line = self.reload(wrap)
         self.assertEqual(line["level"], "error")

@@ -172,6 +172,25 @@ class Watchdog(ManagedCase):
         time.sleep(WATCHDOG_S / 2)
         self.assertEqual(len(manager.heard("WATCHDOG")), before)
 
+    def test_one_of_several_services_that_stands_still_ends_their_pings_until_it_goes_on(self):
+        manager = self.manager(watchdog_s=WATCHDOG_S)
+        table = "[[wrap]]\nlisten = '127.0.0.1:0'\nto = '127.0.0.1:9'\n"
+        config = self.folder / "services.toml"
+        config.write_text(f"log-format = 'json'\n{table}{table}")
+        services = self.started(Watched(("--config", str(config)), bare=True, ready=False,
+                                        env=manager.environment()))
+        manager.wait_for("WATCHDOG", 2)
+        children = Path(f"/proc/{services.pid}/task/{services.pid}/children").read_text().split()
+        self.assertEqual(len(children), 2)
+        stopped = int(children[1])
+        os.kill(stopped, signal.SIGSTOP)
+        try:
+            self.assert_no_more_pings(manager)
+        finally:
+            os.kill(stopped, signal.SIGCONT)
+        manager.wait_for("WATCHDOG", len(manager.heard("WATCHDOG")) + 2)
+        self.assertEqual(services.stop(), 0)
+
     def test_a_drain_with_a_connection_goes_on_pinging(self):
         manager = self.manager(watchdog_s=WATCHDOG_S)
         wrap = self.wrap(env=manager.environment(), threads=2)

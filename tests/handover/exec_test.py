@@ -14,6 +14,7 @@ sys.dont_write_bytecode = True
 sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "support"))
 
 import report  # noqa: E402
+import wrap_peers as peers  # noqa: E402
 from exec_case import ExecCase, LOOPS, REQUIRES_KTLS, wait_until  # noqa: E402
 from shared_certificates import certificates  # noqa: E402
 from wrap_tls_stream import Truncated  # noqa: E402
@@ -219,6 +220,15 @@ class Ends(ExecCase):
                 self.assertEqual((got, end), (b"all\n", "close_notify"))
                 self.assertEqual(line["exit"], status)
                 self.assert_clean(line)
+
+    def test_a_client_that_stays_does_not_hold_the_place_of_a_program_that_has_ended(self):
+        wraps = [self.wrap("sh", "-c", "echo done", loop=loop, flags=("--idle-timeout", "60s"))
+                 for loop in LOOPS]
+        streams = [self.connect(wrap) for wrap in wraps]
+        for stream in streams:
+            self.assertEqual(peers.receive_all(stream), b"done\n")  # and says nothing itself
+        for wrap in wraps:
+            self.assertEqual(wrap.connection()["ended"], "clean")
 
     def test_a_program_that_is_killed_never_ends_it_in_order(self):
         for number, name in ((signal.SIGKILL, "SIGKILL"), (signal.SIGRTMIN, "SIGRTMIN+0")):

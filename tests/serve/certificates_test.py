@@ -217,7 +217,7 @@ class Reload(ServedCase):
                 line = self.reload(serve)
                 self.assertEqual(line["level"], "error")
                 self.assertIn(said, line["error"])
-                self.assertIn("the old certificate stays in use", line["hint"])
+                self.assertIn("what was read before stays in use", line["hint"])
                 self.assert_shows(serve, self.old)
                 self.assertEqual(steady.ask("/small.txt").status, 200)
         self.install(self.new)

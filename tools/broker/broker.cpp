@@ -124,7 +124,11 @@ class Service {
       reload();
       return;
     }
-    if (state_.is_ending()) broker_.exit_at_once(signal);
+    if (state_.is_ending()) {
+      metrics_.remove_socket_files();
+      files_.remove();
+      broker_.exit_at_once(signal);
+    }
     state_.log.write(LogLevel::kInfo, "draining", {{"signal", name_of_signal(signal)}});
     metrics_.begin_draining();
     supervisor_.stopping(draining_after(name_of_signal(signal)),

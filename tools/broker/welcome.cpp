@@ -66,6 +66,7 @@ Welcome::Welcome(BrokerState& state, const Client& client, Places::Place place, 
       place_(std::move(place)),
       session_(state, fd.get()),
       fd_(std::move(fd)),
+      place_taken_(state.as_server.counts()),
       counted_(state.as_server.counts()) {
   line_.peer = peer_text(fd_.get());
   line_.to = "uid:" + std::to_string(client.user);

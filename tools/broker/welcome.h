@@ -69,6 +69,7 @@ class Welcome {
   ktls::UniqueFd ours_;    // of a stream that is relayed
   ktls::UniqueFd theirs_;  // its other end, until the program has it
   std::uint64_t cookie_ = 0;
+  CountedPlace place_taken_;
   CountedConnection counted_;
   ConnectionLog line_;
   std::unique_ptr<bridge::Connection> connection_;

@@ -4,6 +4,7 @@
 
 #include <cctype>
 #include <optional>
+#include <span>
 #include <utility>
 
 namespace tools {
@@ -27,6 +28,21 @@ std::size_t find_flag(std::string_view text, const std::string& key) {
   return at;
 }
 
+// Of the longest value that the complaint names.
+std::optional<Place> place_of_value(std::string_view complaint, std::span<const ConfigItem> items) {
+  std::size_t longest = kTellingSize - 1;
+  std::optional<Place> found;
+  for (const ConfigItem& item : items) {
+    for (const ConfigValue& value : item.values) {
+      if (value.text.size() <= longest || complaint.find(value.text) == std::string_view::npos)
+        continue;
+      longest = value.text.size();
+      found = value.place;
+    }
+  }
+  return found;
+}
+
 }  // namespace
 
 ConfigOrigin::ConfigOrigin(const ConfigFile& file, const Place& place,
@@ -39,24 +55,15 @@ std::string ConfigOrigin::of(std::string_view complaint) const {
 
 Place ConfigOrigin::place_of(std::string_view complaint) const {
   std::size_t first = std::string_view::npos;
-  std::optional<Place> found;
+  const ConfigItem* named = nullptr;
   for (const ConfigItem& item : items_) {
     const std::size_t at = find_flag(complaint, item.key);
     if (at >= first) continue;
     first = at;
-    found = item.place;
+    named = &item;
   }
-  if (found) return *found;
-  std::size_t longest = kTellingSize - 1;
-  for (const ConfigItem& item : items_) {
-    for (const ConfigValue& value : item.values) {
-      if (value.text.size() <= longest || complaint.find(value.text) == std::string_view::npos)
-        continue;
-      longest = value.text.size();
-      found = value.place;
-    }
-  }
-  return found.value_or(place_);
+  if (named != nullptr) return place_of_value(complaint, {named, 1}).value_or(named->place);
+  return place_of_value(complaint, items_).value_or(place_);
 }
 
 }  // namespace tools

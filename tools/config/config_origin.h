@@ -15,8 +15,8 @@ class ConfigOrigin {
   // `items` is what the service is made of, the shared ones among them; `place` that of its table.
   ConfigOrigin(const ConfigFile& file, const Place& place, std::vector<ConfigItem> items);
 
-  // "FILE:3:1", of the key whose flag `complaint` names first; else of the longest value that it
-  // names, such as a path; else of the table.
+  // "FILE:3:1", of the key whose flag `complaint` names first, or of the longest of its values that
+  // it names as well, such as a path; else of the longest value of any key; else of the table.
   [[nodiscard]] std::string of(std::string_view complaint) const;
 
  private:

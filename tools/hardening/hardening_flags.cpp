@@ -2,7 +2,10 @@
 
 #include "tools/hardening/hardening_flags.h"
 
+#include <cerrno>
+
 #include <CLI/CLI.hpp>
+#include <sys/stat.h>
 
 #include "tools/hardening/identity.h"
 
@@ -48,6 +51,14 @@ void add_hardening_flags(CLI::App& app, HardeningOptions& options) {
 }
 
 ktls::Result<void> validate(const HardeningOptions& options) {
+  for (const std::string& each : options.sandbox_reads) {
+    // A rule of Landlock is about what is there: a name that comes later would not be covered.
+    struct stat status {};
+    if (::stat(each.c_str(), &status) == 0) continue;
+    return ktls::fail(
+        ktls::Error::of(ktls::ErrorCode::kInvalidArgument,
+                        "--sandbox-read " + ktls::Error::system(errno, each).message()));
+  }
   if (options.user.empty()) return {};
   KTLS_TRY([[maybe_unused]] const Identity identity, find_identity(options.user, options.group));
   return {};

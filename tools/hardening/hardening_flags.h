@@ -25,7 +25,7 @@ void add_core_flag(CLI::App& app, HardeningOptions& options);  // --core
 // --user --group --no-sandbox --sandbox-read --core
 void add_hardening_flags(CLI::App& app, HardeningOptions& options);
 
-// That user and group are there. Error: kInvalidArgument naming the flag.
+// That user, group and what else can be read are there. Error: kInvalidArgument naming the flag.
 [[nodiscard]] ktls::Result<void> validate(const HardeningOptions& options);
 
 }  // namespace tools

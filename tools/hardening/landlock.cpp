@@ -3,6 +3,7 @@
 #include "tools/hardening/landlock.h"
 
 #include <array>
+#include <atomic>
 #include <cerrno>
 
 #include <fcntl.h>
@@ -75,6 +76,11 @@ RulesetAttributes known_to(int version) {
   return known;
 }
 
+std::atomic<bool>& restricted() {
+  static std::atomic<bool> is_restricted{false};
+  return is_restricted;
+}
+
 // A kernel takes a longer struct than its own where what it does not know is zero.
 UniqueFd make_ruleset(const RulesetAttributes& handled) {
   return UniqueFd(static_cast<int>(
@@ -140,7 +146,12 @@ Result<void> restrict_files(const FileRules& rules, int version) {
   if (::syscall(SYS_landlock_restrict_self, ruleset.get(), 0U) != 0) {
     return ktls::fail(Error::system(errno, "landlock_restrict_self"));
   }
+  restricted() = true;
   return {};
+}
+
+bool are_files_restricted() {
+  return restricted();
 }
 
 }  // namespace tools

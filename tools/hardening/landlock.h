@@ -29,5 +29,7 @@ struct FileRules {
 // versions know fewer kinds of access, and those that they do not know stay allowed. Error:
 // kSystem.
 [[nodiscard]] ktls::Result<void> restrict_files(const FileRules& rules, int version);
+// Whether this process has done so.
+[[nodiscard]] bool are_files_restricted();
 
 }  // namespace tools

@@ -26,6 +26,8 @@ namespace fs = std::filesystem;
 
 // Of one directory; those of public authorities are some hundreds.
 constexpr std::size_t kLinksMax = 10'000;
+// The kernel follows no more (path_resolution(7)).
+constexpr int kLinksInARowMax = 40;
 
 constexpr const char* kNoSandbox = "--no-sandbox";
 constexpr const char* kPrograms = "the programs would inherit it";
@@ -38,13 +40,17 @@ std::string parent_of(const fs::path& path) {
   return parent.empty() ? "." : parent.string();
 }
 
-// Where the file's name is, and where the file is that it is a link to: a new one may be put in
-// either place.
+// Where the file's name is, where each link is that leads on, and where the file is itself: a new
+// one may be put in any of these places.
 void add_places_of(const std::string& file, std::vector<std::string>& places) {
-  places.push_back(parent_of(file));
-  std::error_code error;
-  const fs::path real = fs::canonical(file, error);
-  if (!error) places.push_back(parent_of(real));
+  fs::path at = file;
+  for (int links = 0; links <= kLinksInARowMax; ++links) {
+    places.push_back(parent_of(at));
+    std::error_code error;
+    const fs::path target = fs::read_symlink(at, error);
+    if (error) return;
+    at = at.parent_path() / target;  // which is `target` if that is absolute
+  }
 }
 
 // A trust store is a directory of links, most of them to files of one or two others.
@@ -165,6 +171,11 @@ std::optional<Complaint> confine(const HardeningOptions& options, const Needs& n
   log.write(LogLevel::kInfo, "sandbox", fields);
   if (!options.user.empty()) warn_of_unreadable(options, needs, log);
   return std::nullopt;
+}
+
+std::string advice_on(const ktls::Error& error) {
+  if (error.sys_errno != EACCES || !are_files_restricted()) return {};
+  return "; if a link leads there, name the place by --sandbox-read";
 }
 
 }  // namespace tools

@@ -7,6 +7,7 @@
 #include <string>
 #include <vector>
 
+#include "ktls/base/result.h"
 #include "tools/common/log.h"
 #include "tools/hardening/hardening_flags.h"
 #include "tools/ktls-bridge/complaint.h"
@@ -39,5 +40,9 @@ struct Needs {
 // was asked for.
 [[nodiscard]] std::optional<Complaint> confine(const HardeningOptions& options, const Needs& needs,
                                                const Log& log);
+
+// What to do about an error of reading a file again, as the rest of a sentence; empty where it is
+// not the sandbox that has forbidden it.
+[[nodiscard]] std::string advice_on(const ktls::Error& error);
 
 }  // namespace tools

@@ -2,6 +2,7 @@
 
 #include "tools/ktls-bridge/certificate_flags.h"
 
+#include <algorithm>
 #include <map>
 #include <utility>
 
@@ -103,6 +104,32 @@ std::vector<tls::CertificateFiles> certificates_of(const TlsOptions& options) {
                             .key_file = options.key_files.empty() ? "" : options.key_files[i]});
   }
   return certificates;
+}
+
+bool is_about(std::string_view detail, const std::string& file) {
+  if (file.empty() || !detail.starts_with(file)) return false;
+  const std::string_view rest = detail.substr(file.size());
+  return rest.empty() || rest.starts_with(":") || rest.starts_with("/");
+}
+
+std::string flag_of(std::string_view detail, const TlsOptions& options) {
+  const std::vector<std::string> directory = {options.certificate_directory};
+  const std::vector<std::string> authorities = {options.client_ca_file};
+  const std::vector<std::string> lists = {options.client_crl_file};
+  const std::vector<std::string> psks = {options.psk_file};
+  const std::pair<const char*, const std::vector<std::string>*> flags[] = {
+      {"--cert", &options.certificate_files},
+      {"--key", &options.key_files},
+      {"--ocsp", &options.ocsp_files},
+      {"--client-ca", &authorities},
+      {"--client-crl", &lists},
+      {"--psk", &psks},
+      {"--cert-dir", &directory}};
+  for (const auto& [flag, files] : flags) {
+    const auto is_meant = [&](const std::string& file) { return is_about(detail, file); };
+    if (std::ranges::any_of(*files, is_meant)) return flag;
+  }
+  return {};
 }
 
 TlsOptions without_credentials(TlsOptions options) {

@@ -2,6 +2,7 @@
 #pragma once
 
 #include <string>
+#include <string_view>
 #include <vector>
 
 #include "ktls/base/result.h"
@@ -29,6 +30,11 @@ void add_pin_flag(CLI::App& app, std::vector<std::string>& pins);
 
 // --cert with --key, in order.
 [[nodiscard]] std::vector<tls::CertificateFiles> certificates_of(const TlsOptions& options);
+
+// Whether an error's `detail` is about `file`, which is not empty, or about what is in it.
+[[nodiscard]] bool is_about(std::string_view detail, const std::string& file);
+// "--cert", of what `detail` is about; empty: of nothing that `options` name.
+[[nodiscard]] std::string flag_of(std::string_view detail, const TlsOptions& options);
 
 // `options` without what says who we are and whom we ask.
 [[nodiscard]] TlsOptions without_credentials(TlsOptions options);

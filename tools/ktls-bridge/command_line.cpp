@@ -21,6 +21,7 @@
 #include "tools/ktls-bridge/complaint.h"
 #include "tools/ktls-bridge/complaint_place.h"
 #include "tools/ktls-bridge/service_group.h"
+#include "tools/supervision/inherited_sockets.h"
 
 namespace tools {
 namespace {
@@ -139,10 +140,13 @@ std::optional<int> parse_sections(const ConfigFile& file, std::vector<Configured
   return std::nullopt;
 }
 
-// What no two services can have. An inherited socket is named by what names it.
+// What no two services can have.
 std::set<std::string> places_of(const Address& address) {
-  if (address.is_inherited()) return {address.text()};
   std::set<std::string> places;
+  if (address.is_inherited()) {
+    for (const std::string& each : InheritedSockets::meant_by(address)) places.insert(each);
+    return places;
+  }
   const auto found = resolve(address, true);
   if (!found) return places;  // whoever binds it will say so
   for (const SocketAddress& each : *found) places.insert(each.text());
@@ -152,26 +156,31 @@ std::set<std::string> places_of(const Address& address) {
 // Two services of one port would each get some of its connections: the kernel lets processes of
 // one user share it.
 std::optional<int> check_addresses(const std::vector<Configured>& services) {
-  std::map<std::string, const Configured*> taken;
+  struct Holder {
+    const Configured* service;
+    std::string address;  // as it is written there
+  };
+  std::map<std::string, Holder> taken;
   for (const Configured& service : services) {
-    std::set<std::string> own;
+    std::map<std::string, Holder> own;
     for (const Address& address : service.commands->listened_addresses()) {
       if (address.kind == Address::Kind::kTcp && address.port == 0) continue;
       const std::set<std::string> places = places_of(address);
-      own.insert(places.begin(), places.end());
-      const auto* const other = [&]() -> const Configured* {
+      for (const std::string& each : places) own.emplace(each, Holder{&service, address.text()});
+      const auto* const other = [&]() -> const Holder* {
         for (const std::string& each : places) {
-          if (const auto at = taken.find(each); at != taken.end()) return at->second;
+          if (const auto at = taken.find(each); at != taken.end()) return &at->second;
         }
         return nullptr;
       }();
       if (other == nullptr) continue;
       locate_by(service.origin);
-      return complain(service.commands->chosen(),
-                      {kExitUsage, address.text() + ": " + other->name + " at " +
-                                       other->origin.of(address.text()) + " listens there, too"});
+      return complain(
+          service.commands->chosen(),
+          {kExitUsage, address.text() + ": " + other->service->name + " at " +
+                           other->service->origin.of(other->address) + " listens there, too"});
     }
-    for (const std::string& each : own) taken.emplace(each, &service);
+    taken.insert(own.begin(), own.end());
   }
   return std::nullopt;
 }

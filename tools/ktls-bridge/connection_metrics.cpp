@@ -11,14 +11,16 @@ using metrics::index_of;
 using metrics::Metrics;
 using metrics::Series;
 
-CountedConnection::CountedConnection(Metrics* metrics) : metrics_(metrics) {
-  if (metrics_ == nullptr) return;
-  metrics_->add(Series::kConnectionsAccepted);
-  metrics_->add(Series::kConnections);
+CountedPlace::CountedPlace(Metrics* metrics) : metrics_(metrics) {
+  if (metrics_ != nullptr) metrics_->add(Series::kConnections);
 }
 
-CountedConnection::~CountedConnection() {
+CountedPlace::~CountedPlace() {
   if (metrics_ != nullptr) metrics_->subtract(Series::kConnections);
+}
+
+CountedConnection::CountedConnection(Metrics* metrics) : metrics_(metrics) {
+  if (metrics_ != nullptr) metrics_->add(Series::kConnectionsAccepted);
 }
 
 void CountedConnection::end(const ConnectionLog& line) const {

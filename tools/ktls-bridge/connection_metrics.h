@@ -13,13 +13,24 @@
 
 namespace tools {
 
-// One connection from its acceptance to its end, on one thread.
+// A place that a connection takes, from its acceptance until it is gone, on one thread.
+class CountedPlace {
+ public:
+  explicit CountedPlace(metrics::Metrics* metrics);
+  CountedPlace(const CountedPlace&) = delete;
+  CountedPlace& operator=(const CountedPlace&) = delete;
+  ~CountedPlace();
+
+ private:
+  metrics::Metrics* metrics_;
+};
+
+// One connection that is served, until its end, on one thread.
 class CountedConnection {
  public:
   explicit CountedConnection(metrics::Metrics* metrics);
   CountedConnection(const CountedConnection&) = delete;
   CountedConnection& operator=(const CountedConnection&) = delete;
-  ~CountedConnection();
 
   // With what its line says, once that is whole.
   void end(const ConnectionLog& line) const;

@@ -12,6 +12,7 @@ namespace {
 
 // Monitoring systems ask one after the other; whoever comes beyond waits in the listen queue.
 constexpr std::size_t kConnectionsMax = 16;
+static_assert(kConnectionsMax > SilentClients::kMax);
 constexpr std::size_t kBuffersPerConnection = 2;  // for its request, and for its answer
 // For an answer that is on its way when the service has ended.
 constexpr std::chrono::milliseconds kDrainTimeout = std::chrono::seconds(1);
@@ -55,7 +56,7 @@ std::optional<Complaint> MetricsService::open() {
     listeners.push_back(
         {.socket = std::move(socket),
          .serve = [this](bridge::Loop& own, Cancellation& cancellation, ktls::UniqueFd accepted) {
-           return metrics_session(own, cancellation, pages_, std::move(accepted));
+           return metrics_session(own, cancellation, silent_, pages_, std::move(accepted));
          }});
   }
   const WorkerLimits limits{.max_connections = kConnectionsMax, .drain_timeout = kDrainTimeout};

@@ -44,6 +44,8 @@ class MetricsService {
   // `loop`: a loop of the connections, for its kind.
   [[nodiscard]] std::optional<Complaint> start(const bridge::Loop& loop);
   void begin_draining() { metrics_.begin_draining(); }
+  // Before an end that destroys nothing.
+  void remove_socket_files() { socket_files_.remove(); }
 
  private:
   [[nodiscard]] bool is_wanted() const { return !options_.metrics.empty(); }
@@ -54,6 +56,7 @@ class MetricsService {
   metrics::Metrics metrics_;
   metrics::ServiceFacts facts_;
   MetricsPages pages_;
+  SilentClients silent_;  // on the worker's thread
   SocketFiles socket_files_;
   std::vector<std::string> addresses_;
   std::unique_ptr<Worker> worker_;

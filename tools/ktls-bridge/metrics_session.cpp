@@ -86,6 +86,21 @@ Task<std::optional<std::string>> read_and_answer(Loop& loop, Scope& scope, int f
   }
 }
 
+// A client's, until it has asked.
+class Silence {
+ public:
+  Silence(SilentClients& clients, Cancellation& client) : clients_(clients), client_(client) {
+    clients_.add(client_);
+  }
+  Silence(const Silence&) = delete;
+  Silence& operator=(const Silence&) = delete;
+  ~Silence() { clients_.remove(client_); }
+
+ private:
+  SilentClients& clients_;
+  Cancellation& client_;
+};
+
 Task<ktls::Result<void>> send(Loop& loop, Scope& scope, int fd, const std::string& text) {
   auto buffer = co_await loop.lease(scope);
   if (!buffer) co_return ktls::fail(std::move(buffer).error());
@@ -103,11 +118,25 @@ Task<ktls::Result<void>> send(Loop& loop, Scope& scope, int fd, const std::strin
 
 }  // namespace
 
-Task<void> metrics_session(Loop& loop, Cancellation& cancellation, const MetricsPages& pages,
-                           ktls::UniqueFd accepted) {
+void SilentClients::add(Cancellation& client) {
+  if (clients_.size() >= kMax) {
+    Cancellation* const first = clients_.front();
+    clients_.pop_front();
+    first->cancel();
+  }
+  clients_.push_back(&client);
+}
+
+void SilentClients::remove(const Cancellation& client) {
+  std::erase(clients_, &client);
+}
+
+Task<void> metrics_session(Loop& loop, Cancellation& cancellation, SilentClients& silent,
+                           const MetricsPages& pages, ktls::UniqueFd accepted) {
   const int fd = accepted.get();
   std::optional<std::string> text;
   {
+    const Silence silence(silent, cancellation);
     Phase phase(loop, cancellation, kTimeout, OnDrain::kEnd);
     text = co_await read_and_answer(loop, phase.scope(), fd, pages);
   }

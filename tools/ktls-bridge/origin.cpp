@@ -2,6 +2,7 @@
 
 #include "tools/ktls-bridge/origin.h"
 
+#include <algorithm>
 #include <cstdint>
 #include <span>
 #include <utility>
@@ -57,6 +58,12 @@ std::string detail_of(const Error& error) {
 SocketAddress Origin::local(int fd) const {
   if (destination) return *destination;
   return local_address(fd).value_or(SocketAddress());
+}
+
+std::chrono::milliseconds Origin::rest_of(std::chrono::milliseconds timeout) const {
+  using std::chrono::milliseconds;
+  const auto passed = std::chrono::steady_clock::now() - accepted;
+  return std::max(timeout - std::chrono::duration_cast<milliseconds>(passed), milliseconds(1));
 }
 
 proxy_protocol::Endpoints Origin::endpoints(int fd) const {

@@ -30,6 +30,9 @@ struct Origin {
   [[nodiscard]] proxy_protocol::Endpoints endpoints(int fd) const;
   // The address that the peer has connected to; of no family where that is not known.
   [[nodiscard]] SocketAddress local(int fd) const;
+  // What the header has left of the time that it shares with the handshake of the same peer: more
+  // than nothing.
+  [[nodiscard]] std::chrono::milliseconds rest_of(std::chrono::milliseconds timeout) const;
 };
 
 // What comes before anything else on a connection that was accepted.

@@ -89,7 +89,8 @@ struct Session {
             .cancellation = cancellation,
             .setting = setting.tls,
             .line = line,
-            .intended = policy_of(setting.tls.options().offload, setting.no_rekey)};
+            .intended = policy_of(setting.tls.options().offload, setting.no_rekey),
+            .handshake_timeout = origin.rest_of(setting.tls.options().handshake_timeout)};
   }
 };
 

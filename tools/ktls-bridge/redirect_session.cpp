@@ -82,6 +82,7 @@ Task<Result<void>> send(Loop& loop, bridge::Scope& scope, int fd, const std::str
 Task<void> redirect_session(Loop& loop, Cancellation& cancellation, const ServeSetting& setting,
                             ktls::UniqueFd accepted) {
   const int fd = accepted.get();
+  const CountedPlace counted(setting.tls.counts());
   const auto origin =
       co_await find_origin(loop, cancellation, setting.origin(), setting.tls, accepted);
   if (!origin) co_return;

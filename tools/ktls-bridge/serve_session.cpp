@@ -376,6 +376,7 @@ Task<void> HttpSession::run() {
 Task<void> serve_session(Loop& loop, Cancellation& cancellation, const ServeSetting& setting,
                          UniqueFd accepted) {
   ConnectionLog line;
+  std::optional<CountedPlace> place_taken(setting.tls.counts());
   const auto origin =
       co_await find_origin(loop, cancellation, setting.origin(), setting.tls, accepted);
   if (!origin) co_return;
@@ -386,7 +387,11 @@ Task<void> serve_session(Loop& loop, Cancellation& cancellation, const ServeSett
     const CountedConnection counted(setting.tls.counts());
     send_at_once(accepted.get());
     const TlsSession session{
-        .loop = loop, .cancellation = cancellation, .setting = setting.tls, .line = line};
+        .loop = loop,
+        .cancellation = cancellation,
+        .setting = setting.tls,
+        .line = line,
+        .handshake_timeout = origin->rest_of(setting.options.tls.handshake_timeout)};
     const std::unique_ptr<Connection> connection = co_await hand_over(session, accepted.get());
     if (connection != nullptr) {
       HttpSession http(loop, cancellation, setting, origin->peer, *connection, line);
@@ -394,6 +399,7 @@ Task<void> serve_session(Loop& loop, Cancellation& cancellation, const ServeSett
     }
     counted.end(line);
   }
+  place_taken.reset();
   // Its place is free by now: whoever reads the line may count on it.
   setting.tls.log().write(LogLevel::kInfo, "connection", line.fields());
 }

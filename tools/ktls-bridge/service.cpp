@@ -143,8 +143,11 @@ std::optional<Complaint> Service::start() {
       return Complaint{kExitOsError, started.error().message()};
     }
   }
-  if (supervisor_.watchdog()) {
-    if (auto started = ping_.start(supervisor_.ping_interval()); !started) {
+  // One of several services tells their supervisor, and that one whoever has started it.
+  const auto interval = supervisor_.watchdog() ? std::optional(supervisor_.ping_interval())
+                                               : StartGate::beat_interval();
+  if (interval) {
+    if (auto started = ping_.start(*interval); !started) {
       for (const auto& each : workers_) each->drain();
       return Complaint{kExitOsError, started.error().message()};
     }
@@ -161,7 +164,9 @@ void Service::take_turns() {
     const bool has_turned = worker->take_turn() || (is_draining_ && worker->has_ended());
     all_turn = all_turn && has_turned;
   }
-  if (all_turn) supervisor_.ping();
+  if (!all_turn) return;
+  supervisor_.ping();
+  StartGate::beat();
 }
 
 int Service::run(const std::function<void()>& reload) {
@@ -191,6 +196,7 @@ void Service::act_on(int signal, const std::function<void()>& reload) {
   const std::string name = name_of_signal(signal);
   if (std::exchange(is_draining_, true)) {
     log_.write(LogLevel::kWarning, "exit", {{"signal", name}});
+    on_exit_();
     broker::Holders::resume_all();
     std::_Exit(128 + signal);
   }

@@ -64,6 +64,8 @@ class Service {
 
   // Has `tell` called when a signal begins the end, before anything is closed.
   void on_drain(std::function<void()> tell) { on_drain_ = std::move(tell); }
+  // And when a second one ends it at once: what would be left behind is to go.
+  void on_exit(std::function<void()> tell) { on_exit_ = std::move(tell); }
 
   // Until a signal ends it and every connection has ended; answers the exit code. SIGTERM and
   // SIGINT drain, a second one exits at once; for SIGHUP, also for one that came before,
@@ -90,6 +92,7 @@ class Service {
   std::vector<std::size_t> endpoint_ends_;  // in `listening_`
   bool is_draining_ = false;
   std::function<void()> on_drain_ = [] {};
+  std::function<void()> on_exit_ = [] {};
   std::vector<std::unique_ptr<Worker>> workers_;
 };
 

@@ -33,6 +33,7 @@ using ktls::UniqueFd;
 // Of those that were told to end at once: more than the system takes to free what they have.
 constexpr int kEndTimeoutMs = 5000;
 constexpr int kEndStepMs = 10;
+constexpr std::size_t kBeatsAtOnce = 64;
 // What a service manager is asked for while services drain, each by its own --drain-timeout.
 constexpr std::chrono::milliseconds kStopTimeout = std::chrono::minutes(10);
 
@@ -70,13 +71,22 @@ Result<ServiceGroup::Child> ServiceGroup::start(const GroupedService& service, b
   if (has_gate && ::socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, ends) != 0) {
     return ktls::fail(Error::system(errno, "socketpair"));
   }
-  Child child{.name = service.name, .gate = UniqueFd(ends[0])};
+  Child child{.name = service.name, .gate = UniqueFd(ends[0]), .beats = {}};
   UniqueFd gate(ends[1]);
+  Heartbeat heartbeat;
+  if (has_gate && supervisor_.watchdog()) {
+    if (::socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0, ends) != 0) {
+      return ktls::fail(Error::system(errno, "socketpair"));
+    }
+    child.beats.reset(ends[0]);
+    heartbeat = {.to = UniqueFd(ends[1]), .interval = supervisor_.ping_interval()};
+  }
   const pid_t supervisor = ::getpid();
   child.pid = ::fork();
   if (child.pid < 0) return ktls::fail(Error::system(errno, "fork"));
   if (child.pid > 0) return child;
   child.gate.reset();
+  child.beats.reset();
   children_.clear();  // and with them our copies of the others' gates
   sigset_t child_ended;
   ::sigemptyset(&child_ended);
@@ -84,7 +94,7 @@ Result<ServiceGroup::Child> ServiceGroup::start(const GroupedService& service, b
   ::pthread_sigmask(SIG_UNBLOCK, &child_ended, nullptr);
   inherit_sockets(supervisor);
   close_ready_descriptors(service.ready_fd);
-  if (has_gate) StartGate::stand_at(std::move(gate));
+  if (has_gate) StartGate::stand_at(std::move(gate), std::move(heartbeat));
   name_service(service.name);
   std::exit(service.run());  // NOLINT(concurrency-mt-unsafe)
 }
@@ -127,7 +137,7 @@ int ServiceGroup::run() {
   while (is_running()) {
     pollfd waits[2] = {{signals->fd(), POLLIN, 0}, {ping.fd(), POLLIN, 0}};
     if (::poll(waits, 2, -1) < 0) continue;
-    if (ping.take()) supervisor_.ping();
+    if (ping.take() && have_all_beaten()) supervisor_.ping();
     while (const auto signal = signals->take()) act_on(*signal);
   }
   log_.write(LogLevel::kInfo, "stopped", {{"services", std::uint64_t{services_.size()}}});
@@ -236,6 +246,18 @@ void ServiceGroup::send_all(int number) const {
   for (const Child& child : children_) {
     if (child.pid > 0) ::kill(child.pid, number);
   }
+}
+
+bool ServiceGroup::have_all_beaten() const {
+  bool all = true;
+  for (const Child& child : children_) {
+    if (child.pid <= 0) continue;
+    bool has_beaten = false;
+    std::array<char, kBeatsAtOnce> beats{};
+    while (::recv(child.beats.get(), beats.data(), beats.size(), 0) > 0) has_beaten = true;
+    all = all && has_beaten;
+  }
+  return all;
 }
 
 bool ServiceGroup::is_running() const {

@@ -45,6 +45,7 @@ class ServiceGroup {
     std::string name;
     pid_t pid = -1;         // -1: it has ended, or never was
     ktls::UniqueFd gate;    // our end
+    ktls::UniqueFd beats;   // our end of where it sends its heartbeat
     bool is_ready = false;  // stands at its gate
   };
 
@@ -57,6 +58,8 @@ class ServiceGroup {
   void note_end(Child& child, int status);
   void send_all(int number) const;
   [[nodiscard]] bool is_running() const;
+  // Whether each that has not ended has sent a heartbeat since the last time.
+  [[nodiscard]] bool have_all_beaten() const;
 
   // Whoever reads from one waits for its end, too.
   void close_ready_descriptors(std::optional<int> but) const;

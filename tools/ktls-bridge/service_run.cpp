@@ -17,6 +17,7 @@ int run_service(const char* command, Service& service, MetricsService& metrics, 
   if (const auto failed = service.start()) return complain(command, *failed);
   if (const auto failed = metrics.start(service.loop())) return complain(command, *failed);
   service.on_drain([&metrics] { metrics.begin_draining(); });
+  service.on_exit([&metrics] { metrics.remove_socket_files(); });
   return service.run([&tls, &reload] {
     tls.reload();
     if (reload) reload();

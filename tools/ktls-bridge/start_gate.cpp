@@ -18,10 +18,16 @@ ktls::UniqueFd& held_gate() {
   return gate;
 }
 
+Heartbeat& held_heartbeat() {
+  static Heartbeat heartbeat;
+  return heartbeat;
+}
+
 }  // namespace
 
-void StartGate::stand_at(ktls::UniqueFd gate) {
+void StartGate::stand_at(ktls::UniqueFd gate, Heartbeat heartbeat) {
   held_gate() = std::move(gate);
+  held_heartbeat() = std::move(heartbeat);
 }
 
 bool StartGate::is_supervised() {
@@ -45,6 +51,19 @@ bool StartGate::pass() {
   }
   // It may have ended before that was asked for.
   return ::recv(gate, &byte, 1, 0) < 0 && errno == EAGAIN;
+}
+
+std::optional<std::chrono::microseconds> StartGate::beat_interval() {
+  const Heartbeat& heartbeat = held_heartbeat();
+  if (!heartbeat.to) return std::nullopt;
+  return heartbeat.interval;
+}
+
+// Where there is no room, enough are on their way.
+void StartGate::beat() {
+  const char byte = 1;
+  const int to = held_heartbeat().to.get();
+  if (to >= 0) static_cast<void>(!::send(to, &byte, 1, MSG_NOSIGNAL));
 }
 
 }  // namespace tools

@@ -88,6 +88,11 @@ ktls::Result<void> validate_suites(const TlsOptions& options) {
   if (auto suites = tls::offered_suites(choice, ProtocolVersion::kTls12); !suites) {
     return refuse("--ciphers: " + suites.error().detail + ": --psk FILE");
   }
+  if (choice.with_psk && options.version_max >= ProtocolVersion::kTls13) {
+    if (auto fit = tls::check_psk_suites(choice); !fit) {
+      return refuse("--ciphersuites: " + fit.error().detail);
+    }
+  }
   // Who has a pre-shared key is asked for no certificate, in either version.
   if (choice.with_psk && !options.client_ca_file.empty()) {
     return refuse("--psk and --client-ca exclude each other: who has a key shows no certificate");

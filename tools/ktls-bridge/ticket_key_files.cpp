@@ -5,9 +5,13 @@
 #include <cstdint>
 #include <utility>
 
+#include "tools/hardening/sandbox.h"
+#include "tools/ktls-bridge/connection_metrics.h"
+
 namespace tools {
 
 using ktls::Result;
+using metrics::ReloadResult;
 
 TicketKeyFiles::TicketKeyFiles(const std::vector<std::string>& files, const ContextSlot& contexts,
                                const Log& log)
@@ -25,29 +29,31 @@ void TicketKeyFiles::announce() const {
   if (!files_.empty()) write(loaded_);
 }
 
-void TicketKeyFiles::reload() {
-  if (files_.empty()) return;
+ReloadResult TicketKeyFiles::reload() {
+  if (files_.empty()) return ReloadResult::kNothing;
   const std::lock_guard lock(mutex_);
   changes_.note();
-  read_again();
+  return read_again();
 }
 
 void TicketKeyFiles::look() {
   if (files_.empty()) return;
   const std::lock_guard lock(mutex_);
-  if (changes_.have_settled()) read_again();
+  if (!changes_.have_settled()) return;
+  count_reload(counts_, tls::Role::kServer, read_again());
 }
 
-void TicketKeyFiles::read_again() {
+ReloadResult TicketKeyFiles::read_again() {
   const auto used = contexts_.current()->use_ticket_keys(files_);
   if (used) {
     write(*used);
-    return;
+    return ReloadResult::kOk;
   }
   log_.write(LogLevel::kError, "ticket_keys",
              {{"error", used.error().message()},
-              {"hint", std::string("the old keys stay in use; all files are read again when one "
-                                   "changes")}});
+              {"hint", "the old keys stay in use; all files are read again when one changes" +
+                           advice_on(used.error())}});
+  return ReloadResult::kFailed;
 }
 
 // The name of a key is in the clear in each ticket: it tells machines that share their keys from

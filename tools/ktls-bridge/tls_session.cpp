@@ -37,7 +37,7 @@ Task<std::optional<Handshake::Finished>> shake_hands(TlsSession session, int fd)
     co_return std::nullopt;
   }
   setting.log().write(LogLevel::kDebug, "handshake", {{"peer", session.line.peer}});
-  Phase phase(session.loop, session.cancellation, setting.options().handshake_timeout);
+  Phase phase(session.loop, session.cancellation, session.handshake_timeout);
   auto finished = co_await bridge::establish(session.loop, phase.scope(), fd, **handshake);
   if (!finished) {
     counted.fail(finished.error());

@@ -2,6 +2,7 @@
 // connection's line says of it.
 #pragma once
 
+#include <chrono>
 #include <memory>
 #include <string>
 
@@ -15,8 +16,10 @@
 namespace tools {
 
 // What the functions here borrow from the session; all of it outlives their tasks.
-//   intended     what the directions are planned by; --offload decides afterwards if it will do
-//   server_name  client role: what the certificate must be for; null: what `setting` says
+//   intended           what the directions are planned by; --offload decides afterwards if it will
+//                      do
+//   server_name        client role: what the certificate must be for; null: what `setting` says
+//   handshake_timeout  what is left of it
 struct TlsSession {
   bridge::Loop& loop;
   Cancellation& cancellation;
@@ -24,6 +27,7 @@ struct TlsSession {
   ConnectionLog& line;
   bridge::OffloadPolicy intended = setting.options().offload;
   const std::string* server_name = nullptr;
+  std::chrono::milliseconds handshake_timeout = setting.options().handshake_timeout;
 };
 
 // Small records must not wait for an acknowledgement (Nagle); on a unix socket this does nothing.

@@ -7,6 +7,7 @@
 #include <utility>
 
 #include "ktls/core/reason.h"
+#include "tools/hardening/sandbox.h"
 #include "tools/ktls-bridge/certificate_flags.h"
 #include "tools/ktls-bridge/connection_metrics.h"
 #include "userspace/handshake/openssl/suite_list.h"
@@ -15,6 +16,19 @@ namespace tools {
 
 using ktls::ErrorCode;
 using ktls::Result;
+using metrics::ReloadResult;
+
+namespace {
+
+// Of two parts of one reload.
+ReloadResult both_of(ReloadResult one, ReloadResult other) {
+  for (const ReloadResult each : {ReloadResult::kFailed, ReloadResult::kOk}) {
+    if (one == each || other == each) return each;
+  }
+  return ReloadResult::kNothing;
+}
+
+}  // namespace
 
 TlsSetting::TlsSetting(const TlsOptions& options, std::optional<ClientRole> client, const Log& log)
     : options_(options), client_(std::move(client)), log_(log) {}
@@ -57,6 +71,20 @@ std::optional<Complaint> TlsSetting::open_keylog() {
 }
 
 Result<std::shared_ptr<tls::Context>> TlsSetting::make_context() const {
+  auto context = read_files();
+  if (context) return context;
+  return ktls::fail(naming_flag(std::move(context).error()));
+}
+
+ktls::Error TlsSetting::naming_flag(ktls::Error error) const {
+  std::string flag = flag_of(error.detail, options_);
+  if (client_ && is_about(error.detail, client_->ca_file)) flag = "--ca";
+  if (client_ && is_about(error.detail, client_->crl_file)) flag = "--crl";
+  if (!flag.empty()) error.detail = flag + " " + error.detail;
+  return error;
+}
+
+Result<std::shared_ptr<tls::Context>> TlsSetting::read_files() const {
   tls::KeylogSink sink;
   if (keylog_) {
     sink = [keylog = keylog_.get(), &log = log_](std::string_view line) {
@@ -78,25 +106,30 @@ Result<std::shared_ptr<tls::Context>> TlsSetting::make_context() const {
                                  .psk_file = options_.psk_file,
                                  .keylog = sink});
   }
-  return tls::Context::server({.certificate_file = {},
-                               .key_file = {},
-                               .hosts = options_.hosts,
-                               .certificates = certificates_of(options_),
-                               .certificate_directory = options_.certificate_directory,
-                               .ocsp_files = options_.ocsp_files,
-                               .client_ca_file = options_.client_ca_file,
-                               .client_crl_file = options_.client_crl_file,
-                               .client_authentication = options_.client_authentication,
-                               .alpn = options_.alpn,
-                               .version_min = options_.version_min,
-                               .version_max = version_max(),
-                               .ciphers = options_.ciphers,
-                               .ciphersuites = options_.ciphersuites,
-                               .groups = options_.groups,
-                               .psk_file = options_.psk_file,
-                               .keylog = sink,
-                               .tickets = options_.tickets.value_or(tls::kTicketsDefault)},
-                              contexts_.current());
+  tls::ServerOptions options = server_options();
+  options.keylog = sink;
+  return tls::Context::server(options, contexts_.current());
+}
+
+tls::ServerOptions TlsSetting::server_options() const {
+  return {.certificate_file = {},
+          .key_file = {},
+          .hosts = options_.hosts,
+          .certificates = certificates_of(options_),
+          .certificate_directory = options_.certificate_directory,
+          .ocsp_files = options_.ocsp_files,
+          .client_ca_file = options_.client_ca_file,
+          .client_crl_file = options_.client_crl_file,
+          .client_authentication = options_.client_authentication,
+          .alpn = options_.alpn,
+          .version_min = options_.version_min,
+          .version_max = version_max(),
+          .ciphers = options_.ciphers,
+          .ciphersuites = options_.ciphersuites,
+          .groups = options_.groups,
+          .psk_file = options_.psk_file,
+          .keylog = {},
+          .tickets = options_.tickets.value_or(tls::kTicketsDefault)};
 }
 
 std::optional<Complaint> TlsSetting::check_kernel() {
@@ -125,11 +158,7 @@ void TlsSetting::announce_self_signed() const {
 }
 
 bool TlsSetting::is_self_signed() const {
-  return !client_ && !has_certificates(options_) && !is_psk_only();
-}
-
-bool TlsSetting::is_psk_only() const {
-  return has_psk() && !has_certificates(options_) && options_.hosts.empty();
+  return !client_ && !has_certificates(options_) && !server_options().is_psk_only();
 }
 
 bool TlsSetting::has_files() const {
@@ -139,21 +168,20 @@ bool TlsSetting::has_files() const {
 }
 
 void TlsSetting::reload() {
-  ticket_keys_.reload();
+  const ReloadResult keys = ticket_keys_.reload();
   if (!has_files()) {
-    count_reload(counts_, role(), metrics::ReloadResult::kNothing);
+    count_reload(counts_, role(), keys);
     const char* why =
         client_ ? "there is no --ca and no certificate to show" : "the certificate is self-signed";
     log_.write(LogLevel::kInfo, "reload", {{"detail", std::string("nothing to reload: ") + why}});
     return;
   }
   auto next = make_context();
-  count_reload(counts_, role(), next ? metrics::ReloadResult::kOk : metrics::ReloadResult::kFailed);
+  count_reload(counts_, role(), both_of(keys, next ? ReloadResult::kOk : ReloadResult::kFailed));
   if (!next) {
-    const char* kept = client_ || has_psk() ? "what was read before stays in use"
-                                            : "the old certificate stays in use";
     log_.write(LogLevel::kError, "reload",
-               {{"error", next.error().message()}, {"hint", std::string(kept)}});
+               {{"error", next.error().message()},
+                {"hint", "what was read before stays in use" + advice_on(next.error())}});
     return;
   }
   LogFields fields;

@@ -45,7 +45,10 @@ class TlsSetting {
   TlsSetting(const TlsOptions& options, std::optional<ClientRole> client, const Log& log);
 
   // Borrows `counts`, which may be null: then nobody counts. Before the first connection.
-  void count_in(metrics::Metrics* counts) { counts_ = counts; }
+  void count_in(metrics::Metrics* counts) {
+    counts_ = counts;
+    ticket_keys_.count_in(counts);
+  }
 
   // Opens the key log, reads certificates, and tries what the kernel can do.
   [[nodiscard]] std::optional<Complaint> prepare();
@@ -81,10 +84,13 @@ class TlsSetting {
   [[nodiscard]] std::optional<Complaint> load_ticket_keys();
   // Of the files as they are now. contexts_ has the one that it is to succeed; at the start, none.
   [[nodiscard]] ktls::Result<std::shared_ptr<tls::Context>> make_context() const;
+  [[nodiscard]] ktls::Result<std::shared_ptr<tls::Context>> read_files() const;
+  // But for the key log.
+  [[nodiscard]] tls::ServerOptions server_options() const;
+  // The error, with the flag of its file before that.
+  [[nodiscard]] ktls::Error naming_flag(ktls::Error error) const;
   [[nodiscard]] tls::ProtocolVersion version_max() const;
   [[nodiscard]] bool is_self_signed() const;
-  // Nobody is shown a certificate: see tls::ServerOptions.
-  [[nodiscard]] bool is_psk_only() const;
   [[nodiscard]] bool has_psk() const { return !options_.psk_file.empty(); }
   [[nodiscard]] bool has_files() const;
 

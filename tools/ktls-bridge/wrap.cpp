@@ -19,6 +19,7 @@
 #include "tools/ktls-bridge/address_limit.h"
 #include "tools/ktls-bridge/admission.h"
 #include "tools/ktls-bridge/complaint.h"
+#include "tools/ktls-bridge/connection_metrics.h"
 #include "tools/ktls-bridge/metrics_service.h"
 #include "tools/ktls-bridge/origin.h"
 #include "tools/ktls-bridge/program.h"
@@ -69,6 +70,7 @@ bridge::Task<void> serve_admitted(bridge::Loop& loop, Cancellation& cancellation
                                   AddressLimit& addresses, const WrapOptions& options,
                                   const TlsSetting& tls, const ServeOrigin& serve,
                                   ktls::UniqueFd accepted) {
+  const CountedPlace counted(tls.counts());
   const auto origin =
       co_await find_origin(loop, cancellation, origin_setting(options), tls, accepted);
   if (!origin) co_return;

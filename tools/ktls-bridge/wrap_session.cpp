@@ -41,7 +41,13 @@ struct Session {
 
   [[nodiscard]] const WrapOptions& options() const { return setting.options; }
   [[nodiscard]] TlsSession tls_session() {
-    return {.loop = loop, .cancellation = cancellation, .setting = setting.tls, .line = line};
+    const std::chrono::milliseconds timeout = options().tls.handshake_timeout;
+    // With whom we shake hands is the one that sent the header, but in the client role.
+    return {.loop = loop,
+            .cancellation = cancellation,
+            .setting = setting.tls,
+            .line = line,
+            .handshake_timeout = options().client ? timeout : origin.rest_of(timeout)};
   }
 };
 

@@ -82,7 +82,7 @@ std::vector<Row> connection_rows() {
       {Series::kConnections,
        "ktls_bridge_connections",
        Kind::kGauge,
-       "Connections at present, handshakes included.",
+       "Connections at present, from the moment that they are accepted.",
        {}},
       {Series::kConnectionsEnded,
        "ktls_bridge_connections_ended_total",

@@ -69,6 +69,26 @@ InheritedSockets InheritedSockets::from_environment() {
   return from(variables, kFirst);
 }
 
+std::vector<std::string> InheritedSockets::meant_by(const Address& address) {
+  const Variables variables{
+      .pid = {}, .count = variable("LISTEN_FDS"), .names = variable("LISTEN_FDNAMES")};
+  return meant_by(address, variables, kFirst);
+}
+
+std::vector<std::string> InheritedSockets::meant_by(const Address& address,
+                                                    const Variables& variables, int first) {
+  if (address.kind == Address::Kind::kDescriptor) return {address.text()};
+  const int count = std::min(number_of<int>(variables.count.value_or("")).value_or(0), kCountMax);
+  const std::string all_names = variables.names.value_or("");
+  std::string_view names = all_names;
+  std::vector<std::string> meant;
+  for (int number = first; number < first + count; ++number) {
+    const std::string name = next_name(names);
+    if (address.path.empty() || name == address.path) meant.push_back(number_text(number, ""));
+  }
+  return meant.empty() ? std::vector<std::string>{address.text()} : meant;
+}
+
 InheritedSockets InheritedSockets::from(const Variables& variables, int first) {
   InheritedSockets sockets;
   if (!variables.count) {

@@ -28,6 +28,12 @@ class InheritedSockets {
   // The same of `variables`, with `first` as the first descriptor.
   [[nodiscard]] static InheritedSockets from(const Variables& variables, int first);
 
+  // "fd:3": what `address`, of these kinds, means by variables that are left where they are; its
+  // own text where they tell of nothing like it. `first` as above.
+  [[nodiscard]] static std::vector<std::string> meant_by(const Address& address);
+  [[nodiscard]] static std::vector<std::string> meant_by(const Address& address,
+                                                         const Variables& variables, int first);
+
   // Those that `address`, of kind kDescriptor or kPassed, means: each can be taken once. They are
   // made O_NONBLOCK. Errors: kUnsupported, naming the address, where there is none, or one that is
   // no socket of `type` that listens.

@@ -6,11 +6,15 @@
 
 namespace tools {
 
-std::optional<std::string> take_variable(const char* name) {
+std::optional<std::string> variable(const char* name) {
   const char* const value = std::getenv(name);  // NOLINT(concurrency-mt-unsafe)
   if (value == nullptr) return std::nullopt;
-  std::string taken = value;
-  ::unsetenv(name);  // NOLINT(concurrency-mt-unsafe)
+  return value;
+}
+
+std::optional<std::string> take_variable(const char* name) {
+  std::optional<std::string> taken = variable(name);
+  if (taken) ::unsetenv(name);  // NOLINT(concurrency-mt-unsafe)
   return taken;
 }
 

@@ -9,6 +9,8 @@
 
 namespace tools {
 
+// The value of `name`. Called before there is a second thread.
+[[nodiscard]] std::optional<std::string> variable(const char* name);
 // The value of `name`, which is taken out of the environment, so that no program of ours has it.
 // Called before there is a second thread.
 [[nodiscard]] std::optional<std::string> take_variable(const char* name);

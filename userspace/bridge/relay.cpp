@@ -42,11 +42,14 @@ struct Relay {
   bool has_sent_all = false;
   // The peer's close_notify came, and FIN is on its way to the plain side.
   bool has_received_all = false;
+  // The peer has all, and nobody is left who would read what it says: it has its time to close.
+  bool is_over = false;
 
   // The first failure is the one that counts. It ends both pumps, unless `to`, which could not be
   // written to, is gone and left something to read: who answers early and closes, as a server does
   // that will not have the whole upload, had its answer on the way. `from` is to take it.
   Result<void> fail(Error error, int from, int to) {
+    if (!failure && is_over && error.code == ErrorCode::kTimeout) return ktls::fail(error);
     if (!failure) {
       const bool may_have_answered = error.code == ErrorCode::kSystem && is_gone(to);
       failure = std::move(error);
@@ -96,6 +99,18 @@ Task<Result<void>> pump_from_peer(Relay& relay) {
   }
 }
 
+// A peer that goes on holding the connection of a program that has ended must not have its place
+// for as long as one that is idle.
+Task<void> limit_last_words(Relay& relay) {
+  const bool has_reader = relay.departure == nullptr || !is_gone(relay.plain.to);
+  if (has_reader || relay.has_received_all || relay.failure) co_return;
+  const auto delivered =
+      co_await await_delivery(relay.loop, relay.scope, relay.connection.fd(), Delivery::kAll);
+  if (!delivered || relay.failure) co_return;
+  relay.is_over = true;
+  relay.scope.extend(kLastWordsTimeout);
+}
+
 // From the plain side to the TLS peer, until end of file, which becomes close_notify and FIN.
 Task<Result<void>> pump_to_peer(Relay& relay) {
   for (;;) {
@@ -117,6 +132,7 @@ Task<Result<void>> pump_to_peer(Relay& relay) {
     auto closed = co_await send_close_notify(relay.loop, relay.scope, relay.connection);
     if (!closed) co_return relay.fail_sending(std::move(closed).error());
     relay.has_sent_all = true;
+    co_await limit_last_words(relay);
     co_return Result<void>();
   }
 }

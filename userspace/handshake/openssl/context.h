@@ -51,7 +51,8 @@ inline constexpr unsigned kTicketsDefault = 2;
 //   certificate_directory  more of them, or all: each NAME.pem or NAME.crt, in the order of their
 //                    names, with the key in NAME.key or in the same file
 //   ocsp_files       DER, each for one of all these certificates, as is CERTIFICATE_FILE.ocsp where
-//                    it is there: sent to clients that ask for it, as long as it is current
+//                    it is there: sent to clients that ask for it, as long as it is current. After
+//                    a reload one may be for a certificate that is gone, which is a warning
 //   client_ca_file   PEM: whose certificates clients are asked for; empty: none are
 //   client_crl_file  PEM: revocation lists, one of each authority in a client's chain; empty: none
 //   ciphers          suites of TLS 1.2, see SuiteChoice; ciphersuites those of TLS 1.3
@@ -135,9 +136,10 @@ class Context {
   // that is malformed or given twice is kInvalidArgument, too.
   //
   // `predecessor`: the context of the server role that the new one is to replace, for a reload.
-  // Nothing but its ticket keys goes over, so that sessions are resumed by either of them, where
-  // their name has the same host in both. The files are read anew; if that fails, the predecessor
-  // is as it was. Handshakes under way keep the context that they began with alive.
+  // Its ticket keys go over, so that sessions are resumed by either of them, where their name has
+  // the same host in both, and its self-signed certificate, while that is valid; nothing else. The
+  // files are read anew; if that fails, the predecessor is as it was. Handshakes under way keep the
+  // context that they began with alive.
   [[nodiscard]] static ktls::Result<std::shared_ptr<Context>> server(
       const ServerOptions& options, const std::shared_ptr<Context>& predecessor = nullptr);
   [[nodiscard]] static ktls::Result<std::shared_ptr<Context>> client(const ClientOptions& options);

@@ -38,23 +38,47 @@ Result<std::vector<CertificateFiles>> common_files(const ServerOptions& options)
   return files;
 }
 
+// Certificate and key are libcrypto's, which counts who has them.
+Result<Credentials> shared(const Credentials& credentials) {
+  Credentials copy{.file = credentials.file,
+                   .leaf = {},
+                   .chain = CertificateStackPtr(X509_chain_up_ref(credentials.chain.get())),
+                   .key = {},
+                   .warnings = credentials.warnings};
+  if (!copy.chain || X509_up_ref(credentials.leaf.get()) != 1) {
+    return fail(openssl_error(ErrorCode::kCrypto, "X509_up_ref"));
+  }
+  copy.leaf.reset(credentials.leaf.get());
+  if (EVP_PKEY_up_ref(credentials.key.get()) != 1) {
+    return fail(openssl_error(ErrorCode::kCrypto, "EVP_PKEY_up_ref"));
+  }
+  copy.key.reset(credentials.key.get());
+  return copy;
+}
+
 bool is_there(const std::string& file) {
   return ::access(file.c_str(), F_OK) == 0 || (errno != ENOENT && errno != ENOTDIR);
 }
 
 }  // namespace
 
-Result<Hosts> Hosts::load(const ServerOptions& options, SSL_CTX* context) {
+Result<Hosts> Hosts::load(const ServerOptions& options, SSL_CTX* context,
+                          const Hosts* predecessor) {
   // libssl says what it thinks of a certificate (too weak a key, for instance) only when it is
   // given to it, and a handshake is too late for that.
   const SslPtr trial(SSL_new(context));
   if (!trial) return fail(openssl_error(ErrorCode::kCrypto, "SSL_new"));
   Hosts hosts;
-  if (auto loaded = hosts.load_common(options, trial.get()); !loaded) return fail(loaded.error());
+  if (auto loaded = hosts.load_common(options, trial.get(), predecessor); !loaded) {
+    return fail(loaded.error());
+  }
   for (const Host& host : options.hosts) {
     if (auto added = hosts.add(host, trial.get()); !added) return fail(added.error());
   }
-  if (auto loaded = hosts.load_staples(options.ocsp_files); !loaded) return fail(loaded.error());
+  const bool is_at_start = predecessor == nullptr;
+  if (auto loaded = hosts.load_staples(options.ocsp_files, is_at_start); !loaded) {
+    return fail(loaded.error());
+  }
   hosts.choose_sets();
   for (const std::size_t each : hosts.sets_[CertificateSets::kDefault]) {
     const Credentials& shown = hosts.credentials_[each];
@@ -67,18 +91,29 @@ Result<Hosts> Hosts::load(const ServerOptions& options, SSL_CTX* context) {
   return hosts;
 }
 
-Result<void> Hosts::load_common(const ServerOptions& options, SSL* trial) {
+Result<void> Hosts::load_common(const ServerOptions& options, SSL* trial,
+                                const Hosts* predecessor) {
   KTLS_TRY(const std::vector<CertificateFiles> files, common_files(options));
   for (const CertificateFiles& each : files) {
     KTLS_TRY(Credentials credentials, load_credentials(each.certificate_file, each.key_file));
     if (auto kept = keep(std::move(credentials), trial); !kept) return kept;
   }
   if (files.empty()) {
-    KTLS_TRY(Credentials credentials, make_self_signed_credentials());
+    // Who has noted its fingerprint finds it after a reload as well.
+    const Credentials* const before = predecessor == nullptr ? nullptr : predecessor->self_signed();
+    KTLS_TRY(Credentials credentials,
+             before == nullptr ? make_self_signed_credentials() : shared(*before));
     if (auto kept = keep(std::move(credentials), trial); !kept) return kept;
   }
   common_ = credentials_.size();
   return {};
+}
+
+const Credentials* Hosts::self_signed() const {
+  if (credentials_.empty()) return nullptr;
+  const Credentials& first = credentials_[kDefault];
+  const bool is_ours = first.file.empty();
+  return is_ours && not_after(first.leaf.get()) > std::time(nullptr) ? &first : nullptr;
 }
 
 Result<void> Hosts::add(const Host& host, SSL* trial) {
@@ -113,7 +148,7 @@ Result<void> Hosts::keep(Credentials credentials, SSL* trial) {
 }
 
 // Those beside the certificates first, so that what is named goes before.
-Result<void> Hosts::load_staples(const std::vector<std::string>& files) {
+Result<void> Hosts::load_staples(const std::vector<std::string>& files, bool is_at_start) {
   for (Credentials& each : credentials_) {
     const std::string file = each.file + ".ocsp";
     if (each.file.empty() || !is_there(file)) continue;
@@ -134,10 +169,10 @@ Result<void> Hosts::load_staples(const std::vector<std::string>& files) {
       if (is_for) keep(std::move(staple), each);
       is_for_any = is_for_any || is_for;
     }
-    if (!is_for_any) {
-      return fail(Error::of(ErrorCode::kInvalidArgument,
-                            file + ": the OCSP response is for none of the certificates"));
-    }
+    if (is_for_any) continue;
+    const std::string objection = file + ": the OCSP response is for none of the certificates";
+    if (is_at_start) return fail(Error::of(ErrorCode::kInvalidArgument, objection));
+    credentials_.front().warnings.push_back(objection + ", not sent");  // as above
   }
   return {};
 }

@@ -25,8 +25,9 @@ class Hosts {
   // No host: the client role.
   Hosts() = default;
   // Reads all files and has libssl look at each certificate, the default ones becoming those of
-  // `context`. Errors as Context::server().
-  [[nodiscard]] static ktls::Result<Hosts> load(const ServerOptions& options, SSL_CTX* context);
+  // `context`. Errors as Context::server(). `predecessor`: what is replaced; null at the start.
+  [[nodiscard]] static ktls::Result<Hosts> load(const ServerOptions& options, SSL_CTX* context,
+                                                const Hosts* predecessor);
 
   // What a client asks for by `server_name` (canonical; empty: none was sent).
   //   certificates  for show()
@@ -52,11 +53,15 @@ class Hosts {
   [[nodiscard]] std::string pem() const;
 
  private:
-  [[nodiscard]] ktls::Result<void> load_common(const ServerOptions& options, SSL* trial);
+  [[nodiscard]] ktls::Result<void> load_common(const ServerOptions& options, SSL* trial,
+                                               const Hosts* predecessor);
+  // The certificate of our own making, while it is valid; null: there is none.
+  [[nodiscard]] const Credentials* self_signed() const;
   [[nodiscard]] ktls::Result<void> add(const Host& host, SSL* trial);
   // Tries the certificate at `trial`.
   [[nodiscard]] ktls::Result<void> keep(Credentials credentials, SSL* trial);
-  [[nodiscard]] ktls::Result<void> load_staples(const std::vector<std::string>& files);
+  [[nodiscard]] ktls::Result<void> load_staples(const std::vector<std::string>& files,
+                                                bool is_at_start);
   void keep(Staple staple, Credentials& credentials);
   void choose_sets();
 

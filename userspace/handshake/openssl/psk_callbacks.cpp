@@ -142,10 +142,6 @@ void install_psk_callbacks(SSL_CTX* context, Role role) {
   }
 }
 
-bool has_psk_hash(const CipherSuite& suite) {
-  return suite.prf_hash == HashAlgorithm::kSha256;
-}
-
 std::string psk_first_list_of(std::vector<const CipherSuite*> suites) {
   std::ranges::stable_partition(suites,
                                 [](const CipherSuite* suite) { return has_psk_hash(*suite); });

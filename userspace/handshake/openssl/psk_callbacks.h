@@ -21,7 +21,6 @@ void install_psk_callbacks(SSL_CTX* context, Role role);
 // Hash algorithm MUST be set when the PSK is established or default to SHA-256 if no such algorithm
 // is defined."
 [[nodiscard]] std::string psk_first_list_of(std::vector<const CipherSuite*> suites);
-[[nodiscard]] bool has_psk_hash(const CipherSuite& suite);
 
 // In the callback of the ClientHello: where it offers an identity of `keys`, `ssl` chooses suites
 // in the order of `list`. libssl would choose by preference before it looks at the PSK, and then

@@ -83,13 +83,12 @@ Result<void> SslContext::use_suites(const Options& options) {
                            .with_psk = !options.psk_file.empty()};
   if (auto set = set_suites(handle(), choice, options.groups); !set) return set;
   if (!choice.with_psk) return {};
-  KTLS_TRY(auto suites, offered_suites(choice, ProtocolVersion::kTls13));
-  const auto has_hash = [](const CipherSuite* suite) { return has_psk_hash(*suite); };
-  if (options.version_max >= ProtocolVersion::kTls13 && std::ranges::none_of(suites, has_hash)) {
-    return fail(Error::of(ErrorCode::kInvalidArgument,
-                          "ciphersuites: pre-shared keys need one with SHA-256, such as "
-                          "TLS_AES_128_GCM_SHA256 (RFC 8446 section 4.2.11)"));
+  if (options.version_max >= ProtocolVersion::kTls13) {
+    if (auto fit = check_psk_suites(choice); !fit) {
+      return fail(Error::of(ErrorCode::kInvalidArgument, "ciphersuites: " + fit.error().detail));
+    }
   }
+  KTLS_TRY(auto suites, offered_suites(choice, ProtocolVersion::kTls13));
   KTLS_TRY(pre_shared_keys_, PreSharedKeys::load(options.psk_file));
   psk_ciphersuites_ = psk_first_list_of(std::move(suites));
   install_psk_callbacks(handle(), role_);
@@ -110,7 +109,8 @@ Result<std::shared_ptr<SslContext>> SslContext::create(const ServerOptions& opti
   if (auto asked = context->ask_clients(options); !asked) return fail(asked.error());
   if (context->pre_shared_keys_) context->client_trust_ += context->pre_shared_keys_->digest();
   if (!options.is_psk_only()) {
-    KTLS_TRY(context->hosts_, Hosts::load(options, context->handle()));
+    const Hosts* const replaced = predecessor == nullptr ? nullptr : &predecessor->hosts_;
+    KTLS_TRY(context->hosts_, Hosts::load(options, context->handle(), replaced));
   }
   context->add_warnings(context->hosts_.warnings());
   context->take_warnings_of_keys();

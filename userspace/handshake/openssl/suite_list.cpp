@@ -122,6 +122,20 @@ Result<Suites> offered_suites(const SuiteChoice& choice, ProtocolVersion version
   return suites;
 }
 
+bool has_psk_hash(const CipherSuite& suite) {
+  return suite.prf_hash == HashAlgorithm::kSha256;
+}
+
+Result<void> check_psk_suites(const SuiteChoice& choice) {
+  KTLS_TRY(const Suites suites, offered_suites(choice, ProtocolVersion::kTls13));
+  const bool has_one =
+      std::ranges::any_of(suites, [](const CipherSuite* suite) { return has_psk_hash(*suite); });
+  if (has_one) return {};
+  return fail(Error::of(ErrorCode::kInvalidArgument,
+                        "pre-shared keys need one with SHA-256, such as TLS_AES_128_GCM_SHA256 "
+                        "(RFC 8446 section 4.2.11)"));
+}
+
 std::string libssl_list_of(const Suites& suites) {
   std::string names;
   for (const CipherSuite* suite : suites) {

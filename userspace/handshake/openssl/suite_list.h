@@ -32,6 +32,11 @@ struct SuiteChoice {
 [[nodiscard]] ktls::Result<std::vector<const CipherSuite*>> offered_suites(
     const SuiteChoice& choice, ProtocolVersion version);
 
+// Whether a suite of TLS 1.3 goes with an external PSK (RFC 8446 section 4.2.11).
+[[nodiscard]] bool has_psk_hash(const CipherSuite& suite);
+// That one of those offered of TLS 1.3 does. Error: kInvalidArgument.
+[[nodiscard]] ktls::Result<void> check_psk_suites(const SuiteChoice& choice);
+
 // "ECDHE-RSA-AES128-GCM-SHA256:…", as SSL_CTX_set_cipher_list(3) and
 // SSL_CTX_set_ciphersuites(3) take it.
 [[nodiscard]] std::string libssl_list_of(const std::vector<const CipherSuite*>& suites);

@@ -15,6 +15,7 @@
 namespace tls {
 namespace {
 
+using ktls::Error;
 using ktls::ErrorCode;
 using ktls::fail;
 using ktls::Result;
@@ -59,7 +60,7 @@ Result<std::string> add_authorities(SSL_CTX* context, const std::string& file,
   }
   if (digests.empty()) {
     return fail(
-        openssl_error(ErrorCode::kInvalidArgument, file + ": holds no PEM certificate to trust"));
+        Error::of(ErrorCode::kInvalidArgument, file + ": holds no PEM certificate to trust"));
   }
   return digests;
 }
@@ -104,8 +105,7 @@ Result<void> add_lists(SSL_CTX* context, const std::string& file,
     ++lists;
   }
   if (lists == 0) {
-    return fail(
-        openssl_error(ErrorCode::kInvalidArgument, file + ": holds no PEM revocation list"));
+    return fail(Error::of(ErrorCode::kInvalidArgument, file + ": holds no PEM revocation list"));
   }
   // Of what peers show, and not of the chain that is built for a certificate of ours.
   X509_VERIFY_PARAM_set_flags(SSL_CTX_get0_param(context),

@@ -117,6 +117,9 @@ TEST(ConfigOrigin, IsTheFlagThatIsNamedFirstElseTheLongestValueElseTheTable) {
   const ConfigOrigin origin(*file, section.place, section.items);
   EXPECT_EQ(origin.of("--key needs --cert"), "f:2:1");
   EXPECT_EQ(origin.of("--key-records is too few for --key"), "f:3:1");
+  EXPECT_EQ(origin.of("--key some.pem: no such file"), "f:2:7");
+  EXPECT_EQ(origin.of("--cert /a/some.pem: no such file"), "f:4:8");
+  EXPECT_EQ(origin.of("--cert other.pem: no such file"), "f:4:1");
   EXPECT_EQ(origin.of("/a/some.pem: no such file"), "f:4:8");
   EXPECT_EQ(origin.of("some.pem: no such file"), "f:2:7");
   EXPECT_EQ(origin.of("--key-interval 4: whatever"), "f:1:1");

@@ -56,6 +56,19 @@ class Passing : public ::testing::Test {
   int next_ = kFirst;
 };
 
+TEST(MeantSockets, AreNumbersAlsoWhereTheyAreNamedOrMeantAllTogether) {
+  const auto meant = [](const std::string& text) {
+    return InheritedSockets::meant_by(address(text), {.pid = {}, .count = "3", .names = "a:b:a"},
+                                      3);
+  };
+  using Numbers = std::vector<std::string>;
+  EXPECT_EQ(meant("fd:4"), Numbers({"fd:4"}));
+  EXPECT_EQ(meant("systemd"), Numbers({"fd:3", "fd:4", "fd:5"}));
+  EXPECT_EQ(meant("systemd:a"), Numbers({"fd:3", "fd:5"}));
+  EXPECT_EQ(meant("systemd:c"), Numbers({"systemd:c"}));
+  EXPECT_EQ(InheritedSockets::meant_by(address("systemd"), {}, 3), Numbers({"systemd"}));
+}
+
 TEST_F(Passing, GivesAllThatWerePassedOrThoseOfOneName) {
   pass_listener();
   pass_listener();
