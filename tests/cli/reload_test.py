@@ -6,6 +6,7 @@ import hashlib
 import os
 import shutil
 import signal
+import socket
 import ssl
 import sys
 import tempfile
@@ -23,9 +24,11 @@ from watched import wait_until  # noqa: E402
 from watched_wrap import Wrap  # noqa: E402
 
 LOOPS = ("io_uring", "epoll")
+VERSIONS = (ssl.TLSVersion.TLSv1_2, ssl.TLSVersion.TLSv1_3)
 # While connections come and go; each of so many has a file that cannot be used.
 RELOADS = 100
 BROKEN_EVERY = 5
+STEADY = 3  # connections of each kind that are there all the time
 
 
 def fingerprint(chain):
@@ -208,42 +211,101 @@ class Certificate(ReloadCase):
         self.assertEqual(line["level"], "error")
         self.assertIn("holds no PEM certificate to trust", line["error"])
 
-    def test_connections_that_come_meanwhile_are_all_served(self):
+
+class UnderLoad(ReloadCase):
+    """A server, and the client role in front of it; all files of both are replaced and broken."""
+
+    def setUp(self):
+        super().setUp()
+        self.trusted = self.folder / "trusted"
+        self.both = "".join(Path(each.ca).read_text(encoding="ascii")
+                            for each in (self.old, self.new))
+        self.stop = threading.Event()
+        self.addCleanup(self.stop.set)
+        self.served, self.failures = [], []
+
+    def start(self, loop):
+        self.install(self.old)
+        self.replace(self.trusted, self.both.encode())
+        self.stop.clear()
+        self.served.clear()
+        server = self.server("--loop", loop)
+        front = self.wrap("--client", "--ca", str(self.trusted), "--name", "localhost", "--loop",
+                          loop, to=server.addresses[0])
+        return server, front
+
+    def connect(self, wrap, version=None):
+        """By TLS, or in plain where no version is given."""
+        if version is None:
+            return peers.tcp(wrap.endpoint)
+        context = ssl.create_default_context(cadata=self.both)
+        context.minimum_version = context.maximum_version = version
+        return peers.tls(context, wrap.endpoint)
+
+    def end(self, client):
+        if isinstance(client, socket.socket):
+            client.shutdown(socket.SHUT_WR)
+            self.assertEqual(client.recv(1), b"")
+        else:
+            client.unwrap()
+
+    def visit(self, *where):
+        """One connection after the other."""
+        try:
+            while not self.stop.is_set():
+                with self.connect(*where) as client:
+                    self.exchange(client)
+                    self.end(client)
+                self.served.append(1)
+        except Exception as error:  # the test reads it
+            self.failures.append(error)
+
+    def reload_both(self, index, wraps):
+        self.install((self.new, self.old)[index % 2])
+        self.replace(self.trusted, self.both.encode())
+        is_broken = index % BROKEN_EVERY == BROKEN_EVERY - 1
+        if is_broken:
+            for path in ((self.chain, self.key)[index % 2], self.trusted):
+                self.replace(path, b"nothing\n")
+        for wrap in wraps:
+            self.assertEqual(self.reload(wrap)["level"], "error" if is_broken else "info")
+
+    def test_no_connection_fails_however_often_files_are_read_again(self):
         for loop in LOOPS:
             with self.subTest(loop=loop):
-                self.install(self.old)
-                wrap = self.server("--loop", loop)
-                both = ssl.create_default_context(cadata="".join(
-                    Path(each.ca).read_text(encoding="ascii") for each in (self.old, self.new)))
-                stop, served, failures = threading.Event(), [], []
-
-                def visit(wrap=wrap, both=both, stop=stop, served=served, failures=failures):
-                    try:
-                        while not stop.is_set():
-                            with peers.tls(both, wrap.endpoint) as client:
-                                self.exchange(client)
-                                client.unwrap()
-                            served.append(1)
-                    except Exception as error:  # the test reads it
-                        failures.append(error)
-
-                visitors = [threading.Thread(target=visit, daemon=True) for _ in range(4)]
+                server, front = self.start(loop)
+                ways = [(server, version) for version in VERSIONS] + [(front,)]
+                steady = [self.connect(*way) for way in ways * STEADY]
+                for client in steady:
+                    self.addCleanup(client.close)
+                visitors = [threading.Thread(target=self.visit, args=way, daemon=True)
+                            for way in ways + [(front,)]]
                 for visitor in visitors:
                     visitor.start()
                 for index in range(RELOADS):
-                    self.install((self.new, self.old)[index % 2])
-                    is_broken = index % BROKEN_EVERY == BROKEN_EVERY - 1
-                    if is_broken:
-                        self.replace((self.chain, self.key)[index % 2], b"nothing\n")
-                    self.assertEqual(self.reload(wrap)["level"], "error" if is_broken else "info")
-                stop.set()
+                    said = os.urandom(1000)  # on its way while the files are read
+                    for client in steady:
+                        client.sendall(said)
+                    self.reload_both(index, (server, front))
+                    for client in steady:
+                        self.assertEqual(peers.receive_exactly(client, len(said)), said)
+                self.stop.set()
                 for visitor in visitors:
                     visitor.join(peers.TIMEOUT_S)
-                self.assertEqual(failures, [])
-                self.assertGreaterEqual(len(served), len(visitors))
-                lines = wrap.wait_for_event("connection", len(served))
-                self.assertEqual({line["ended"] for line in lines}, {"clean"})
-                self.assertEqual(wrap.stop(), 0)
+                for client in steady:
+                    self.exchange(client, os.urandom(1 << 20))
+                    self.end(client)
+                self.assertEqual(self.failures, [])
+                self.assert_all_ended_well(server, front, len(visitors), len(steady))
+
+    def assert_all_ended_well(self, server, front, visitors, steady):
+        self.assertGreaterEqual(len(self.served), visitors)
+        lines = server.wait_for_event("connection", len(self.served) + steady)
+        self.assertEqual({line["ended"] for line in lines}, {"clean"})
+        self.assertEqual(len([line for line in lines if line["received"] > 1 << 20]), steady)
+        self.assertEqual([wrap.stop() for wrap in (front, server)], [0, 0])
+        for wrap in (front, server):
+            self.assertEqual({line["ended"] for line in wrap.connections()}, {"clean"})
 
 
 class Trust(ReloadCase):

@@ -1,19 +1,24 @@
 #!/usr/bin/env python3
 """Concurrent connections of mixed load through `wrap`, in both roles: small and large exchanges,
-half-closes, stalls, resets, truncations, garbage. Nothing may be lost, and nothing may leak.
+resumed sessions, client certificates, balancers' headers, half-closes, stalls, resets, truncations,
+garbage, while files are read again and metrics are asked for. Nothing may be lost, and nothing may
+leak.
 
     plain client -> wrap --client -> wrap -> service         (route "chain")
       TLS client ------------------> wrap -> service         (route "direct")
+      TLS client -> wrap --accept-proxy ---> service         (route "proxied")
     plain client -> wrap --client ---------> TLS service     (route "remote")
 
 examples:
   tests/soak/soak.py --loop epoll --seconds 20 --connections 100
+  tests/soak/soak.py --loop epoll --seconds 600 --connections 1000
   tests/soak/soak.py --loop io_uring --binary build-address/tools/ktls-bridge/ktls-bridge
   tests/soak/soak.py --seed 7 --only client-stalls,large
 """
 
 import argparse
 import collections
+import itertools
 import os
 import random
 import resource
@@ -31,20 +36,21 @@ sys.dont_write_bytecode = True
 sys.path[:0] = [str(Path(__file__).resolve().parents[1] / "support"),
                 str(Path(__file__).resolve().parent)]
 
+import soak_checks  # noqa: E402
 import soak_jobs  # noqa: E402
 import watched  # noqa: E402
-import wrap_peers as peers  # noqa: E402
-from soak_channel import Channel, TlsCodec  # noqa: E402
-from soak_jobs import CHAIN, DIRECT, REMOTE  # noqa: E402
-from watched_wrap import Wrap  # noqa: E402
+from exposition import scrape  # noqa: E402
+from soak_channel import Channel, TlsCodec, send_slowly  # noqa: E402
+from soak_disturbances import Reloads, Scrapes  # noqa: E402
+from soak_jobs import CHAIN, DIRECT, PROXIED, REMOTE, TLS_ROUTES  # noqa: E402
+from soak_site import Site  # noqa: E402
 
 WAIT_S = 60  # for anything that should move, on a machine that is busy
 PROGRESS_S = 10
-VERSIONS = (ssl.TLSVersion.TLSv1_2, ssl.TLSVersion.TLSv1_3)
+SETTLE_S = 20  # for what counts to come after what is told
+FAILED_S = 5  # for the other end of what has failed
 PROBLEMS_SHOWN = 20
-# What the process may have grown by between the first and the second half: the allocator keeps
-# what the moment of the highest load needed, and that is chance.
-GROWTH_KIB = 16 * 1024
+WARM_UP_S = 120  # at most, and half of the time
 
 
 def parse():
@@ -66,67 +72,47 @@ def parse():
     return arguments
 
 
-class Service:
-    """Serves jobs by their numbers, in plain or, with certificates, in TLS."""
-
-    def __init__(self, jobs, certificates=None):
-        self.jobs = jobs
-        self.contexts = [certificates.server_context() for _ in VERSIONS] if certificates else []
-        for context, version in zip(self.contexts, VERSIONS):
-            context.minimum_version = context.maximum_version = version
-        self.listener = socket.create_server(("127.0.0.1", 0), backlog=1024)
-        self.address = f"127.0.0.1:{self.listener.getsockname()[1]}"
-        threading.Thread(target=self._accept, daemon=True).start()
-
-    def _accept(self):
-        while True:
-            try:
-                sock, _ = self.listener.accept()
-            except OSError:
-                return
-            threading.Thread(target=self._run, args=(sock,), daemon=True).start()
-
-    def _run(self, sock):
-        sock.settimeout(WAIT_S)
-        job = None
-        with sock:
-            try:
-                codec = TlsCodec(random.choice(self.contexts)) if self.contexts else None
-                channel = Channel(sock, codec)
-                channel.handshake()
-                line = channel.receive_line()
-                job = self.jobs[int(line)]
-                job.kind.service(job, channel)
-            except Exception as error:  # whatever it is, it is the job's problem
-                if job is not None:
-                    job.complain("the service", error)
-        if job is not None:
-            job.service_is_done = True
-
-    def close(self):
-        self.listener.shutdown(socket.SHUT_RDWR)
-        self.listener.close()
-
-
 def connect(soak, job, rng):
     sock = socket.socket()
     with sock:
-        sock.settimeout(WAIT_S)
+        sock.settimeout(soak.patience)
         if job.name == "slow":
             sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
-        sock.connect(soak.wraps[job.route].endpoint)
-        job.local = "%s:%d" % sock.getsockname()
+        sock.connect(soak.site.wraps[job.route].endpoint)
+        job.local = soak_jobs.as_text(sock.getsockname())
+        if job.route == PROXIED and job.kind.ended:
+            send_header(job, sock)
         if job.kind.raw:
             job.kind.client(job, sock)
-            return
-        codec = None
-        if job.route == DIRECT:
-            codec = TlsCodec(rng.choice(soak.contexts), "localhost")
-        channel = Channel(sock, codec)
-        channel.handshake(job.pause / 1200 if job.name == "slow-handshake" else 0)
+        elif job.route in TLS_ROUTES:
+            speak_tls(soak, job, rng, sock)
+        else:
+            speak(job, Channel(sock))
+
+
+def send_header(job, sock):
+    job.local = soak_jobs.as_text(job.source)
+    send_slowly(sock, job.header(), 0, job.slow_s / 2)
+
+
+def speak(job, channel):
+    if job.kind.service is not None:
+        channel.handshake(job.pause / 1200 if job.slow_s else 0, job.slow_s)
         channel.send(b"%d\n" % job.number)
-        job.kind.client(job, channel)
-        job.moved = job.size_up + job.size_down
+    job.kind.client(job, channel)
+    job.moved = job.size_up + job.size_down
+
+
+def speak_tls(soak, job, rng, sock):
+    files, sessions = soak.site.files, soak.site.sessions
+    context = soak.site.context(job, rng)
+    session, begun = sessions.take(context) if job.resumes else (None, 0)
+    generation = files.ticket_generation
+    codec = TlsCodec(context, "localhost", session)
+    speak(job, Channel(sock, codec))
+    if job.kind.is_honest:
+        sessions.keep(context, codec.tls.session, generation)
+        job.has_to_resume = session is not None and files.still_resumes(begun)
 
 
 def make_connection(soak, job, rng):
@@ -136,14 +122,13 @@ def make_connection(soak, job, rng):
         connect(soak, job, rng)
     except Exception as error:  # whatever it is, it is the job's problem
         job.complain("the client", error)
-    job.client_is_done = True
-    deadline = time.monotonic() + WAIT_S
-    while not job.has_both_ends():
-        if time.monotonic() > deadline:
-            job.complain("the service", TimeoutError("it never came to its end"))
-            return
-        time.sleep(0.002)
+    job.client_is_done.set()
+    patience = FAILED_S if job.problems else soak.patience
+    if job.kind.service is not None and not job.service_is_done.wait(patience):
+        job.complain("the service", TimeoutError("it never came to its end"))
+        return
     job.duration = time.monotonic() - started
+    job.finish()
 
 
 class Clients:
@@ -151,19 +136,29 @@ class Clients:
 
     def __init__(self, soak, seconds):
         self.soak = soak
-        self.until = time.monotonic() + seconds
         self.threads = [threading.Thread(target=self._run, args=(index,), daemon=True)
                         for index in range(soak.arguments.connections)]
+        # Once those that run compete with whoever starts the others, that takes a minute.
+        self._all_there = threading.Event()
         for thread in self.threads:
             thread.start()
+        self.until = time.monotonic() + seconds
+        self._all_there.set()
 
     def _run(self, index):
         rng = random.Random(f"{self.soak.arguments.seed} {index} {len(self.soak.jobs)}")
-        while time.monotonic() < self.until:
-            make_connection(self.soak, self.soak.new_job(rng), rng)
+        self._all_there.wait()
+        while (now := time.monotonic()) < self.until:
+            # So that the last to come are not long in leaving.
+            late = now > self.until - self.soak.handshake_timeout / 2
+            job = self.soak.new_job(rng, soak_jobs.WAITING if late else ())
+            job.until = self.until
+            if job.name == "slow-handshake":
+                job.slow_s = self.soak.handshake_timeout / 4
+            make_connection(self.soak, job, rng)
 
     def join(self):
-        deadline = self.until + 4 * WAIT_S
+        deadline = self.until + 4 * self.soak.patience
         for thread in self.threads:
             thread.join(max(0.1, deadline - time.monotonic()))
         return not any(thread.is_alive() for thread in self.threads)
@@ -173,37 +168,27 @@ class Soak:
     def __init__(self, arguments, folder):
         self.arguments = arguments
         self.jobs = {}
-        self._lock = threading.Lock()
+        self._numbers = itertools.count()
         self.problems = []
+        self.reloads = collections.Counter()
+        self.scrapes = self.at_once = 0
+        self.descriptors = {}  # at the start
         self.started = time.monotonic()
-        certificates = peers.Certificates(folder)
-        self.contexts = [certificates.client_context(version) for version in VERSIONS]
-        self.services = [Service(self.jobs), Service(self.jobs, certificates)]
-        plain, secure = (service.address for service in self.services)
-        # Nothing that is not meant to stall may run into it, on a machine that is busy.
-        self.handshake_timeout = min(20.0, max(10.0, arguments.seconds / 3))
-        client = ("--client", "--ca", certificates.ca)
-        self.wraps = {DIRECT: self._start(*certificates.server_flags, to=plain)}
-        server = self.wraps[DIRECT].addresses[0]
-        self.wraps[CHAIN] = self._start(*client, "--name", "localhost", to=server)
-        self.wraps[REMOTE] = self._start(*client, to=secure)
-
-    def _start(self, *flags, to):
-        seconds = f"{int(self.handshake_timeout * 1000)}ms"
-        return Wrap(*flags, "--loop", self.arguments.loop, "--offload", self.arguments.offload,
-                    "--handshake-timeout", seconds, to=to, threads=self.arguments.threads,
-                    binary=self.arguments.binary)
+        # Nothing that is not meant to stall may run into these, on a machine that is busy: each
+        # connection has less of it the more there are.
+        self.patience = max(WAIT_S, arguments.connections / 5)
+        self.handshake_timeout = min(max(20, arguments.connections / 10),
+                                     max(10.0, arguments.seconds / 3))
+        self.site = Site(arguments, folder, self.jobs, self.patience, self.handshake_timeout)
+        self.wraps = self.site.wraps
 
     def close(self):
-        for wrap in self.wraps.values():
-            wrap.kill()
-        for service in self.services:
-            service.close()
+        self.site.close()
 
-    def new_job(self, rng):
-        with self._lock:
-            job = soak_jobs.draw(len(self.jobs), rng, self.arguments.only)
-            self.jobs[job.number] = job
+    def new_job(self, rng, but=()):
+        """Without a lock: a thousand threads would queue for it instead of being connected."""
+        job = soak_jobs.draw(next(self._numbers), rng, self.arguments.only, but)
+        self.jobs[job.number] = job
         return job
 
     def complain(self, what):
@@ -212,13 +197,21 @@ class Soak:
     def made(self, *routes):
         return [job for job in list(self.jobs.values()) if job.route in routes]
 
-    def expected_connections(self, route):
+    def expected_lines(self, route):
         """Whatever comes through the chain arrives at the server role, too."""
         return len(self.made(DIRECT, CHAIN) if route == DIRECT else self.made(route))
 
     # Phases
 
     def load(self, seconds):
+        disturbances = [Reloads(self, self.reloads), Scrapes(self)]
+        self._load(seconds)
+        for each in disturbances:
+            each.stop()
+        self.scrapes += disturbances[1].count
+        self.at_once = max(self.at_once, disturbances[1].at_once)
+
+    def _load(self, seconds):
         clients = Clients(self, seconds)
         next_line = time.monotonic() + PROGRESS_S
         while time.monotonic() < clients.until:
@@ -248,92 +241,52 @@ class Soak:
 
     def settle(self):
         """Waits until each connection has its line; then measures what is left."""
-        deadline = time.monotonic() + WAIT_S
+        deadline = time.monotonic() + self.patience
         for route, wrap in self.wraps.items():
-            expected = self.expected_connections(route)
-            while len(wrap.connections()) < expected and time.monotonic() < deadline:
+            expected = self.expected_lines(route)
+            while (len(wrap.connections()) + len(wrap.records("refused")) < expected
+                   and time.monotonic() < deadline):
                 time.sleep(0.1)
         time.sleep(1)
+        for route, wrap in self.wraps.items():
+            first = self.descriptors.setdefault(route, wrap.descriptors())
+            while wrap.descriptors() != first and time.monotonic() < deadline:
+                time.sleep(0.1)
         return {route: (wrap.descriptors(), wrap.resident_kib())
                 for route, wrap in self.wraps.items()}
+
+    def miscounts(self):
+        """What the pages of metrics still say wrong after a while: a line may come before what
+        counts it."""
+        deadline = time.monotonic() + SETTLE_S
+        while True:
+            pages = {route: scrape(wrap.records("metrics")[0]["address"], self.patience)
+                     for route, wrap in self.wraps.items()}
+            problems = list(soak_checks.miscounts(self, pages))
+            if not problems or time.monotonic() > deadline:
+                return problems
+            time.sleep(1)
 
     def drain(self):
         """SIGTERM while data moves: it still arrives."""
         threads = []
         for route in self.wraps:
-            with self._lock:
-                job = soak_jobs.large(len(self.jobs), route)
-                self.jobs[job.number] = job
+            job = soak_jobs.large(next(self._numbers), route)
+            self.jobs[job.number] = job
             threads.append(threading.Thread(target=make_connection, daemon=True,
                                             args=(self, job, random.Random(1))))
             threads[-1].start()
-        deadline = time.monotonic() + WAIT_S
+        deadline = time.monotonic() + self.patience
         while (any(job.local is None for job in list(self.jobs.values()))
                and time.monotonic() < deadline):
             time.sleep(0.01)
         time.sleep(0.3)
-        for route in (CHAIN, REMOTE, DIRECT):  # whoever connects to another goes first
+        for route in (CHAIN, REMOTE, PROXIED, DIRECT):  # whoever connects to another goes first
             self.wraps[route].send_signal(signal.SIGTERM)
-        statuses = {route: wrap.wait(WAIT_S) for route, wrap in self.wraps.items()}
+        statuses = {route: wrap.wait(self.patience) for route, wrap in self.wraps.items()}
         for thread in threads:
-            thread.join(WAIT_S)
+            thread.join(self.patience)
         return statuses
-
-
-# What is found in the end: each yields problems in words.
-
-def lost_data(soak):
-    for job in soak.jobs.values():
-        yield from job.problems
-        if not job.has_both_ends():
-            yield f"{job.name}/{job.route} #{job.number} did not come to its end"
-
-
-def wrong_ends(soak):
-    for route, wrap in soak.wraps.items():
-        lines = collections.defaultdict(list)
-        for line in wrap.connections():
-            lines[line["peer"]].append(line)
-        for job in soak.made(route):
-            if not lines[job.local]:
-                yield f"{job.name}/{job.route} #{job.number} has no line in the log"
-                continue
-            # A port can come more than once, also from the client role in front.
-            line = soak_jobs.line_of(job, lines[job.local])
-            lines[job.local].remove(line)
-            problem = soak_jobs.check_end(job, line)
-            if problem:
-                yield problem
-        left = [line for each in lines.values() for line in each]
-        if route == DIRECT:
-            # Nothing says whose they are; so many have to be clean, the others must not be.
-            expected = sum("clean" in job.kind.ended for job in soak.made(CHAIN))
-            found = collections.Counter(line["ended"] for line in left)
-            if (len(left), found["clean"]) != (len(soak.made(CHAIN)), expected):
-                yield f"behind the chain {dict(found)} instead of {expected} clean"
-        elif left:
-            yield f"{len(left)} lines of connections that nobody made: {left[:3]}"
-
-
-def foreign_lines(soak):
-    """A sanitizer's report, a failed assertion, errors of the loop."""
-    for route, wrap in soak.wraps.items():
-        foreign = [line for line in wrap.lines if not line.startswith("{")]
-        if foreign:
-            path = Path(tempfile.gettempdir()) / f"soak-{os.getpid()}-{route}.txt"
-            path.write_text("\n".join(foreign), encoding="utf-8")
-            yield f"{route} wrote, in {path}: " + " | ".join(foreign[:4])
-        for record in wrap.records():
-            if record["level"] in ("warning", "error"):
-                yield f"{route} logged {record}"
-
-
-def leaks(before, between, after, with_memory):
-    for route, (descriptors, memory) in after.items():
-        if descriptors != before[route][0]:
-            yield f"{route}: {descriptors} descriptors at the end, {before[route][0]} at the start"
-        if with_memory and memory > between[route][1] + GROWTH_KIB:
-            yield f"{route}: {memory} KiB at the end, {between[route][1]} KiB in the middle"
 
 
 def is_sanitized(wrap):
@@ -350,13 +303,21 @@ def report(name, problems):
     return not problems
 
 
-def summarize(soak):
+def summarize(soak, rests):
     counts = collections.Counter((job.name, job.route) for job in soak.jobs.values())
     for name in soak_jobs.KINDS:
         routes = ", ".join(f"{route} {counts[name, route]}" for route in soak.wraps
                            if counts[name, route])
         slowest = max((job.duration for job in soak.jobs.values() if job.name == name), default=0)
         print(f"  {name}: {routes or 'none'}; the slowest took {slowest:.1f} s")
+    resumed = sum(job.has_to_resume for job in soak.jobs.values())
+    print(f"  {resumed} sessions that had to be resumed, {soak.reloads['ok']} reloads and "
+          f"{soak.reloads['failed']} of broken files, {soak.scrapes} pages of metrics, "
+          f"{soak.at_once} connections at once")
+    for route in soak.wraps:
+        states = ", ".join(f"{rest[route][1]} KiB and {rest[route][0]} descriptors"
+                           for rest in rests)
+        print(f"  {route} at the start, after the warm-up and at the end: {states}")
 
 
 def run(arguments, folder):
@@ -367,20 +328,23 @@ def run(arguments, folder):
               f"--loop {arguments.loop}, seed {arguments.seed}"
               f"{', with sanitizers' if sanitized else ''}", flush=True)
         before = soak.settle()
-        soak.load(arguments.seconds / 2)
+        warm_up = min(WARM_UP_S, arguments.seconds / 2)
+        soak.load(warm_up)
         between = soak.settle()
-        soak.load(arguments.seconds / 2)
+        soak.load(arguments.seconds - warm_up)
         after = soak.settle()
+        counted = soak.miscounts()
         statuses = soak.drain()
-        summarize(soak)
+        summarize(soak, (before, between, after))
     finally:
         soak.close()
     name = f"{arguments.name} {arguments.loop}"
     return all([
-        report(f"{name} loses nothing", [*soak.problems, *lost_data(soak)]),
-        report(f"{name} tells each end as it was", wrong_ends(soak)),
-        report(f"{name} leaks nothing", leaks(before, between, after, not sanitized)),
-        report(f"{name} says nothing but its log", foreign_lines(soak)),
+        report(f"{name} loses nothing", [*soak.problems, *soak_checks.lost_data(soak)]),
+        report(f"{name} tells each end as it was", soak_checks.wrong_ends(soak)),
+        report(f"{name} counts what it tells", counted),
+        report(f"{name} leaks nothing", soak_checks.leaks(before, between, after, sanitized)),
+        report(f"{name} says nothing but its log", soak_checks.foreign_lines(soak)),
         report(f"{name} drains and exits with 0",
                [f"{route}: {status}" for route, status in statuses.items() if status != 0])])
 

@@ -113,6 +113,16 @@ class TlsCodec:
         return b"".join(parts), ended, self._outgoing.read()
 
 
+def send_slowly(sock, wire, pause, seconds):
+    until = time.monotonic() + seconds
+    at = 0
+    while at < len(wire) and time.monotonic() < until:
+        sock.sendall(wire[at:at + 1])
+        at += 1
+        time.sleep(pause)
+    sock.sendall(wire[at:])
+
+
 class Channel:
     """The socket's timeout bounds each wait."""
 
@@ -122,12 +132,9 @@ class Channel:
         self._unread = b""
         self._ended = False
 
-    def handshake(self, pause=0.0):
-        """With a `pause`, byte by byte."""
-        wire = self.codec.start()
-        for at in range(0, len(wire), 1 if pause else CHUNK):
-            self.sock.sendall(wire[at:at + (1 if pause else CHUNK)])
-            time.sleep(pause)
+    def handshake(self, pause=0.0, seconds=0.0):
+        """Byte by byte, with a `pause` behind each, for so many seconds; then the rest at once."""
+        send_slowly(self.sock, self.codec.start(), pause, seconds)
         while isinstance(self.codec, TlsCodec) and not self.codec.is_ready:
             self._read_once()
 
@@ -141,9 +148,7 @@ class Channel:
         self.sock.sendall(self.codec.seal(data))
 
     def send_slowly(self, data, pause):
-        for byte in self.codec.seal(data):
-            self.sock.sendall(bytes([byte]))
-            time.sleep(pause)
+        send_slowly(self.sock, self.codec.seal(data), pause, self.sock.gettimeout() / 4)
 
     def receive(self, most=CHUNK):
         """Empty at the orderly end."""
