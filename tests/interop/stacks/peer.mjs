@@ -1,4 +1,4 @@
-// Node's tls as a peer of stacks_test.py, which says how it is called and what it prints.
+// Node's tls, and what Bun and Deno have for it, as a peer of stacks.py, which says how it is called and what it prints.
 import crypto from "node:crypto";
 import fs from "node:fs";
 import tls from "node:tls";
@@ -13,6 +13,8 @@ const options = {
   maxVersion: version,
   ciphers: suite,
   servername: "localhost",
+  requestCert: role === "asking-server",
+  rejectUnauthorized: role !== "server",
 };
 if (certificate !== "-") {
   options.cert = fs.readFileSync(certificate);
@@ -26,7 +28,8 @@ function fail(error) {
 
 function say(socket) {
   const how = socket.isSessionReused() ? "resumed" : "full";
-  console.log(socket.getProtocol(), socket.getCipher().name, how);
+  const shown = role !== "client" && socket.getPeerCertificate()?.subject ? " shown" : "";
+  console.log(socket.getProtocol(), socket.getCipher().name, how + shown);
 }
 
 function connect(session) {

@@ -1,4 +1,4 @@
-"""Python's ssl as a peer of stacks_test.py, which says how it is called and what it prints."""
+"""Python's ssl as a peer of stacks.py, which says how it is called and what it prints."""
 
 import os
 import socket
@@ -20,13 +20,16 @@ def make_context():
     context.load_verify_locations(CA)
     if CERTIFICATE != "-":
         context.load_cert_chain(CERTIFICATE, KEY)
+    if ROLE == "asking-server":
+        context.verify_mode = ssl.CERT_REQUIRED
     return context
 
 
 def say(stream):
     name, version, _ = stream.cipher()
     print(version if version == "TLSv1.2" else stream.version(), name,
-          "resumed" if stream.session_reused else "full", flush=True)
+          "resumed" if stream.session_reused else "full",
+          *(["shown"] if ROLE != "client" and stream.getpeercert() else []), flush=True)
 
 
 def converse(stream):
