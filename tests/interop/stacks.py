@@ -325,11 +325,16 @@ def parse():
                         help="wrap's event loop (default %(default)s)")
     parser.add_argument("--stack", choices=[stack.name for stack in STACKS], action="append",
                         help="only this one; may be repeated")
+    parser.add_argument("--features", action="store_true",
+                        help="instead: what a peer may do besides sending (features_test.py)")
     return parser.parse_args()
 
 
 def main():
     options = parse()
+    if options.features:
+        return subprocess.run([sys.executable, "-B", HERE / "features_test.py", options.loop],
+                              check=False).returncode
     with contextlib.ExitStack() as stack:
         folder = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="ktls-stacks-")))
         stacks = Stacks(folder, stack, options.loop)
