@@ -59,6 +59,17 @@ def be_refused(endpoint):
         raise Failed("a client without a certificate has the page")
 
 
+def dh_file(authority):
+    return Path(authority.file).parent / "dh.pem"
+
+
+def make_dh_parameters(authority):
+    """For servers that would take others: at its security level of 0, which suites with a short tag
+    need, libssl chooses 1024 bits, and wrap refuses those."""
+    run(["openssl", "genpkey", "-genparam", "-algorithm", "DH", "-pkeyopt", "group:ffdhe2048",
+         "-out", dh_file(authority)], b"")
+
+
 def hex_id(suite):
     """As the registry has it: "1301"."""
     return {"TLS_AES_128_GCM_SHA256": "1301", "TLS_AES_256_GCM_SHA384": "1302",
@@ -68,7 +79,12 @@ def hex_id(suite):
             "TLS_ECDHE_RSA_WITH_AES_128_GCM_SHA256": "C02F",
             "TLS_ECDHE_RSA_WITH_AES_256_GCM_SHA384": "C030",
             "TLS_ECDHE_RSA_WITH_CHACHA20_POLY1305_SHA256": "CCA8",
-            "TLS_ECDHE_ECDSA_WITH_CHACHA20_POLY1305_SHA256": "CCA9"}[suite.name]
+            "TLS_ECDHE_ECDSA_WITH_CHACHA20_POLY1305_SHA256": "CCA9",
+            "TLS_DHE_RSA_WITH_AES_128_GCM_SHA256": "009E",
+            "TLS_DHE_RSA_WITH_AES_256_GCM_SHA384": "009F",
+            "TLS_DHE_RSA_WITH_CHACHA20_POLY1305_SHA256": "CCAA",
+            "TLS_RSA_WITH_AES_128_GCM_SHA256": "009C",
+            "TLS_RSA_WITH_AES_256_GCM_SHA384": "009D"}[suite.name]
 
 
 def run(command, text, **options):
@@ -106,7 +122,8 @@ class OpenSsl:
 
     @staticmethod
     def chosen(suite):
-        return (["-tls1_3", "-ciphersuites", suite.openssl] if suite.version == "TLSv1.3" else
+        return (["-tls1_3", "-ciphersuites", suite.openssl, "-cipher", "DEFAULT:@SECLEVEL=0"]
+                if suite.version == "TLSv1.3" else
                 ["-tls1_2", "-cipher", f"{suite.openssl}:@SECLEVEL=0"])
 
     def connect(self, authority, suite, port, shown):
@@ -127,20 +144,26 @@ class OpenSsl:
         asking = ["-Verify", 1, "-verify_return_error", "-CAfile", authority.file] if asks else []
         with Reservation() as reserved, tempfile.NamedTemporaryFile() as log:
             command = ["openssl", "s_server", "-accept", f"127.0.0.1:{reserved.port}", "-www",
-                       "-cert", own.certificate, "-key", own.key, *self.chosen(suite), *asking]
+                       "-cert", own.certificate, "-key", own.key, "-dhparam", dh_file(authority),
+                       *self.chosen(suite), *asking]
             with listening(command, reserved.port, log.name) as port:
                 yield port
 
 
 class GnuTls:
     BULK = (("AES_128_GCM", "AES-128-GCM"), ("AES_256_GCM", "AES-256-GCM"),
-            ("CHACHA20", "CHACHA20-POLY1305"), ("AES_128_CCM", "AES-128-CCM"))
+            ("CHACHA20", "CHACHA20-POLY1305"), ("AES_128_CCM_8", "AES-128-CCM-8"),
+            ("AES_256_CCM_8", "AES-256-CCM-8"), ("AES_128_CCM", "AES-128-CCM"),
+            ("AES_256_CCM", "AES-256-CCM"))
+    EXCHANGES = (("ECDHE_ECDSA", "ECDHE-ECDSA"), ("ECDHE_RSA", "ECDHE-RSA"),
+                 ("DHE_RSA", "DHE-RSA"), ("RSA", "RSA"))
 
     def priority(self, suite):
         cipher = next(name for part, name in self.BULK if part in suite.name)
         version = suite.version.replace("TLSv", "TLS")
-        exchange = {"ec": "ECDHE-ECDSA", "rsa": "ECDHE-RSA"}[suite.certificate]
-        kx = f":-KX-ALL:+{exchange}" if suite.version == "TLSv1.2" else ""
+        kx = ""
+        if suite.version == "TLSv1.2":
+            kx = ":-KX-ALL:+" + next(name for part, name in self.EXCHANGES if part in suite.name)
         return f"NORMAL:-VERS-ALL:+VERS-{version}:-CIPHER-ALL:+{cipher}{kx}"
 
     def connect(self, authority, suite, port, shown):
@@ -223,6 +246,7 @@ class Nginx:
     ssl_certificate {own.certificate};
     ssl_certificate_key {own.key};
     ssl_protocols {suite.version};
+    ssl_dhparam {dh};
     {chosen};
     {asks}
     location / {{ return 200 "a page"; }}
@@ -233,12 +257,14 @@ class Nginx:
     def serve(self, authority, suite, asks):
         own = authority.leaf[suite.certificate]
         chosen = (f"ssl_ciphers {suite.openssl}:@SECLEVEL=0" if suite.version == "TLSv1.2"
-                  else f"ssl_conf_command Ciphersuites {suite.openssl}")
+                  else f"ssl_conf_command Ciphersuites {suite.openssl}; "
+                       "ssl_ciphers DEFAULT:@SECLEVEL=0")
         asks = f"ssl_verify_client on; ssl_client_certificate {authority.file};" if asks else ""
         with Reservation() as reserved, tempfile.TemporaryDirectory() as folder:
             words = nginx_configuration.start_words(
                 Path(folder), self.SERVER.format(port=reserved.port, own=own, suite=suite,
-                                                 chosen=chosen, asks=asks),
+                                                 chosen=chosen, asks=asks,
+                                                 dh=dh_file(authority)),
                 nginx_configuration.AS_WE_ARE)
             with listening(words, reserved.port, Path(folder) / "log") as port:
                 yield port
@@ -257,6 +283,7 @@ index-file.names = ("index.html")
 ssl.engine = "enable"
 ssl.pemfile = "{own.certificate}"
 ssl.privkey = "{own.key}"
+ssl.dh-file = "{dh}"
 ssl.openssl.ssl-conf-cmd = ("MinProtocol" => "{version}", "MaxProtocol" => "{version}")
 ssl.openssl.ssl-conf-cmd += ({chosen})
 """
@@ -278,7 +305,8 @@ ssl.verifyclient.enforce = "enable"
         with Reservation() as reserved, tempfile.TemporaryDirectory() as folder:
             text = self.CONFIGURATION.format(
                 module=self._module, port=reserved.port, folder=folder, chosen=chosen,
-                own=authority.leaf[suite.certificate], version=suite.version)
+                own=authority.leaf[suite.certificate], version=suite.version,
+                dh=dh_file(authority))
             text += self.ASKS.format(authority=authority) if asks else ""
             (Path(folder) / "index.html").write_bytes(BODY)
             file = Path(folder) / "lighttpd.conf"
@@ -330,7 +358,9 @@ class Deno:
 BY_NAME = '"CipherString" => "{openssl}"'
 TOOLS = {"openssl": OpenSsl(), "gnutls": GnuTls(), "nss": Nss(), "nginx": Nginx(),
          "curl": Curl(), "deno": Deno(),
-         "lighttpd-openssl": Lighttpd("openssl", BY_NAME, '"Ciphersuites" => "{openssl}"'),
+         "lighttpd-openssl": Lighttpd(
+             "openssl", '"CipherString" => "{openssl}:@SECLEVEL=0"',
+             '"Ciphersuites" => "{openssl}", "CipherString" => "DEFAULT:@SECLEVEL=0"'),
          "lighttpd-gnutls": Lighttpd("gnutls"),
          "lighttpd-mbedtls": Lighttpd("mbedtls", '"CipherString" => "HIGH"'),
          "lighttpd-nss": Lighttpd("nss", BY_NAME, '"CipherString" => "+{nss}"'),

@@ -33,7 +33,7 @@ import wrap_peers  # noqa: E402
 from cells import SUITES  # noqa: E402
 from certificates import Authority  # noqa: E402
 from drained_wrap import DrainedWrap, WrapFailed  # noqa: E402
-from stacks_list import FEW, STACKS, Stack  # noqa: E402
+from stacks_list import FEW, MORE_SUITES, STACKS, Stack  # noqa: E402
 from watched import BUILD  # noqa: E402
 
 PROGRAMS = HERE / "stacks"
@@ -41,7 +41,7 @@ SIZE = 65536
 BUILD_S = 300
 PEER_S = 120
 CONNECTIONS = 2
-IANA = {suite.openssl: suite.name for suite in SUITES}
+IANA = {suite.openssl: suite.name for suite in (*SUITES, *MORE_SUITES)}
 SUBJECT = "CN=localhost"  # of the certificate that clients show
 
 
@@ -59,7 +59,7 @@ class Cell:
     @property
     def narrowing(self):
         """Flags of wrap, where the peer does not choose."""
-        if self.suite.version in self.stack.chooses:
+        if self.suite.version in self.stack.chooses and self.suite not in MORE_SUITES:
             return ()
         version = self.suite.version.removeprefix("TLSv")
         kind = "--ciphers" if version == "1.2" else "--ciphersuites"
@@ -124,11 +124,13 @@ class Stacks:
         self.authority = Authority(folder)
         for certificate in self.authority.leaf.values():
             to_pkcs12(certificate)
+        stack_tools.make_dh_parameters(self.authority)
         self.programs = Programs(folder)
         self._stack = stack
         self._backends = {}
         self._wraps = {}
-        self._loop = ("--loop", loop)
+        # A machine that is busy may take longer than peers that are remote.
+        self._flags = ("--loop", loop, "--handshake-timeout", f"{PEER_S}s")
         self.failed = 0
         self.rows = []
 
@@ -153,14 +155,14 @@ class Stacks:
         to = self.backend_for(tool)
         if (flags, to) not in self._wraps:
             self._wraps[flags, to] = self._stack.enter_context(
-                DrainedWrap(*self._loop, *flags, to=to))
+                DrainedWrap(*self._flags, *flags, to=to))
         return self._wraps[flags, to]
 
     def client_wrap(self, cell, port, shows=True):
         own = self.authority.leaf["ec"]
         shown = (("--cert", own.certificate, "--key", own.key)
                  if shows and cell.with_certificate else ())
-        return DrainedWrap(*self._loop, "--client", "--name", "localhost", "--ca",
+        return DrainedWrap(*self._flags, "--client", "--name", "localhost", "--ca",
                            self.authority.file, *shown, *cell.narrowing, to=f"127.0.0.1:{port}")
 
     def run(self, cell):
@@ -300,10 +302,12 @@ def peer_problems(cell, lines, said):
 
 
 def cells_of(stack, is_full):
-    """Where not everything is tried: clients that show a certificate to wrap with the first suite,
-    and wrap that shows one with the second, which is enough as TLS goes on the same after it."""
-    for suite in stack.suites(SUITES):
-        if not is_full and suite.name not in stack.few:
+    """A certificate of the client's changes nothing for a suite, so that the rarer ones are tried
+    without. Where not everything is tried, clients show a certificate to wrap with the first suite,
+    and wrap shows one with the second."""
+    for suite in stack.suites(is_full):
+        if suite in MORE_SUITES:
+            yield from (Cell(stack, role, suite) for role in stack.roles)
             continue
         if "server" in stack.roles:
             yield Cell(stack, "server", suite)
