@@ -45,7 +45,8 @@ class FeatureCase(unittest.TestCase):
         self.said = 0
 
     def wrap(self, *flags, to):
-        wrap = Wrap("--loop", LOOP, *map(str, flags), to=to)
+        wrap = Wrap("--loop", LOOP, "--handshake-timeout", f"{PATIENCE_S}s", *map(str, flags),
+                    to=to)
         self.addCleanup(wrap.kill)
         tap = RecordTap(wrap.endpoint)
         self.addCleanup(tap.close)
