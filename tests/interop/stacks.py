@@ -288,7 +288,7 @@ def line_problems(cell, lines, size=None):
                      for key, value in wanted.items() if line.get(key) != value]
         ends = cell.stack.ends if cell.role == "server" else ("clean",)
         if line.get("ended") not in ends:
-            problems.append(f"connection {number}: ended is {line.get('ended')}")
+            problems.append(f"connection {number}: not ended as it should: {line}")
     return problems
 
 
