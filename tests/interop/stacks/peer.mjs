@@ -1,4 +1,5 @@
-// Node's tls, and what Bun and Deno have for it, as a peer of stacks.py, which says how it is called and what it prints.
+// Node's tls, and what Bun and Deno have for it, as a peer of stacks.py, which says how it is
+// called and what it prints.
 import crypto from "node:crypto";
 import fs from "node:fs";
 import path from "node:path";
