@@ -1,7 +1,9 @@
-"""The table that stacks.py ends with: a line for each stack and role of wrap, a column for each
-suite."""
+"""The table that stacks.py ends with: a line for each suite, a column for each stack."""
 
 from dataclasses import dataclass
+
+KEY = ("S: wrap is the server, C: the client; +: with a client's certificate. Each is a full "
+       "handshake and a resumed one, with the data compared; -: not tried, or not in that stack.")
 
 
 @dataclass(frozen=True)
@@ -14,33 +16,21 @@ class Row:
     with_certificate: bool
     passed: bool
 
-
-def _mark(rows):
-    """`rows`: of one field."""
-    if not rows:
-        return "-"
-    if not all(row.passed for row in rows):
-        return "FAILED"
-    kinds = {row.with_certificate for row in rows}
-    return {(False,): "without", (True,): "with", (False, True): "both"}[tuple(sorted(kinds))]
+    def __str__(self):
+        mark = self.role[0].upper() + ("+" if self.with_certificate else "")
+        return mark if self.passed else f"{mark} FAILED"
 
 
 def show(rows, remarks, loop):
     """`remarks`: by the names of stacks."""
-    print(f"\nWith --loop {loop}. In each field a full handshake and a resumed one, with the data "
-          "compared: without a client's certificate, with one, or both; -: not tried, or not in "
-          "that stack.")
-    for version in sorted({row.suite.version for row in rows}):
-        of_version = [row for row in rows if row.suite.version == version]
-        suites = list(dict.fromkeys(row.suite.name for row in of_version))
-        names = [name.removeprefix("TLS_").replace("_WITH", "") for name in suites]
-        print(f"\n| {version} | wrap is | " + " | ".join(names) + " |")
-        print("|---" * (len(suites) + 2) + "|")
-        for stack, role in dict.fromkeys((row.stack, row.role) for row in of_version):
-            marks = [_mark([row for row in of_version
-                            if (row.stack, row.role, row.suite.name) == (stack, role, name)])
-                     for name in suites]
-            print(f"| {stack} | {role} | " + " | ".join(marks) + " |")
-    for stack in dict.fromkeys(row.stack for row in rows):
+    stacks = list(dict.fromkeys(row.stack for row in rows))
+    suites = dict.fromkeys((row.suite.version, row.suite.name) for row in rows)
+    print(f"\nWith --loop {loop}. {KEY}\n\n| version | suite | {' | '.join(stacks)} |")
+    print("|---" * (len(stacks) + 2) + "|")
+    for suite in sorted(suites, key=lambda each: each[0], reverse=True):
+        fields = (" ".join(str(row) for row in rows if row.stack == stack
+                           and (row.suite.version, row.suite.name) == suite) for stack in stacks)
+        print(f"| {' | '.join(suite)} | {' | '.join(field or '-' for field in fields)} |")
+    for stack in stacks:
         if remarks.get(stack):
             print(f"\n{stack}: {remarks[stack]}.")
