@@ -158,6 +158,10 @@ class Stacks:
                 DrainedWrap(*self._flags, *flags, to=to))
         return self._wraps[flags, to]
 
+    def leave(self, wrap):
+        """After a failure its next lines may be those of the cell that failed."""
+        self._wraps = {key: each for key, each in self._wraps.items() if each is not wrap}
+
     def client_wrap(self, cell, port, shows=True):
         own = self.authority.leaf["ec"]
         shown = (("--cert", own.certificate, "--key", own.key)
@@ -193,7 +197,7 @@ class Stacks:
         try:
             tool.connect(self.authority, cell.suite, wrap.port, shown)
         except BaseException:
-            wrap.skip_connections()
+            self.leave(wrap)
             raise
         return self.lines_of(wrap)
 
@@ -227,7 +231,7 @@ class Stacks:
                               stdin=subprocess.DEVNULL, capture_output=True, text=True,
                               check=False)
         if done.returncode:
-            wrap.skip_connections()
+            self.leave(wrap)
             raise Failed(f"it ended with {done.returncode}: {done.stderr}")
         return self.lines_of(wrap), done.stdout
 
