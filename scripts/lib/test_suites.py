@@ -182,6 +182,8 @@ SUITES = [
     Suite("interop/matrix", ("tests/interop/matrix.py", "--full"), needs=("openssl", "curl"),
           timeout_s=240),
     Suite("interop/stacks", ("tests/interop/stacks.py",), needs=("openssl",), timeout_s=400),
+    Suite("interop/features", ("tests/interop/features_test.py",), needs=("openssl",),
+          timeout_s=240),
     Suite("interop/scan", ("tests/interop/scan.py",), needs=("openssl", "sslscan"),
           timeout_s=180),
     Suite("interop/suites", ("tests/interop/suites_test.py",), needs=("openssl", "gnutls-cli"),

@@ -208,6 +208,14 @@ def plain_client(port, upload, download_size, timeout_s):
     return outcome
 
 
+def curl_suite_flags(suite, authority):
+    # The level is for suites with a short tag.
+    chosen = (("--tlsv1.3", "--tls13-ciphers", suite.openssl, "--ciphers", "DEFAULT:@SECLEVEL=0")
+              if suite.version == "TLSv1.3" else
+              ("--tlsv1.2", "--tls-max", "1.2", "--ciphers", f"{suite.openssl}:@SECLEVEL=0"))
+    return ["--cacert", authority.file, *chosen]
+
+
 class Curl:
     """One curl that uploads the same file `times` times, with a connection each; those after the
     first may resume. It speaks TLS where a suite is given."""
@@ -221,10 +229,7 @@ class Curl:
                  "--write-out", "sizes %{size_request} %{size_upload} %{size_header} "
                                 "%{size_download}\n"]
         if suite:
-            flags += ["--cacert", authority.file]
-            flags += (["--tlsv1.3", "--tls13-ciphers", suite.openssl]
-                      if suite.version == "TLSv1.3" else
-                      ["--tlsv1.2", "--tls-max", "1.2", "--ciphers", suite.openssl])
+            flags += curl_suite_flags(suite, authority)
         for file in self._files:
             flags += ["--upload-file", upload_file, "--output", file, url]
         self._process = subprocess.Popen(flags, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE,

@@ -1,19 +1,21 @@
 #!/usr/bin/env python3
-"""wrap against TLS stacks that are no OpenSSL program: Go, Java's JSSE, Node, Python's ssl; GnuTLS
-and NSS by their own tools, and nginx as a server (stack_tools.py).
+"""wrap against TLS stacks that are no OpenSSL program: Go, Java's JSSE, Node, Python's ssl, Bun
+(BoringSSL) and Deno (rustls); by tools of others (stack_tools.py) GnuTLS, NSS and curl, nginx, and
+lighttpd with five libraries.
 
-Of the first four each is a small program in tests/interop/stacks, called with
+Of the first six each is a small program in tests/interop/stacks, called with
     ROLE PORT VERSION SUITE-BY-IANA SUITE-BY-OPENSSL CA CERTIFICATE KEY COUNT
-As a client (PORT is wrap's) it makes COUNT connections one after the other, each after the first
+As a `client` (PORT is wrap's) it makes COUNT connections one after the other, each after the first
 with the session of the one before; it sends 64 KiB on each, has them echoed, and ends in order. As
-a server it prints its port, and echoes on COUNT connections. Of each connection it prints
-    VERSION SUITE full|resumed
+a `server` it prints its port, and echoes on COUNT connections; an `asking-server` lets in nobody
+without a certificate. Of each connection it prints
+    VERSION SUITE full|resumed [shown]
+where an asking server says `shown` of a client that has shown one.
 """
 
 import argparse
 import contextlib
 import os
-import shutil
 import subprocess
 import sys
 import tempfile
@@ -24,11 +26,14 @@ sys.dont_write_bytecode = True
 HERE = Path(__file__).resolve().parent
 sys.path[:0] = [str(HERE), str(HERE.parent / "support")]
 
+import npm_programs  # noqa: E402
 import stack_tools  # noqa: E402
+import stacks_table  # noqa: E402
 import wrap_peers  # noqa: E402
 from cells import SUITES  # noqa: E402
 from certificates import Authority  # noqa: E402
 from drained_wrap import DrainedWrap, WrapFailed  # noqa: E402
+from stacks_list import FEW, MORE_SUITES, STACKS, Stack  # noqa: E402
 from watched import BUILD  # noqa: E402
 
 PROGRAMS = HERE / "stacks"
@@ -36,34 +41,8 @@ SIZE = 65536
 BUILD_S = 300
 PEER_S = 120
 CONNECTIONS = 2
-IANA = {suite.openssl: suite.name for suite in SUITES}
-# The suites that say enough of a stack where not every one is tried: each version and kind of key.
-FEW = ("TLS_AES_128_GCM_SHA256", "TLS_AES_256_GCM_SHA384",
-       "TLS_ECDHE_ECDSA_WITH_AES_128_GCM_SHA256", "TLS_ECDHE_RSA_WITH_CHACHA20_POLY1305_SHA256")
-
-
-@dataclass(frozen=True)
-class Stack:
-    """lacks: parts of the names of suites it does not have; chooses: whether it can be told which
-    suite of TLS 1.3 to take; ends: how wrap may see its clients end."""
-
-    name: str
-    needs: tuple
-    lacks: tuple = ()
-    chooses: bool = True
-    ends: tuple = ("clean",)
-
-    def suites(self, of):
-        return [suite for suite in of if not any(part in suite.name for part in self.lacks)
-                and (self.chooses or suite.version == "TLSv1.2" or suite is SUITES[0])]
-
-
-STACKS = (Stack("python", (), chooses=False), Stack("go", ("go",), ("CCM",), chooses=False),
-          Stack("java", ("java", "javac"), ("CCM",)), Stack("node", ("node",)),
-          # gnutls-cli closes without close_notify, and without reading all tickets.
-          Stack("gnutls", ("gnutls-cli", "gnutls-serv"), ends=("clean", "truncated", "reset")),
-          Stack("nss", ("strsclnt", "selfserv", "certutil", "pk12util"), ("CCM",)),
-          Stack("nginx", ("nginx",)))
+IANA = {suite.openssl: suite.name for suite in (*SUITES, *MORE_SUITES)}
+SUBJECT = "CN=localhost"  # of the certificate that clients show
 
 
 @dataclass(frozen=True)
@@ -71,22 +50,28 @@ class Cell:
     stack: Stack
     role: str  # wrap's
     suite: object
-    with_certificate: bool = False  # the peer's, where it is the client
+    with_certificate: bool = False  # that the client shows, because it is asked for one
 
     def __str__(self):
         shown = " with a certificate" if self.with_certificate else ""
         return f"{self.stack.name} {self.role} role {self.suite.version} {self.suite.name}{shown}"
 
-
-TOOLS = {stack: stack_tools.TOOLS[stack.name] for stack in STACKS
-         if stack.name in stack_tools.TOOLS}
+    @property
+    def narrowing(self):
+        """Flags of wrap, where the peer does not choose."""
+        if self.suite.version in self.stack.chooses and self.suite not in MORE_SUITES:
+            return ()
+        version = self.suite.version.removeprefix("TLSv")
+        kind = "--ciphers" if version == "1.2" else "--ciphersuites"
+        return ("--min-version", version, "--max-version", version, kind, self.suite.openssl)
 
 
 class Failed(Exception):
     """A peer that did something else; the text has its own words."""
 
 
-FAILURES = (Failed, stack_tools.Failed, WrapFailed, OSError, subprocess.TimeoutExpired)
+FAILURES = (Failed, stack_tools.Failed, WrapFailed, AssertionError, OSError,
+            subprocess.TimeoutExpired)
 
 
 class Programs:
@@ -107,6 +92,13 @@ class Programs:
     def _node(self):
         return ["node", PROGRAMS / "peer.mjs"]
 
+    def _bun(self):
+        return npm_programs.words("bun", PROGRAMS / "peer.mjs")
+
+    def _deno(self):
+        return npm_programs.words("deno", "run", "--allow-all", "--no-config",
+                                  PROGRAMS / "peer.mjs")
+
     def _go(self):
         program = self._folder / "peer"
         self._build("go", "build", "-o", program, PROGRAMS / "peer.go")
@@ -126,72 +118,99 @@ class Programs:
 
 
 class Stacks:
-    """One run: certificates, a service, and a wrap for each kind of key and of clients."""
+    """One run: certificates, services, and a wrap for each kind of key and of clients."""
 
-    def __init__(self, folder, stack):
-        self.folder = folder
+    def __init__(self, folder, stack, loop):
         self.authority = Authority(folder)
         for certificate in self.authority.leaf.values():
             to_pkcs12(certificate)
+        stack_tools.make_dh_parameters(self.authority)
         self.programs = Programs(folder)
-        self.backend = wrap_peers.Backend(wrap_peers.echo)
-        self.page = wrap_peers.Backend(stack_tools.answer_with_page)
-        for backend in (self.backend, self.page):
-            stack.callback(backend.close)
         self._stack = stack
+        self._backends = {}
         self._wraps = {}
+        # A machine that is busy may take longer than peers that are remote.
+        self._flags = ("--loop", loop, "--handshake-timeout", f"{PEER_S}s")
         self.failed = 0
         self.rows = []
 
-    def wrap_for(self, kind, with_certificate, to):
-        """In the server role."""
-        if (kind, with_certificate, to) not in self._wraps:
-            own = self.authority.leaf[kind]
-            asks = ("--client-ca", self.authority.file) if with_certificate else ()
-            self._wraps[kind, with_certificate, to] = self._stack.enter_context(
-                DrainedWrap("--cert", own.certificate, "--key", own.key, *asks, to=to))
-        return self._wraps[kind, with_certificate, to]
+    def backend_for(self, tool):
+        """The address of the plaintext service behind wrap."""
+        if hasattr(tool, "backend"):
+            if tool not in self._backends:
+                self._backends[tool] = self._stack.enter_context(tool.backend())
+            return self._backends[tool]
+        serve = stack_tools.answer_with_page if tool else wrap_peers.echo
+        if serve not in self._backends:
+            backend = wrap_peers.Backend(serve)
+            self._stack.callback(backend.close)
+            self._backends[serve] = backend.address
+        return self._backends[serve]
+
+    def server_wrap(self, cell, tool=None):
+        """In the server role; one for all cells that are served alike."""
+        own = self.authority.leaf[cell.suite.certificate]
+        asks = ("--client-ca", self.authority.file) if cell.with_certificate else ()
+        flags = ("--cert", own.certificate, "--key", own.key, *asks, *cell.narrowing)
+        to = self.backend_for(tool)
+        if (flags, to) not in self._wraps:
+            self._wraps[flags, to] = self._stack.enter_context(
+                DrainedWrap(*self._flags, *flags, to=to))
+        return self._wraps[flags, to]
+
+    def leave(self, wrap):
+        """After a failure its next lines may be those of the cell that failed."""
+        self._wraps = {key: each for key, each in self._wraps.items() if each is not wrap}
+
+    def client_wrap(self, cell, port, shows=True):
+        own = self.authority.leaf["ec"]
+        shown = (("--cert", own.certificate, "--key", own.key)
+                 if shows and cell.with_certificate else ())
+        return DrainedWrap(*self._flags, "--client", "--name", "localhost", "--ca",
+                           self.authority.file, *shown, *cell.narrowing, to=f"127.0.0.1:{port}")
 
     def run(self, cell):
         try:
-            lines, problems = self.attempt(cell)
+            problems = self.attempt(cell)
         except FAILURES as error:
             problems = [f"{type(error).__name__}: {error}"]
         for problem in problems:
             print(f"{cell}: {problem}")
         self.failed += bool(problems)
-        if not problems:
-            self.rows.append((cell, lines))
+        self.rows.append(stacks_table.Row(cell.stack.name, cell.role, cell.suite,
+                                          cell.with_certificate, not problems))
         print(f"{'FAIL' if problems else 'ok'} {cell}", flush=True)
 
     def attempt(self, cell):
-        """(the lines of wrap, the full connection first; what is wrong with them)"""
-        if cell.stack in TOOLS:
-            lines = (self.tool_as_client if cell.role == "server" else self.tool_as_server)(cell)
-            return lines, line_problems(cell, lines)
+        """What is wrong with two connections, the second resumed."""
+        tool = stack_tools.TOOLS.get(cell.stack.name)
+        if cell.role == "server" and hasattr(tool, "connect"):
+            return line_problems(cell, self.tool_as_client(cell, tool))
+        if cell.role == "client" and hasattr(tool, "serve"):
+            return line_problems(cell, self.tool_as_server(cell, tool))
         lines, said = (self.as_server if cell.role == "server" else self.as_client)(cell)
-        return lines, line_problems(cell, lines, SIZE) + peer_problems(lines, said)
+        return line_problems(cell, lines, SIZE) + peer_problems(cell, lines, said)
 
-    def tool_as_client(self, cell):
-        wrap = self.wrap_for(cell.suite.certificate, cell.with_certificate, self.page.address)
+    def tool_as_client(self, cell, tool):
+        wrap = self.server_wrap(cell, tool)
         shown = "ec" if cell.with_certificate else None
         try:
-            TOOLS[cell.stack].connect(self.authority, cell.suite, wrap.port, shown)
+            tool.connect(self.authority, cell.suite, wrap.port, shown)
         except BaseException:
-            wrap.skip_connections()
+            self.leave(wrap)
             raise
         return self.lines_of(wrap)
 
-    def tool_as_server(self, cell):
-        with TOOLS[cell.stack].serve(self.authority, cell.suite) as port:
-            with self.client_wrap(port) as wrap:
+    def tool_as_server(self, cell, tool):
+        with tool.serve(self.authority, cell.suite, cell.with_certificate) as port:
+            with self.client_wrap(cell, port) as wrap:
                 for _ in range(CONNECTIONS):
                     stack_tools.ask_for_page(wrap.endpoint)
-                return self.lines_of(wrap)
-
-    def client_wrap(self, port):
-        return DrainedWrap("--client", "--name", "localhost", "--ca", self.authority.file,
-                           to=f"127.0.0.1:{port}")
+                lines = self.lines_of(wrap)
+            if cell.with_certificate:
+                with self.client_wrap(cell, port, shows=False) as stranger:
+                    stack_tools.be_refused(stranger.endpoint)
+        return lines
 
     @staticmethod
     def lines_of(wrap):
@@ -206,26 +225,27 @@ class Stacks:
         return [str(word) for word in words]
 
     def as_server(self, cell):
-        wrap = self.wrap_for(cell.suite.certificate, cell.with_certificate, self.backend.address)
+        wrap = self.server_wrap(cell)
         shown = self.authority.leaf["ec"] if cell.with_certificate else None
         done = subprocess.run(self.command(cell, "client", wrap.port, shown), timeout=PEER_S,
                               stdin=subprocess.DEVNULL, capture_output=True, text=True,
                               check=False)
         if done.returncode:
-            wrap.skip_connections()
+            self.leave(wrap)
             raise Failed(f"it ended with {done.returncode}: {done.stderr}")
         return self.lines_of(wrap), done.stdout
 
     def as_client(self, cell):
         certificate = self.authority.leaf[cell.suite.certificate]
-        with subprocess.Popen(self.command(cell, "server", "0", certificate),
+        role = "asking-server" if cell.with_certificate else "server"
+        with subprocess.Popen(self.command(cell, role, "0", certificate),
                               stdin=subprocess.DEVNULL, stdout=subprocess.PIPE,
                               stderr=subprocess.PIPE, text=True) as peer:
             try:
                 port = peer.stdout.readline().strip()
                 if not port:
                     raise Failed(f"it does not listen: {peer.communicate()[1]}")
-                with self.client_wrap(port) as wrap:
+                with self.client_wrap(cell, port) as wrap:
                     for _ in range(CONNECTIONS):
                         converse(wrap.endpoint)
                     lines = self.lines_of(wrap)
@@ -263,75 +283,79 @@ def line_problems(cell, lines, size=None):
     """What wrap's lines say that they should not. `size`: of what went either way."""
     problems = []
     for number, line in enumerate(lines):
-        wanted = {"version": cell.suite.version, "resumed": number != 0}
-        if cell.stack.chooses or cell.suite.version == "TLSv1.2":
-            wanted["suite"] = cell.suite.name
+        wanted = {"version": cell.suite.version, "suite": cell.suite.name, "resumed": number != 0}
+        if cell.role == "server":
+            wanted["client"] = SUBJECT if cell.with_certificate else None
         if size is not None:
             wanted |= {"sent": size, "received": size}
         problems += [f"connection {number}: {key} is {line.get(key)}, not {value}"
                      for key, value in wanted.items() if line.get(key) != value]
         ends = cell.stack.ends if cell.role == "server" else ("clean",)
         if line.get("ended") not in ends:
-            problems.append(f"connection {number}: ended is {line.get('ended')}")
+            problems.append(f"connection {number}: not ended as it should: {line}")
     return problems
 
 
-def peer_problems(lines, said):
+def peer_problems(cell, lines, said):
+    shown = ("shown",) if cell.role == "client" and cell.with_certificate else ()
     seen = [(line.get("version"), line.get("suite"),
-             "resumed" if line.get("resumed") else "full") for line in lines]
+             "resumed" if line.get("resumed") else "full", *shown) for line in lines]
     told = [tuple(words.split()) for words in said.splitlines()]
     told = [(version, IANA.get(suite, suite), *rest) for version, suite, *rest in told]
     return [] if told == seen else [f"the peer says {told}, wrap {seen}"]
 
 
-def cells(is_full):
-    for stack in STACKS:
-        few = [suite for suite in SUITES if is_full or suite.name in FEW]
-        for suite in stack.suites(few):
-            if stack.name != "nginx":
-                yield Cell(stack, "server", suite)
-                if is_full or suite.name == FEW[0]:
-                    yield Cell(stack, "server", suite, with_certificate=True)
-            yield Cell(stack, "client", suite)
-
-
-def show(rows):
-    """One table: a line for each suite, a column for each stack and role."""
-    columns = [(stack.name, role) for stack in STACKS for role in ("server", "client")]
-    print("\n| version | suite | " + " | ".join(f"{name}, {role}" for name, role in columns) + " |")
-    print("|---" * (len(columns) + 2) + "|")
-    marks = {}
-    for cell, lines in rows:
-        mark = "full, resumed" + (" (certificate)" if cell.with_certificate else "")
-        marks.setdefault((lines[0]["suite"], lines[0]["version"]), {}).setdefault(
-            (cell.stack.name, cell.role), []).append(mark)
-    for (suite, version), found in sorted(marks.items(), key=lambda item: item[0][::-1]):
-        told = " | ".join("; ".join(found.get(column, ["-"])) for column in columns)
-        print(f"| {version} | {suite} | {told} |")
+def cells_of(stack, is_full):
+    """A certificate of the client's changes nothing for a suite, so that the rarer ones are tried
+    without. Where not everything is tried, clients show a certificate to wrap with the first suite,
+    and wrap shows one with the second."""
+    for suite in stack.suites(is_full):
+        if suite in MORE_SUITES:
+            yield from (Cell(stack, role, suite) for role in stack.roles)
+            continue
+        if "server" in stack.roles:
+            yield Cell(stack, "server", suite)
+            if is_full or suite.name == FEW[0]:
+                yield Cell(stack, "server", suite, with_certificate=True)
+        if "client" in stack.roles:
+            shows = stack.asks and suite.name == FEW[1]
+            if is_full or not shows:
+                yield Cell(stack, "client", suite)
+            if stack.asks and (is_full or shows):
+                yield Cell(stack, "client", suite, with_certificate=True)
 
 
 def parse():
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--full", action="store_true",
-                        help="every suite, with and without a client's certificate")
-    parser.add_argument("--stack", choices=[stack.name for stack in STACKS], help="only this one")
+                        help="every stack and suite, with and without a client's certificate")
+    parser.add_argument("--loop", choices=("auto", "io_uring", "epoll"), default="auto",
+                        help="wrap's event loop (default %(default)s)")
+    parser.add_argument("--stack", choices=[stack.name for stack in STACKS], action="append",
+                        help="only this one; may be repeated")
+    parser.add_argument("--features", action="store_true",
+                        help="instead: what a peer may do besides sending (features_test.py)")
     return parser.parse_args()
 
 
 def main():
     options = parse()
+    if options.features:
+        return subprocess.run([sys.executable, "-B", HERE / "features_test.py", options.loop],
+                              check=False).returncode
     with contextlib.ExitStack() as stack:
         folder = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="ktls-stacks-")))
-        stacks = Stacks(folder, stack)
-        for cell in cells(options.full):
-            if options.stack not in (None, cell.stack.name):
+        stacks = Stacks(folder, stack, options.loop)
+        for each in STACKS:
+            cells = list(cells_of(each, options.full))
+            if not cells or options.stack and each.name not in options.stack:
                 continue
-            missing = [program for program in cell.stack.needs if not shutil.which(program)]
-            if missing:
-                print(f"skip {cell}: {missing[0]} is not installed", flush=True)
+            if why := each.absence():
+                print(f"skip {each.name}: {why}", flush=True)
                 continue
-            stacks.run(cell)
-    show(stacks.rows)
+            for cell in cells:
+                stacks.run(cell)
+    stacks_table.show(stacks.rows, {stack.name: stack.why for stack in STACKS}, options.loop)
     return 1 if stacks.failed else 0
 
 

@@ -19,6 +19,7 @@ from pathlib import Path
 sys.dont_write_bytecode = True
 sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "support"))
 
+import nginx_configuration  # noqa: E402
 import report  # noqa: E402
 import watched  # noqa: E402
 import wrap_peers as peers  # noqa: E402
@@ -32,18 +33,6 @@ SIZES = (48, 80)
 BAD_CERTIFICATE, NO_INPUT = 65, 66
 GET = b"GET / HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n"
 NGINX = """\
-daemon off;
-user nobody nogroup;
-pid {folder}/nginx.pid;
-error_log stderr;
-events {{ worker_connections 64; }}
-http {{
-  access_log off;
-  client_body_temp_path {folder}/body;
-  proxy_temp_path {folder}/proxy;
-  fastcgi_temp_path {folder}/fastcgi;
-  uwsgi_temp_path {folder}/uwsgi;
-  scgi_temp_path {folder}/scgi;
   ssl_certificate {chain};
   ssl_certificate_key {key};
   # The suite that ktls-bridge chooses: libssl gives who offers a session of another hash no ticket.
@@ -53,7 +42,6 @@ http {{
   server {{ listen 127.0.0.1:{ports[0]} ssl; location / {{ return 200 fine; }} }}
   server {{ listen 127.0.0.1:{ports[1]} ssl; ssl_session_ticket_key {long};
     location / {{ return 200 fine; }} }}
-}}
 """
 
 
@@ -283,13 +271,10 @@ class BesideNginx(TicketCase):
         self.endpoints = {size: each.getsockname() for size, each in zip(SIZES, holders)}
         for each in holders:
             each.close()
-        configuration = self.folder / "configuration"
-        configuration.write_text(NGINX.format(
-            folder=self.folder, chain=certificates().chain, key=certificates().key,
-            short=self.keys[48], long=self.keys[80],
-            ports=[self.endpoints[size][1] for size in SIZES]), encoding="ascii")
-        nginx = subprocess.Popen(["nginx", "-p", self.folder, "-e", "stderr", "-c", configuration],
-                                 stderr=subprocess.DEVNULL)
+        words = nginx_configuration.start_words(self.folder, NGINX.format(
+            chain=certificates().chain, key=certificates().key, short=self.keys[48],
+            long=self.keys[80], ports=[self.endpoints[size][1] for size in SIZES]))
+        nginx = subprocess.Popen(words, stderr=subprocess.DEVNULL)
         self.addCleanup(nginx.wait)
         self.addCleanup(nginx.terminate)
         wait_until(lambda: all(map(self.is_reached, self.endpoints.values())), "nginx")

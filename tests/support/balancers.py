@@ -4,6 +4,7 @@ PROXY protocol: what they are started with."""
 import socket
 import subprocess
 
+import nginx_configuration
 import wrap_peers as peers
 
 # One process, in the foreground, on sockets that it inherits: no port is taken by chance.
@@ -23,25 +24,12 @@ frontend http
 "%[src]:%[src_port] %[dst]:%[dst_port] %[fc_pp_authority]"
 """
 _NGINX = """\
-daemon off;
-master_process off;
-pid {folder}/nginx.pid;
-error_log stderr;
-events {{ worker_connections 64; }}
-http {{
-  access_log off;
-  client_body_temp_path {folder}/body;
-  proxy_temp_path {folder}/proxy;
-  fastcgi_temp_path {folder}/fastcgi;
-  uwsgi_temp_path {folder}/uwsgi;
-  scgi_temp_path {folder}/scgi;
   server {{
     listen unix:{folder}/nginx proxy_protocol;
     default_type text/plain;
     return 200 "$proxy_protocol_addr:$proxy_protocol_port \
 $proxy_protocol_server_addr:$proxy_protocol_server_port ";
   }}
-}}
 """
 
 
@@ -75,10 +63,9 @@ class Nginx:
 
     def __init__(self, folder):
         self.path = folder / "nginx"
-        configuration = folder / "nginx.conf"
-        configuration.write_text(_NGINX.format(folder=folder))
-        self.process = subprocess.Popen(["nginx", "-p", folder, "-e", "stderr", "-c",
-                                         configuration], stdin=subprocess.DEVNULL,
+        words = nginx_configuration.start_words(folder, _NGINX.format(folder=folder),
+                                                nginx_configuration.IN_ONE_PROCESS)
+        self.process = subprocess.Popen(words, stdin=subprocess.DEVNULL,
                                         stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
 
     def listens(self):

@@ -1,4 +1,4 @@
-// Java's JSSE as a peer of stacks_test.py, which says how it is called and what it prints.
+// Java's JSSE as a peer of stacks.py, which says how it is called and what it prints.
 // Certificate and key are in CERTIFICATE.p12, whose passphrase is "stacks".
 import java.io.FileInputStream;
 import java.io.InputStream;
@@ -61,10 +61,11 @@ public final class Peer {
     return made;
   }
 
-  private void say(SSLSocket socket) {
+  private void say(SSLSocket socket, boolean isShown) {
     boolean isNew = created.add(socket.getSession().getCreationTime());
     System.out.println(socket.getSession().getProtocol() + " "
-        + socket.getSession().getCipherSuite() + (isNew ? " full" : " resumed"));
+        + socket.getSession().getCipherSuite() + (isNew ? " full" : " resumed")
+        + (isShown ? " shown" : ""));
   }
 
   private void runClient(int port) throws Exception {
@@ -81,7 +82,7 @@ public final class Peer {
         if (!Arrays.equals(data, got)) {
           throw new IllegalStateException("other bytes came back");
         }
-        say(socket);
+        say(socket, false);
         socket.shutdownOutput();
         if (socket.getInputStream().read() != -1) {
           throw new IllegalStateException("more came than was sent");
@@ -90,18 +91,20 @@ public final class Peer {
     }
   }
 
-  private void runServer() throws Exception {
+  private void runServer(boolean asks) throws Exception {
     InetAddress loopback = InetAddress.getByName("127.0.0.1");
     try (SSLServerSocket listener = (SSLServerSocket) context.getServerSocketFactory()
             .createServerSocket(0, 8, loopback)) {
       listener.setEnabledProtocols(versions);
       listener.setEnabledCipherSuites(suites);
+      listener.setNeedClientAuth(asks);
       System.out.println(listener.getLocalPort());
       for (int i = 0; i < count; ++i) {
         try (SSLSocket socket = (SSLSocket) listener.accept()) {
           socket.setSoTimeout(TIMEOUT_MS);
           socket.getInputStream().transferTo(socket.getOutputStream());
-          say(socket);
+          // It throws where the client has shown none.
+          say(socket, asks && socket.getSession().getPeerCertificates().length > 0);
           socket.shutdownOutput();
         }
       }
@@ -113,7 +116,7 @@ public final class Peer {
     if (arguments[0].equals("client")) {
       peer.runClient(Integer.parseInt(arguments[1]));
     } else {
-      peer.runServer();
+      peer.runServer(arguments[0].equals("asking-server"));
     }
   }
 }

@@ -1,4 +1,4 @@
-// Go's crypto/tls as a peer of stacks_test.py, which says how it is called and what it prints.
+// Go's crypto/tls as a peer of stacks.py, which says how it is called and what it prints.
 package main
 
 import (
@@ -52,11 +52,14 @@ func makeConfig(version, suite, ca, certificate, key string) *tls.Config {
 	return config
 }
 
-func say(version string, connection *tls.Conn) {
+func say(version string, connection *tls.Conn, isServer bool) {
 	state := connection.ConnectionState()
 	how := "full"
 	if state.DidResume {
 		how = "resumed"
+	}
+	if isServer && len(state.PeerCertificates) > 0 {
+		how += " shown"
 	}
 	fmt.Println(version, tls.CipherSuiteName(state.CipherSuite), how)
 }
@@ -75,7 +78,7 @@ func runClient(config *tls.Config, port, version string, count int) {
 		if !bytes.Equal(data, got) {
 			check(fmt.Errorf("other bytes came back"))
 		}
-		say(version, connection)
+		say(version, connection, false)
 		check(connection.CloseWrite())
 		_, err = connection.Read(got)
 		if err != io.EOF {
@@ -96,7 +99,7 @@ func runServer(config *tls.Config, version string, count int) {
 		connection.SetDeadline(time.Now().Add(timeout))
 		_, err = io.Copy(connection, connection)
 		check(err)
-		say(version, connection)
+		say(version, connection, true)
 		connection.Close()
 	}
 }
@@ -106,6 +109,9 @@ func main() {
 	count, err := strconv.Atoi(os.Args[9])
 	check(err)
 	config := makeConfig(version, suite, os.Args[6], os.Args[7], os.Args[8])
+	if role == "asking-server" {
+		config.ClientAuth, config.ClientCAs = tls.RequireAndVerifyClientCert, config.RootCAs
+	}
 	if role == "client" {
 		runClient(config, port, version, count)
 	} else {

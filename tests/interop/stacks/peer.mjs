@@ -1,6 +1,8 @@
-// Node's tls as a peer of stacks_test.py, which says how it is called and what it prints.
+// Node's tls, and what Bun and Deno have for it, as a peer of stacks.py, which says how it is
+// called and what it prints.
 import crypto from "node:crypto";
 import fs from "node:fs";
+import path from "node:path";
 import tls from "node:tls";
 
 const SIZE = 65536;
@@ -11,9 +13,14 @@ const options = {
   ca: fs.readFileSync(ca),
   minVersion: version,
   maxVersion: version,
-  ciphers: suite,
+  // The level is for suites with a short tag, and of OpenSSL alone.
+  ciphers: process.versions.bun || process.versions.deno ? suite
+    : version === "TLSv1.3" ? `${suite}:DEFAULT:@SECLEVEL=0` : `${suite}:@SECLEVEL=0`,
   servername: "localhost",
+  requestCert: role === "asking-server",
+  rejectUnauthorized: role !== "server",
 };
+if (role !== "client") options.dhparam = fs.readFileSync(path.join(path.dirname(ca), "dh.pem"));
 if (certificate !== "-") {
   options.cert = fs.readFileSync(certificate);
   options.key = fs.readFileSync(key);
@@ -26,7 +33,8 @@ function fail(error) {
 
 function say(socket) {
   const how = socket.isSessionReused() ? "resumed" : "full";
-  console.log(socket.getProtocol(), socket.getCipher().name, how);
+  const shown = role !== "client" && socket.getPeerCertificate()?.subject ? " shown" : "";
+  console.log(socket.getProtocol(), socket.getCipher().name, how + shown);
 }
 
 function connect(session) {

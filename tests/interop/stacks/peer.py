@@ -1,4 +1,4 @@
-"""Python's ssl as a peer of stacks_test.py, which says how it is called and what it prints."""
+"""Python's ssl as a peer of stacks.py, which says how it is called and what it prints."""
 
 import os
 import socket
@@ -16,17 +16,22 @@ def make_context():
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT if is_client else ssl.PROTOCOL_TLS_SERVER)
     context.minimum_version = context.maximum_version = VERSIONS[VERSION]
     if VERSION == "TLSv1.2":
-        context.set_ciphers(SUITE)
+        context.set_ciphers(f"{SUITE}:@SECLEVEL=0")
     context.load_verify_locations(CA)
+    if not is_client:
+        context.load_dh_params(os.path.join(os.path.dirname(CA), "dh.pem"))
     if CERTIFICATE != "-":
         context.load_cert_chain(CERTIFICATE, KEY)
+    if ROLE == "asking-server":
+        context.verify_mode = ssl.CERT_REQUIRED
     return context
 
 
 def say(stream):
     name, version, _ = stream.cipher()
     print(version if version == "TLSv1.2" else stream.version(), name,
-          "resumed" if stream.session_reused else "full", flush=True)
+          "resumed" if stream.session_reused else "full",
+          *(["shown"] if ROLE != "client" and stream.getpeercert() else []), flush=True)
 
 
 def converse(stream):
