@@ -22,6 +22,7 @@ import wrap_peers as peers  # noqa: E402
 from error_case import BAD_CERTIFICATE, NO_INPUT, OS_ERROR, USAGE, ErrorCase  # noqa: E402
 from shared_certificates import certificates  # noqa: E402
 from watched import PATIENCE_S, Watched, wait_until  # noqa: E402
+from watched_wrap import Wrap  # noqa: E402
 
 EXAMPLE = REPOSITORY / "tools" / "examples" / "config" / "ktls-bridge.toml"
 LISTEN = 'listen = "127.0.0.1:0"\n'
@@ -347,6 +348,18 @@ class Checked(ConfigCase):
             f"[[wrap]]\n{credentials()}{LISTEN}to = '{self.backend().address}'\n"
             f"[[serve]]\n{credentials()}{LISTEN}dir = '/'\n")
         self.assertEqual((code, output), (0, ""), errors)
+        self.assertTrue(errors.endswith("services.toml is good\n"), errors)
+
+    def test_a_service_that_runs_is_no_mistake(self):
+        to = self.backend().address
+        with Wrap(to=to) as one, Wrap(to=to) as other:
+            busy = {"wrap": one.addresses[0], "serve": other.addresses[0]}
+            code, output, errors = self.check(
+                f"[[wrap]]\n{credentials()}listen = '{busy['wrap']}'\nto = '{to}'\n"
+                f"[[serve]]\n{credentials()}listen = '{busy['serve']}'\ndir = '/'\n")
+        self.assertEqual((code, output), (0, ""), errors)
+        for command, address in busy.items():
+            self.assertIn(f"ktls-bridge {command}: {address} is in use, ", errors)
         self.assertTrue(errors.endswith("services.toml is good\n"), errors)
 
     def test_what_check_finds_of_each_service_has_its_place(self):

@@ -317,6 +317,15 @@ class Surroundings(ErrorCase):
         self.assert_one_line("the address", f"cannot connect to {to}", UNAVAILABLE, *arguments)
         self.assertFalse(path.exists(), "--check left its socket file")
 
+    def test_check_finds_what_cannot_be_listened_on(self):
+        (self.folder / "file").write_text("")
+        for where, named in (("192.0.2.1:4433", "192.0.2.1:4433"),
+                             (f"unix:{self.folder}/none/listen.sock", "No such file"),
+                             (f"unix:{self.folder}/file", "Address already in use")):
+            with self.subTest(where=where):
+                self.assert_one_line("the reason", named, OS_ERROR, "--listen", where, "--to",
+                                     "127.0.0.1:9", "--check")
+
     def test_no_socket_file_is_left_by_a_start_that_fails(self):
         path = self.folder / "listen.sock"
         with socket.create_server(("127.0.0.1", 0)) as server:

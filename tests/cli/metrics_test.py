@@ -460,15 +460,15 @@ class Errors(ErrorCase):
                              "no-such-name.invalid:1")
         self.assert_one_line("the reason", "there is no port", USAGE, *to, "--metrics", "8080")
 
-    def test_check_binds_them_and_a_connection_that_is_there_has_none(self):
+    def test_check_looks_at_them_and_a_connection_that_is_there_has_none(self):
         with peers.Backend().listener as listener:
             port = listener.getsockname()[1]
             self.assert_one_line("no error", "the configuration is good", 0, "--listen",
                                  "127.0.0.1:0", "--to", f"127.0.0.1:{port}", "--check",
                                  *ANYWHERE)
-            self.assert_one_line("the port", "--metrics", OS_ERROR, "--listen", "127.0.0.1:0",
+            self.assert_one_line("the address", "--metrics", OS_ERROR, "--listen", "127.0.0.1:0",
                                  "--to", f"127.0.0.1:{port}", "--check", "--metrics",
-                                 f"127.0.0.1:{port}")
+                                 "192.0.2.1:9443")
         self.assert_one_line("the flags", "--metrics and --fd", USAGE, "--fd", "0", *ANYWHERE,
                              "--", "true")
 

@@ -4,6 +4,8 @@
 
 #include <cerrno>
 #include <cstddef>
+#include <cstdio>
+#include <filesystem>
 
 #include <fcntl.h>
 #include <sys/stat.h>
@@ -85,6 +87,29 @@ Result<void> add_bound(const Address& address, const SocketAddress& resolved,
   return add_copies(std::move(socket), per_thread);
 }
 
+// Whether a socket file could be made there, which is not done: a service may be about to.
+Result<void> check_path(const SocketAddress& address, const std::string& path, bool& is_in_use) {
+  const auto failed = [&address](int sys_errno) {
+    return ktls::fail(Error::system(sys_errno, "cannot listen on " + address.text()));
+  };
+  struct stat status {};
+  if (::lstat(path.c_str(), &status) == 0) {
+    if (!S_ISSOCK(status.st_mode)) return failed(EADDRINUSE);
+    is_in_use = true;  // or left over, and replaced then
+  }
+  const std::string folder = std::filesystem::path(path).parent_path();
+  if (::access(folder.empty() ? "." : folder.c_str(), W_OK | X_OK) != 0) return failed(errno);
+  return {};
+}
+
+Result<void> check_port(const SocketAddress& address, bool& is_in_use) {
+  const auto bound = bind_to(address, false);
+  if (bound) return {};
+  is_in_use = bound.error().sys_errno == EADDRINUSE;
+  if (is_in_use) return {};
+  return ktls::fail(bound.error());
+}
+
 Result<void> add_inherited(std::vector<UniqueFd> sockets, PerThread& per_thread) {
   for (UniqueFd& each : sockets) {
     if (auto added = add_copies(std::move(each), per_thread); !added) return added;
@@ -119,6 +144,29 @@ Result<PerThread> make_listeners(const std::vector<Address>& addresses, unsigned
     }
   }
   return per_thread;
+}
+
+Result<std::vector<SocketAddress>> check_addresses(const std::vector<Address>& addresses) {
+  std::vector<SocketAddress> in_use;
+  for (const Address& address : addresses) {
+    if (address.is_inherited()) continue;
+    KTLS_TRY(const std::vector<SocketAddress> found, resolve(address, true));
+    for (const SocketAddress& each : found) {
+      bool is_in_use = false;
+      auto checked = each.family() == AF_UNIX ? check_path(each, address.path, is_in_use)
+                                              : check_port(each, is_in_use);
+      if (!checked) return ktls::fail(std::move(checked).error());
+      if (is_in_use) in_use.push_back(each);
+    }
+  }
+  return in_use;
+}
+
+void remark_in_use(std::string_view command, const std::vector<SocketAddress>& in_use) {
+  for (const SocketAddress& each : in_use) {
+    std::fprintf(stderr, "ktls-bridge %.*s: %s is in use, by the service that runs or by another\n",
+                 static_cast<int>(command.size()), command.data(), each.text().c_str());
+  }
 }
 
 }  // namespace tools

@@ -2,6 +2,7 @@
 #pragma once
 
 #include <string>
+#include <string_view>
 #include <utility>
 #include <vector>
 
@@ -51,5 +52,14 @@ class SocketFiles {
 [[nodiscard]] ktls::Result<std::vector<std::vector<ktls::UniqueFd>>> make_listeners(
     const std::vector<Address>& addresses, unsigned threads, SocketFiles& socket_files,
     InheritedSockets& inherited);
+
+// Whether all `addresses` could be listened on, without doing so, and beside a service that does:
+// answers those that are in use. A socket to be inherited is not looked for.
+// Errors: kInvalidArgument for a name that does not resolve, kSystem.
+[[nodiscard]] ktls::Result<std::vector<SocketAddress>> check_addresses(
+    const std::vector<Address>& addresses);
+
+// A line for each, "ktls-bridge COMMAND: …", on standard error.
+void remark_in_use(std::string_view command, const std::vector<SocketAddress>& in_use);
 
 }  // namespace tools

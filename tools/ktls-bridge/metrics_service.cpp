@@ -17,6 +17,11 @@ constexpr std::size_t kBuffersPerConnection = 2;  // for its request, and for it
 // For an answer that is on its way when the service has ended.
 constexpr std::chrono::milliseconds kDrainTimeout = std::chrono::seconds(1);
 
+Complaint complaint_of_listening(const ktls::Error& error) {
+  const bool is_unknown = error.code == ktls::ErrorCode::kInvalidArgument;
+  return {is_unknown ? kExitNoHost : kExitOsError, "--metrics: " + error.message()};
+}
+
 }  // namespace
 
 MetricsService::MetricsService(std::string command, const ServiceOptions& options,
@@ -36,15 +41,18 @@ MetricsService::~MetricsService() {
   worker_->join();
 }
 
+std::optional<Complaint> MetricsService::check() const {
+  const auto in_use = check_addresses(options_.metrics);
+  if (!in_use) return complaint_of_listening(in_use.error());
+  remark_in_use(facts_.command, *in_use);
+  return std::nullopt;
+}
+
 std::optional<Complaint> MetricsService::open() {
   if (!is_wanted()) return std::nullopt;
   InheritedSockets none;  // those are for --listen
   auto sockets = make_listeners(options_.metrics, 1, socket_files_, none);
-  if (!sockets) {
-    const bool is_unknown = sockets.error().code == ktls::ErrorCode::kInvalidArgument;
-    return Complaint{is_unknown ? kExitNoHost : kExitOsError,
-                     "--metrics: " + sockets.error().message()};
-  }
+  if (!sockets) return complaint_of_listening(sockets.error());
   // Of epoll, of which no kernel has too little for one more.
   auto loop = bridge::Loop::create(
       bridge::LoopKind::kEpoll,

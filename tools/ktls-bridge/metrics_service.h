@@ -37,6 +37,8 @@ class MetricsService {
   // Whoever counts does it here. Null: nobody wants to know.
   [[nodiscard]] metrics::Metrics* counts() { return is_wanted() ? &metrics_ : nullptr; }
 
+  // For --check, in place of open(): whether that could do its work, beside a service that runs.
+  [[nodiscard]] std::optional<Complaint> check() const;
   // Binds the addresses; nothing is accepted yet.
   [[nodiscard]] std::optional<Complaint> open();
   // Line `metrics` for each address.

@@ -3,6 +3,7 @@
 
 #include "tools/ktls-bridge/serve.h"
 
+#include <algorithm>
 #include <charconv>
 #include <cstdio>
 #include <memory>
@@ -131,6 +132,22 @@ std::uint16_t https_port(std::span<const std::string> addresses) {
   return 0;
 }
 
+Complaint nowhere_to_redirect() {
+  return {kExitUsage, "--http needs a --listen with a port to redirect to"};
+}
+
+std::optional<Complaint> check(const ServeOptions& options, Service& service,
+                               const MetricsService& metrics) {
+  auto failed = service.check("serve", {{.addresses = options.listen, .serve = {}},
+                                        {.addresses = options.redirect_from, .serve = {}}});
+  if (failed) return failed;
+  if (failed = metrics.check(); failed) return failed;
+  const bool has_no_port = std::ranges::all_of(
+      options.listen, [](const Address& each) { return each.kind == Address::Kind::kUnix; });
+  if (has_no_port && !options.redirect_from.empty()) return nowhere_to_redirect();
+  return std::nullopt;
+}
+
 }  // namespace
 
 int run_serve(const ServeOptions& options) {
@@ -172,6 +189,11 @@ int run_serve(const ServeOptions& options) {
   MetricsService metrics("serve", options.service, tls);
   tls.count_in(metrics.counts());
   Service service(options.service, log, *std::move(signals));
+  if (options.check) {
+    if (const auto failed = check(options, service, metrics)) return complain(*failed);
+    std::fprintf(stderr, "ktls-bridge serve: the configuration is good\n");
+    return kExitOk;
+  }
   if (const auto failed = service.open({{.addresses = options.listen, .serve = secure},
                                         {.addresses = options.redirect_from, .serve = plain}})) {
     return complain(*failed);
@@ -179,11 +201,7 @@ int run_serve(const ServeOptions& options) {
   if (const auto failed = metrics.open()) return complain(*failed);
   setting.https_port = https_port(service.addresses_of(0));
   if (setting.https_port == 0 && !options.redirect_from.empty()) {
-    return complain({kExitUsage, "--http needs a --listen with a port to redirect to"});
-  }
-  if (options.check) {
-    std::fprintf(stderr, "ktls-bridge serve: the configuration is good\n");
-    return kExitOk;
+    return complain(nowhere_to_redirect());
   }
   if (const auto failed = confine_and_log(options, log, access_log->get())) {
     return complain(*failed);

@@ -250,7 +250,8 @@ void add_serve_command(CLI::App& app, ServeOptions& options) {
   add_metrics_flag(*serve, options.service);
   add_log_flags(*serve, options.service);
   add_hardening_flags(*serve, options.service.hardening);
-  serve->add_flag("--check", options.check, "Check files and addresses, then exit");
+  serve->add_flag("--check", options.check,
+                  "Check files and addresses, then exit; beside a service that runs, too");
 }
 
 ktls::Result<void> validate(const ServeOptions& options) {

@@ -81,6 +81,16 @@ std::optional<Complaint> Service::open(const std::vector<Endpoint>& endpoints) {
   return std::nullopt;
 }
 
+std::optional<Complaint> Service::check(std::string_view command,
+                                        const std::vector<Endpoint>& endpoints) {
+  for (const Endpoint& endpoint : endpoints) {
+    const auto in_use = check_addresses(endpoint.addresses);
+    if (!in_use) return complaint_of_listening(in_use.error());
+    remark_in_use(command, *in_use);
+  }
+  return add_worker({});
+}
+
 std::span<const std::string> Service::addresses_of(std::size_t endpoint) const {
   const std::size_t begin = endpoint == 0 ? 0 : endpoint_ends_.at(endpoint - 1);
   return std::span(listening_).subspan(begin, endpoint_ends_.at(endpoint) - begin);

@@ -43,6 +43,11 @@ class Service {
   // What was started and not run to its end is ended.
   ~Service();
 
+  // For --check, in place of all that follows: whether open() could do its work, beside a service
+  // that runs; a line says which addresses are in use.
+  [[nodiscard]] std::optional<Complaint> check(std::string_view command,
+                                               const std::vector<Endpoint>& endpoints);
+
   // Binds all addresses and makes the workers; nothing is accepted yet.
   [[nodiscard]] std::optional<Complaint> open(const std::vector<Endpoint>& endpoints);
 

@@ -114,11 +114,17 @@ int serve_until_signal(const WrapOptions& options, TlsSetting& tls, Signals sign
   MetricsService metrics("wrap", options.service, tls);
   tls.count_in(metrics.counts());
   Service service(options.service, tls.log(), std::move(signals));
+  if (options.check) {
+    if (const auto failed = service.check("wrap", {{.addresses = options.listen, .serve = {}}})) {
+      return complain(*failed);
+    }
+    if (const auto failed = metrics.check()) return complain(*failed);
+    return checked();
+  }
   if (const auto failed = service.open({{.addresses = options.listen, .serve = admitted}})) {
     return complain(*failed);
   }
   if (const auto failed = metrics.open()) return complain(*failed);
-  if (options.check) return checked();
   if (const auto failed = confine(options.service.hardening, needs, tls.log())) {
     return complain(*failed);
   }

@@ -225,7 +225,8 @@ void add_wrap_command(CLI::App& app, WrapOptions& options) {
     options.tls.tls12_without_rekey = options.program.no_rekey == NoRekey::kTls12;
   });
   wrap->add_flag("--check", options.check,
-                 "Check files, addresses and that --to can be reached, then exit");
+                 "Check files, addresses and that --to can be reached, then exit; beside a "
+                 "service that runs, too");
 }
 
 ktls::Result<void> validate(const WrapOptions& options) {
