@@ -115,9 +115,11 @@ Task<Result<void>> send_last_alert(Loop& loop, Scope& scope, Connection& connect
                                    AlertDescription alert) {
   auto sent = co_await connection.send_alert(scope, alert);
   if (!sent) co_return sent;
-  // The kernel may hold records that TCP had no room for, and FIN would cut them off.
-  auto room = co_await loop.writable(scope, connection.fd());
-  if (!room) co_return room;
+  if (connection.plan().transmit.in_kernel()) {
+    // The kernel may hold records that TCP had no room for, and FIN would cut them off.
+    auto room = co_await loop.writable(scope, connection.fd());
+    if (!room) co_return room;
+  }
   ::shutdown(connection.fd(), SHUT_WR);
   co_return Result<void>();
 }

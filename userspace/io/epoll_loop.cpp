@@ -67,7 +67,7 @@ class EpollLoop::PollWait final : public Wait, public ListHook<DescriptorTag> {
 
  private:
   [[nodiscard]] bool begin() override {
-    if (::fcntl(fd_, F_GETFD) < 0) {  // before the table grows for it
+    if (!loop_.knows(fd_) && ::fcntl(fd_, F_GETFD) < 0) {  // before the table grows for it
       sys_errno_ = errno;
       return false;
     }
@@ -148,6 +148,13 @@ EpollLoop::Descriptor& EpollLoop::descriptor(int fd) {
   return descriptors_[static_cast<std::size_t>(fd)];
 }
 
+// `fd` is a new file, and what was registered by its number is not any more.
+void EpollLoop::renewed(int fd) {
+  if (!knows(fd)) return;
+  Descriptor& known = descriptor(fd);
+  if (known.waits.empty()) known.registered = false;
+}
+
 // Arms `fd` for what its waits want; answers errno, 0 for success.
 int EpollLoop::arm(int fd) {
   Descriptor& known = descriptor(fd);
@@ -211,7 +218,10 @@ Task<ktls::Result<ktls::UniqueFd>> EpollLoop::accept(Scope& scope, int listener)
     const ktls::Result<void> begun = co_await turn(scope);
     if (!begun) co_return ktls::fail(begun.error());
     ktls::UniqueFd connection(::accept4(listener, nullptr, nullptr, SOCK_CLOEXEC));
-    if (connection) co_return std::move(connection);
+    if (connection) {
+      renewed(connection.get());
+      co_return std::move(connection);
+    }
     if (errno == EINTR) continue;
     if (errno != EAGAIN) co_return ktls::fail(ktls::Error::system(errno, "accept4"));
     const ktls::Result<void> ready = co_await poll(scope, listener, POLLIN);
@@ -222,6 +232,7 @@ Task<ktls::Result<ktls::UniqueFd>> EpollLoop::accept(Scope& scope, int listener)
 Task<ktls::Result<void>> EpollLoop::connect_to(Scope& scope, int fd, sockaddr_storage address,
                                                socklen_t address_size) {
   const NonBlocking non_blocking(fd);
+  renewed(fd);  // most likely, and if not arm() finds that out
   Backoff backoff;
   for (;;) {
     const ktls::Result<void> begun = co_await turn(scope);

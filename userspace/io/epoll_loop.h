@@ -49,7 +49,11 @@ class EpollLoop final : public Loop {
   [[nodiscard]] ktls::Result<void> wait(std::optional<Clock::time_point> until) override;
   void drain() override {}
 
+  [[nodiscard]] bool knows(int fd) const {
+    return fd >= 0 && static_cast<std::size_t>(fd) < descriptors_.size();
+  }
   [[nodiscard]] Descriptor& descriptor(int fd);
+  void renewed(int fd);
   [[nodiscard]] int arm(int fd);
   void disarm_if_unused(int fd);
   void take_event(int fd, std::uint32_t generation, std::uint32_t events);
