@@ -193,7 +193,8 @@ class Stacks:
 
     def tool_as_client(self, cell, tool):
         wrap = self.server_wrap(cell, tool)
-        shown = "ec" if cell.with_certificate else None
+        # Of the suite's kind: some tell of curves with ECDHE alone, and show ECDSA all the same.
+        shown = cell.suite.certificate if cell.with_certificate else None
         try:
             tool.connect(self.authority, cell.suite, wrap.port, shown)
         except BaseException:
@@ -226,7 +227,7 @@ class Stacks:
 
     def as_server(self, cell):
         wrap = self.server_wrap(cell)
-        shown = self.authority.leaf["ec"] if cell.with_certificate else None
+        shown = self.authority.leaf[cell.suite.certificate] if cell.with_certificate else None
         done = subprocess.run(self.command(cell, "client", wrap.port, shown), timeout=PEER_S,
                               stdin=subprocess.DEVNULL, capture_output=True, text=True,
                               check=False)
@@ -306,13 +307,9 @@ def peer_problems(cell, lines, said):
 
 
 def cells_of(stack, is_full):
-    """A certificate of the client's changes nothing for a suite, so that the rarer ones are tried
-    without. Where not everything is tried, clients show a certificate to wrap with the first suite,
-    and wrap shows one with the second."""
+    """Where not everything is tried, clients show a certificate to wrap with the first suite, and
+    wrap shows one with the second."""
     for suite in stack.suites(is_full):
-        if suite in MORE_SUITES:
-            yield from (Cell(stack, role, suite) for role in stack.roles)
-            continue
         if "server" in stack.roles:
             yield Cell(stack, "server", suite)
             if is_full or suite.name == FEW[0]:
