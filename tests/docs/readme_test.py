@@ -31,15 +31,20 @@ def cells(row):
     return [cell.strip() for cell in row.strip("|").split("|")]
 
 
+def anchors(text):
+    """Of its headings, as they are made for Markdown."""
+    return {re.sub(r"[^a-z0-9 -]", "", heading.lower()).replace(" ", "-")
+            for heading in re.findall(r"^#+ (.*)$", text, re.MULTILINE)}
+
+
 class Readme(unittest.TestCase):
     def test_links_lead_somewhere(self):
-        anchors = {re.sub(r"[^a-z0-9 -]", "", heading.lower()).replace(" ", "-")
-                   for heading in re.findall(r"^#+ (.*)$", TEXT, re.MULTILINE)}
         for target in re.findall(r"\]\(([^)]+)\)", TEXT):
-            if target.startswith("#"):
-                self.assertIn(target[1:], anchors)
-            else:
-                self.assertTrue((REPOSITORY / target).exists(), target)
+            name, _, anchor = target.partition("#")
+            path = REPOSITORY / (name or "README.md")
+            self.assertTrue(path.exists(), target)
+            if anchor:
+                self.assertIn(anchor, anchors(path.read_text(encoding="utf-8")), target)
 
     def test_scripts_and_pages_exist(self):
         for path in re.findall(r"\b(?:scripts|tools/man)/[\w.-]+", TEXT):
