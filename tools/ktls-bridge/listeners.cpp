@@ -87,27 +87,25 @@ Result<void> add_bound(const Address& address, const SocketAddress& resolved,
   return add_copies(std::move(socket), per_thread);
 }
 
-// Whether a socket file could be made there, which is not done: a service may be about to.
-Result<void> check_path(const SocketAddress& address, const std::string& path, bool& is_in_use) {
+// Whether the path is in use; an error where no socket file could be made. None is: a service may
+// be about to.
+Result<bool> check_path(const SocketAddress& address, const std::string& path) {
   const auto failed = [&address](int sys_errno) {
     return ktls::fail(Error::system(sys_errno, "cannot listen on " + address.text()));
   };
   struct stat status {};
-  if (::lstat(path.c_str(), &status) == 0) {
-    if (!S_ISSOCK(status.st_mode)) return failed(EADDRINUSE);
-    is_in_use = true;  // or left over, and replaced then
-  }
+  const bool is_there = ::lstat(path.c_str(), &status) == 0;
+  if (is_there && !S_ISSOCK(status.st_mode)) return failed(EADDRINUSE);
   const std::string folder = std::filesystem::path(path).parent_path();
   if (::access(folder.empty() ? "." : folder.c_str(), W_OK | X_OK) != 0) return failed(errno);
-  return {};
+  return is_there;  // it may be left over, and is replaced then
 }
 
-Result<void> check_port(const SocketAddress& address, bool& is_in_use) {
+// Whether the port is in use; an error where it could not be bound for another reason.
+Result<bool> check_port(const SocketAddress& address) {
   const auto bound = bind_to(address, false);
-  if (bound) return {};
-  is_in_use = bound.error().sys_errno == EADDRINUSE;
-  if (is_in_use) return {};
-  return ktls::fail(bound.error());
+  if (!bound && bound.error().sys_errno != EADDRINUSE) return ktls::fail(bound.error());
+  return !bound.has_value();
 }
 
 Result<void> add_inherited(std::vector<UniqueFd> sockets, PerThread& per_thread) {
@@ -152,10 +150,8 @@ Result<std::vector<SocketAddress>> check_addresses(const std::vector<Address>& a
     if (address.is_inherited()) continue;
     KTLS_TRY(const std::vector<SocketAddress> found, resolve(address, true));
     for (const SocketAddress& each : found) {
-      bool is_in_use = false;
-      auto checked = each.family() == AF_UNIX ? check_path(each, address.path, is_in_use)
-                                              : check_port(each, is_in_use);
-      if (!checked) return ktls::fail(std::move(checked).error());
+      KTLS_TRY(const bool is_in_use,
+               each.family() == AF_UNIX ? check_path(each, address.path) : check_port(each));
       if (is_in_use) in_use.push_back(each);
     }
   }
