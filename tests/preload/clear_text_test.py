@@ -5,6 +5,7 @@ said is looked at for each of them as well."""
 
 import contextlib
 import errno
+import os
 import socket
 import ssl
 import subprocess
@@ -27,7 +28,7 @@ LINE = "no TLS connection"
 REFUSED = "ECONNREFUSED"
 REFUSED_IN_A_RACE = (REFUSED, "ECONNABORTED")
 UNSUPPORTED = errno.errorcode[errno.EOPNOTSUPP]
-WAYS_TO_CONNECT = ("blocking", "polled", "deferred", "race")
+WAYS_TO_CONNECT = ("blocking", "polled", "deferred", "race", "shared")
 # A name of 127.0.0.1 that the certificate does not have, whatever /etc/hosts says: an address in a
 # form that the resolver alone takes is no name, so it has to be one.
 OTHER_NAME = socket.gethostname()
@@ -143,6 +144,16 @@ class Refusals(ClearTextCase):
             with self.subTest(how=how):
                 self.assertEqual(self.told(how, free_port()), (REFUSED, []))
 
+    @unittest.skipUnless(os.geteuid() == 0, "root alone may set a mark")
+    def test_what_another_socket_cannot_have_is_told(self):
+        peer = self.peer()
+        told, lines = self.told("marked", peer.port)
+        self.assertEqual(told, "EPERM", lines)
+        self.assertEqual(lines, [f"ktls-bridge: localhost:{peer.port}: {LINE}: an option of its "
+                                 "socket cannot be set on another one"])
+        peer.end()
+        self.assertEqual(peer.wire, b"")
+
     def test_writing_past_the_handshake_is_not_supported(self):
         peer = self.peer()
         for how in ("fast", "fast-message", "fast-messages", "fast-number"):
@@ -162,7 +173,7 @@ class Names(ClearTextCase):
         self.assertNotIn(SECRET, peer.wire)
 
     def test_the_peer_is_asked_for_by_the_name_that_was_looked_up(self):
-        for how in ("blocking", "polled", "deferred"):
+        for how in ("blocking", "polled", "deferred", "shared"):
             with self.subTest(how=how):
                 self.check_connected("localhost", how)
 

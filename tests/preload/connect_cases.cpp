@@ -164,20 +164,36 @@ void v4_mapped() {
   }
 }
 
-void bound_client() {
-  const int listening = listener();
-  const int client = tcp_socket(AF_INET);
+sockaddr_in own_address(int fd) {
   sockaddr_in address{};
   socklen_t size = sizeof address;
-  address.sin_family = AF_INET;
-  address.sin_addr.s_addr = htonl(INADDR_LOOPBACK + 1);
-  say("bind", outcome(::bind(client, reinterpret_cast<sockaddr*>(&address), sizeof address)));
-  must(start_connect(client, AF_INET, port(0)), "connect");
-  const int server =
-      must(::accept(listening, reinterpret_cast<sockaddr*>(&address), &size), "accept");
-  char text[INET_ADDRSTRLEN];
-  say("from", ::inet_ntop(AF_INET, &address.sin_addr, text, sizeof text));
-  say("talk", talk(client, server));
+  must(::getsockname(fd, reinterpret_cast<sockaddr*>(&address), &size), "getsockname");
+  return address;
+}
+
+void bound_client() {
+  const int listening = listener();
+  for (const bool is_refused_first : {false, true}) {
+    const int client = tcp_socket(AF_INET);
+    sockaddr_in address{};
+    socklen_t size = sizeof address;
+    address.sin_family = AF_INET;
+    address.sin_addr.s_addr = htonl(INADDR_LOOPBACK + 1);
+    say("bind", outcome(::bind(client, reinterpret_cast<sockaddr*>(&address), sizeof address)));
+    if (is_refused_first) {
+      say("nowhere", outcome(start_connect(client, AF_INET, unserved_port())));
+    }
+    const in_port_t bound = own_address(client).sin_port;
+    must(start_connect(client, AF_INET, port(0)), "connect");
+    const int server =
+        must(::accept(listening, reinterpret_cast<sockaddr*>(&address), &size), "accept");
+    char text[INET_ADDRSTRLEN];
+    say("from", ::inet_ntop(AF_INET, &address.sin_addr, text, sizeof text));
+    say("is_its_own", address.sin_port == own_address(client).sin_port);
+    // Linux chooses another one for the second attempt.
+    if (!is_refused_first) say("port", address.sin_port == bound);
+    say("talk", talk(client, server));
+  }
 }
 
 // Of MPTCP the kernel does no TLS.

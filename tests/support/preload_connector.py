@@ -7,9 +7,12 @@ Looks up the names, connects to HOST and PORT, and sends SECRET if it may. HOW i
 a child as well, which sends first; `fast`, by sendto with
 MSG_FASTOPEN alone, `fast-message` and `fast-messages`, the same by sendmsg and sendmmsg through
 libc, `fast-number`, by syscall; `deferred`, connect with TCP_FASTOPEN_CONNECT; `race`, while a
-thread sends at any time. What it was is told on standard output: `connected`, or an error's name.
+thread sends at any time; `shared`, while a child does that has had the socket since before;
+`marked`, without the privilege for an option that is set. What it was is told on standard output:
+`connected`, or an error's name.
 """
 
+import contextlib
 import ctypes
 import errno
 import os
@@ -22,6 +25,7 @@ import threading
 SECRET = b"in the clear"
 TCP_FASTOPEN_CONNECT = 30
 WAIT_MS = 20_000
+NOBODY = 65_534
 _SYS_SENDTO = {"x86_64": 44, "aarch64": 206}
 _LIBC = ctypes.CDLL(None, use_errno=True)
 
@@ -140,12 +144,42 @@ def connect_in_a_race(sock, endpoint):
         thread.join()
 
 
+def connect_shared(sock, endpoint):
+    """A child that has had the socket since before writes to it all the time. It is no connection's
+    there: what a write does that the kernel has begun before connect, and goes on with later."""
+    over, end = os.pipe()
+    if (child := os.fork()) == 0:
+        os.close(end)
+        written = 0
+        while not select.select([over], [], [], 0)[0]:
+            with contextlib.suppress(OSError):
+                written += sock.send(SECRET, socket.MSG_DONTWAIT | socket.MSG_NOSIGNAL)
+        os._exit(errno.EBADMSG if written else 0)
+    os.close(over)
+    try:
+        connect_blocking(sock, endpoint)
+    finally:
+        os.close(end)
+        error = os.waitstatus_to_exitcode(os.waitpid(child, 0)[1])
+    if error:
+        raise OSError(error, "of the child")
+
+
+def connect_marked(sock, endpoint):
+    """With an option that takes a privilege, which is gone by then."""
+    sock.setsockopt(socket.SOL_SOCKET, socket.SO_MARK, 1)
+    os.setuid(NOBODY)
+    connect_blocking(sock, endpoint)
+
+
 WAYS = {
     "blocking": connect_blocking,
     "polled": connect_polled,
     "forked": connect_forked,
     "deferred": connect_deferred,
     "race": connect_in_a_race,
+    "shared": connect_shared,
+    "marked": connect_marked,
     "fast": lambda sock, endpoint: sock.sendto(SECRET, socket.MSG_FASTOPEN, endpoint),
     "fast-message": lambda sock, endpoint: sock.sendmsg([SECRET], [], socket.MSG_FASTOPEN,
                                                         endpoint),

@@ -5,6 +5,7 @@
 #include <cerrno>
 #include <charconv>
 #include <cstring>
+#include <utility>
 
 #include <fcntl.h>
 #include <netinet/in.h>
@@ -22,6 +23,7 @@
 #include "tools/preload/say.h"
 #include "tools/preload/setting.h"
 #include "tools/preload/sockets.h"
+#include "tools/preload/twins.h"
 #include "userspace/broker/client_error.h"
 #include "userspace/broker/client_message.h"
 #include "userspace/broker/client_records.h"
@@ -61,6 +63,19 @@ bool is_tcp(int fd) {
   return (domain == AF_INET || domain == AF_INET6) && socket_option(fd, SO_TYPE) == SOCK_STREAM;
 }
 
+// Of enum tcp_state; -1: the kernel does not tell.
+int state_of(int fd) {
+  tcp_info info{};
+  socklen_t size = sizeof info;
+  return ::getsockopt(fd, IPPROTO_TCP, TCP_INFO, &info, &size) == 0 ? info.tcpi_state : -1;
+}
+
+// Whether a TCP socket listens, is connected, or on its way to be.
+bool is_in_use(int fd) {
+  const int state = state_of(fd);
+  return state >= 0 && state != TCP_CLOSE;
+}
+
 // Whether a connection of `fd` to this address is to be TLS; then `peer` tells of it.
 bool is_to_be_wrapped(int fd, const sockaddr* address, socklen_t size, Peer& peer) {
   if (!wraps_any_peer() || address == nullptr || size < sizeof(sockaddr_in)) return false;
@@ -72,39 +87,6 @@ bool is_to_be_wrapped(int fd, const sockaddr* address, socklen_t size, Peer& pee
     if (!choose_name(address, size, peer.name)) return false;
   }
   return is_tcp(fd);
-}
-
-// What the program has set on its socket, and the one that takes its number is to have as well.
-struct OptionKept {
-  int level;
-  int name;
-};
-constexpr std::array kOptionsOfAnySocket{
-    OptionKept{SOL_SOCKET, SO_RCVTIMEO},  OptionKept{SOL_SOCKET, SO_SNDTIMEO},
-    OptionKept{SOL_SOCKET, SO_KEEPALIVE}, OptionKept{SOL_SOCKET, SO_LINGER},
-    OptionKept{SOL_SOCKET, SO_RCVLOWAT},
-};
-constexpr std::array kOptionsOfTcp{
-    OptionKept{SOL_SOCKET, SO_REUSEADDR},      OptionKept{SOL_SOCKET, SO_REUSEPORT},
-    OptionKept{IPPROTO_TCP, TCP_NODELAY},      OptionKept{IPPROTO_TCP, TCP_KEEPIDLE},
-    OptionKept{IPPROTO_TCP, TCP_KEEPINTVL},    OptionKept{IPPROTO_TCP, TCP_KEEPCNT},
-    OptionKept{IPPROTO_TCP, TCP_USER_TIMEOUT},
-};
-
-template <std::size_t kSize>
-void copy_options(const std::array<OptionKept, kSize>& options, int from, int to) {
-  for (const OptionKept& each : options) {
-    std::array<std::byte, 64> value{};
-    socklen_t size = value.size();
-    if (::getsockopt(from, each.level, each.name, value.data(), &size) != 0) continue;
-    static_cast<void>(::setsockopt(to, each.level, each.name, value.data(), size));
-  }
-}
-
-// Whether it blocks is for the descriptor that the program had until now to say.
-void take_blocking(int from, int to) {
-  const int is_nonblocking = ::fcntl(from, F_GETFL) & O_NONBLOCK;
-  ::fcntl(to, F_SETFL, (::fcntl(to, F_GETFL) & ~O_NONBLOCK) | is_nonblocking);
 }
 
 int first_descriptor_of(const Wrapped& wrapped) {
@@ -161,13 +143,14 @@ int take_over(int fd, Wrapped& pending, const broker::Arrived& arrived) {
   const bool is_relayed = arrived.fd.valid();
   const int connection = is_relayed ? arrived.fd.get() : tcp;
   if (is_relayed) {
-    copy_options(kOptionsOfAnySocket, tcp, connection);
+    take_options(tcp, connection);
     pending.local = arrived.answer.local;
     pending.remote = arrived.answer.remote;
   } else {
     restore_delay(pending, tcp);
   }
-  take_blocking(fd, connection);
+  // Which the program may have changed since connect(2).
+  take_status(fd, connection);
   const int error = replace_file(pending, connection, is_relayed ? Kind::kRelayed : Kind::kDirect);
   if (error != 0) return error;
   close_internal(tcp);
@@ -180,7 +163,7 @@ int take_over(int fd, Wrapped& pending, const broker::Arrived& arrived) {
 void give_up(int fd, Wrapped& pending, int error) {
   const int tcp = pending.copy;
   ::shutdown(tcp, SHUT_RDWR);
-  take_blocking(fd, tcp);
+  take_status(fd, tcp);
   pending.error.store(error);
   // Without a number for it the program keeps the socket of the answer, on which nothing comes.
   if (replace_file(pending, tcp, Kind::kFailed) != 0) change_kind(pending, Kind::kFailed);
@@ -224,17 +207,13 @@ int connect_or_wait(int fd, Wrapped& pending, int otherwise) {
 // The program may try again with a socket that came to nothing, which is another one then.
 int renew(int fd, Wrapped& failed) {
   const int before = errno;
-  const int protocol = socket_option(fd, SO_PROTOCOL);
-  const ktls::UniqueFd fresh(
-      ::socket(socket_option(fd, SO_DOMAIN), SOCK_STREAM | SOCK_CLOEXEC, std::max(protocol, 0)));
-  if (!fresh) return -1;
-  copy_options(kOptionsOfAnySocket, fd, fresh.get());
-  copy_options(kOptionsOfTcp, fd, fresh.get());
-  take_blocking(fd, fresh.get());
+  const Twin fresh = make_twin(fd, failed.is_bound ? Binding::kSame : Binding::kNone);
+  if (!fresh.fd) return fail_with(fresh.error);
+  take_status(fd, fresh.fd.get());
   const Changing changing;
   if (find(fd) != &failed || kind_of(failed) != Kind::kFailed) return fail_with(EALREADY);
   failed.error.store(0);
-  const int error = replace_file(failed, fresh.get(), Kind::kFresh);
+  const int error = replace_file(failed, fresh.fd.get(), Kind::kFresh);
   errno = error == 0 ? before : error;
   return error == 0 ? 0 : -1;
 }
@@ -260,49 +239,53 @@ int connect_plainly(int fd, Wrapped* wrapped, const sockaddr* address, socklen_t
   return connected;
 }
 
-// The number is that of a TCP socket again, which connects to nobody.
-void take_back(int fd, Wrapped& wrapped) {
-  const int tcp = wrapped.copy;
-  wrapped.owes_answer.store(false);
-  take_blocking(fd, tcp);
-  if (replace_file(wrapped, tcp, Kind::kFresh) != 0) change_kind(wrapped, Kind::kFailed);
-  close_internal(tcp);
-  wrapped.copy = -1;
-}
-
 int begin_tcp(int tcp, const Peer& peer) {
   const int status = ::fcntl(tcp, F_GETFL);
   ::fcntl(tcp, F_SETFL, status | O_NONBLOCK);
-  // The first bytes are the broker's to write.
-  const int is_deferred = 0;
-  ::setsockopt(tcp, IPPROTO_TCP, TCP_FASTOPEN_CONNECT, &is_deferred, sizeof is_deferred);
   const int error = ::connect(tcp, plain(peer.address), peer.size) == 0 ? 0 : errno;
   ::fcntl(tcp, F_SETFL, status);
   return error == EINPROGRESS ? 0 : error;
 }
 
-// Has the TCP socket on its way to the peer, and then `tcp` is one descriptor more of it. The
-// socket of the answer takes the numbers before that: at no time is a number that threads may write
-// to the TCP socket of a connection. 0, or an errno, when everything is as it was.
-int start(int fd, const Peer& peer, Wrapped*& wrapped, broker::Call& call, ktls::UniqueFd& tcp) {
+// The socket of the answer takes the numbers, and a copy of `tcp` is the shim's. 0, or an errno,
+// when everything is as it was.
+int put_in_place(int fd, const Peer& peer, Wrapped& wrapped, int answers, int tcp) {
+  const ktls::UniqueFd original(::fcntl(fd, F_DUPFD_CLOEXEC, 0));
+  if (!original) return errno;
+  const int copy = make_internal_copy(tcp);
+  if (copy < 0) return errno;
+  take_status(fd, answers);
+  wrapped.copy = copy;
+  wrapped.remote = peer.address;
+  wrapped.owes_answer.store(true);
+  // Before the broker sets some of its own.
+  remember_options_of(wrapped, copy);
+  const int error = replace_file(wrapped, answers, Kind::kPending);
+  if (error == 0) return 0;
+  // Numbers that could not be replaced have it still.
+  static_cast<void>(replace_file(wrapped, original.get(), Kind::kFresh));
+  wrapped.owes_answer.store(false);
+  wrapped.copy = -1;
+  close_internal(copy);
+  return error;
+}
+
+// Has `tcp`, a twin of the program's socket, on its way to the peer: at no time is there a number
+// to which threads, or other processes, may write the TCP socket of a connection. `error` 0, or
+// everything is as it was.
+Verdict start(int fd, const Peer& peer, Wrapped*& wrapped, const broker::Call& call,
+              ktls::UniqueFd& tcp) {
   const Changing changing;
   wrapped = enter_fresh(fd);
-  if (wrapped == nullptr) return ENOMEM;
-  if (kind_of(*wrapped) != Kind::kFresh) return EALREADY;  // another thread connects it as well
-  tcp.reset(::fcntl(fd, F_DUPFD_CLOEXEC, 0));
-  if (!tcp) return errno;
-  const int copy = make_internal_copy(fd);
-  if (copy < 0) return errno;
-  wrapped->copy = copy;
-  wrapped->remote = peer.address;
-  // Before the broker sets some of its own.
-  remember_options_of(*wrapped, copy);
-  take_blocking(fd, call.answers.get());
-  wrapped->owes_answer.store(true);
-  int error = replace_file(*wrapped, call.answers.get(), Kind::kPending);
-  if (error == 0) error = begin_tcp(copy, peer);
-  if (error != 0) take_back(fd, *wrapped);
-  return error;
+  if (wrapped == nullptr) return {ENOMEM, {}};
+  // Another thread connects it as well.
+  if (kind_of(*wrapped) != Kind::kFresh) return {EALREADY, {}};
+  wrapped->is_bound = is_bound(fd);
+  Twin twin = make_twin(fd, wrapped->is_bound ? Binding::kSame : Binding::kNone);
+  if (!twin.fd) return {twin.error, twin.text};
+  tcp = std::move(twin.fd);
+  if (const int error = begin_tcp(tcp.get(), peer); error != 0) return {error, {}};
+  return {put_in_place(fd, peer, *wrapped, call.answers.get(), tcp.get()), {}};
 }
 
 int ask_broker(int tcp, const Peer& peer, broker::Call& call) {
@@ -328,7 +311,10 @@ int connect_by_tls(int fd, const Peer& peer) {
   if (const int error = broker::prepare_call(call); error != 0) return fail_with(error);
   Wrapped* wrapped = nullptr;
   ktls::UniqueFd tcp;
-  if (const int error = start(fd, peer, wrapped, call, tcp); error != 0) return fail_with(error);
+  if (const Verdict verdict = start(fd, peer, wrapped, call, tcp); verdict.error != 0) {
+    if (!verdict.text.empty()) complain(peer.name.view(), peer.address, verdict.text, {});
+    return fail_with(verdict.error);
+  }
   if (ask_broker(tcp.get(), peer, call) != 0) {
     drop_start(fd, *wrapped);
     complain(peer.name.view(), peer.address, ktlsb_error_text(), ktlsb_error_reason());
@@ -342,7 +328,8 @@ int connect_by_tls(int fd, const Peer& peer) {
 
 int connect_new(int fd, Wrapped* wrapped, const sockaddr* address, socklen_t size) {
   Peer peer;
-  if (!is_to_be_wrapped(fd, address, size, peer)) {
+  // What is connected already, or listens, is not connected again: Linux says so.
+  if (!is_to_be_wrapped(fd, address, size, peer) || is_in_use(fd)) {
     return connect_plainly(fd, wrapped, address, size);
   }
   const int before = errno;
@@ -391,10 +378,7 @@ bool is_connection_wrapped(int fd, const sockaddr* address, socklen_t size) {
 }
 
 bool may_become_tls(int fd) {
-  tcp_info info{};
-  socklen_t size = sizeof info;
-  return is_tcp(fd) && ::getsockopt(fd, IPPROTO_TCP, TCP_INFO, &info, &size) == 0 &&
-         info.tcpi_state == TCP_CLOSE;
+  return is_tcp(fd) && state_of(fd) == TCP_CLOSE;
 }
 
 Wrapped* enter_fresh(int fd) {
