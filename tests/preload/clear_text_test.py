@@ -154,6 +154,19 @@ class Refusals(ClearTextCase):
         peer.end()
         self.assertEqual(peer.wire, b"")
 
+    def test_each_attempt_with_one_socket_is_refused(self):
+        peer = self.peer(answer=b"220 ready\r\n")
+        told, lines = self.told("repeated", peer.port)
+        self.assertEqual((told, len(lines)), (REFUSED, 3), lines)
+
+    def test_what_is_connected_to_somebody_else_is_not_connected_again(self):
+        peer = self.peer()
+        for how, error in (("connected", "EISCONN"), ("under-way", "EALREADY")):
+            with self.subTest(how=how):
+                self.assertEqual(self.told(how, peer.port), (error, []))
+        peer.end()
+        self.assertEqual(peer.wire, b"")
+
     def test_writing_past_the_handshake_is_not_supported(self):
         peer = self.peer()
         for how in ("fast", "fast-message", "fast-messages", "fast-number"):

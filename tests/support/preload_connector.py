@@ -8,8 +8,9 @@ a child as well, which sends first; `fast`, by sendto with
 MSG_FASTOPEN alone, `fast-message` and `fast-messages`, the same by sendmsg and sendmmsg through
 libc, `fast-number`, by syscall; `deferred`, connect with TCP_FASTOPEN_CONNECT; `race`, while a
 thread sends at any time; `shared`, while a child does that has had the socket since before;
-`marked`, without the privilege for an option that is set. What it was is told on standard output:
-`connected`, or an error's name.
+`marked`, without the privilege for an option that is set; `repeated`, three times, as long as it
+is refused; `connected` to somebody else before, and `under-way` to him. What it was is told on
+standard output: `connected`, or an error's name.
 """
 
 import contextlib
@@ -172,6 +173,33 @@ def connect_marked(sock, endpoint):
     connect_blocking(sock, endpoint)
 
 
+def connect_repeatedly(sock, endpoint):
+    for left in range(2, -1, -1):
+        try:
+            sock.connect(endpoint)
+        except OSError as error:
+            if left == 0 or error.errno != errno.ECONNREFUSED:
+                raise
+
+
+def connect_what_is_connected(sock, endpoint):
+    with socket.create_server(("127.0.0.1", 0)) as other:
+        sock.connect(other.getsockname())
+        connect_blocking(sock, endpoint)
+
+
+def connect_what_is_under_way(sock, endpoint):
+    """To somebody whose queue is full."""
+    with contextlib.ExitStack() as stack:
+        other = stack.enter_context(socket.create_server(("127.0.0.1", 0), backlog=0))
+        stack.enter_context(socket.create_connection(other.getsockname()))
+        sock.setblocking(False)
+        if sock.connect_ex(other.getsockname()) != errno.EINPROGRESS:
+            raise OSError(errno.EPROTO, "it is connected at once")
+        sock.settimeout(None)
+        connect_blocking(sock, endpoint)
+
+
 WAYS = {
     "blocking": connect_blocking,
     "polled": connect_polled,
@@ -180,6 +208,9 @@ WAYS = {
     "race": connect_in_a_race,
     "shared": connect_shared,
     "marked": connect_marked,
+    "repeated": connect_repeatedly,
+    "connected": connect_what_is_connected,
+    "under-way": connect_what_is_under_way,
     "fast": lambda sock, endpoint: sock.sendto(SECRET, socket.MSG_FASTOPEN, endpoint),
     "fast-message": lambda sock, endpoint: sock.sendmsg([SECRET], [], socket.MSG_FASTOPEN,
                                                         endpoint),

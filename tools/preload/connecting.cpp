@@ -70,10 +70,17 @@ int state_of(int fd) {
   return ::getsockopt(fd, IPPROTO_TCP, TCP_INFO, &info, &size) == 0 ? info.tcpi_state : -1;
 }
 
-// Whether a TCP socket listens, is connected, or on its way to be.
-bool is_in_use(int fd) {
+// What Linux answers who connects a TCP socket that listens, is connected or on its way to be; 0:
+// it is none of that. It is asked with an address that is too short for a connection, never with
+// the one that is to be reached by TLS.
+int refusal_of(int fd) {
   const int state = state_of(fd);
-  return state >= 0 && state != TCP_CLOSE;
+  if (state == TCP_SYN_SENT || state == TCP_SYN_RECV) return EALREADY;
+  const sa_family_t family = AF_INET;
+  const auto* const none = reinterpret_cast<const sockaddr*>(&family);
+  // 0: meanwhile another thread's connection has come about.
+  if (::connect(fd, none, sizeof family) == 0) return EISCONN;
+  return errno == EISCONN || errno == EALREADY ? errno : 0;
 }
 
 // Whether a connection of `fd` to this address is to be TLS; then `peer` tells of it.
@@ -205,17 +212,14 @@ int connect_or_wait(int fd, Wrapped& pending, int otherwise) {
 }
 
 // The program may try again with a socket that came to nothing, which is another one then.
-int renew(int fd, Wrapped& failed) {
-  const int before = errno;
-  const Twin fresh = make_twin(fd, failed.is_bound ? Binding::kSame : Binding::kNone);
-  if (!fresh.fd) return fail_with(fresh.error);
+Verdict renew(int fd, Wrapped& failed) {
+  const Twin fresh = make_twin(fd, failed.has_address ? Binding::kAddress : Binding::kNone);
+  if (!fresh.fd) return {fresh.error, fresh.text};
   take_status(fd, fresh.fd.get());
   const Changing changing;
-  if (find(fd) != &failed || kind_of(failed) != Kind::kFailed) return fail_with(EALREADY);
+  if (find(fd) != &failed || kind_of(failed) != Kind::kFailed) return {EALREADY, {}};
   failed.error.store(0);
-  const int error = replace_file(failed, fresh.fd.get(), Kind::kFresh);
-  errno = error == 0 ? before : error;
-  return error == 0 ? 0 : -1;
+  return {replace_file(failed, fresh.fd.get(), Kind::kFresh), {}};
 }
 
 // It is connected in the clear, as its peer wants it: nothing of it is minded any more.
@@ -280,8 +284,8 @@ Verdict start(int fd, const Peer& peer, Wrapped*& wrapped, const broker::Call& c
   if (wrapped == nullptr) return {ENOMEM, {}};
   // Another thread connects it as well.
   if (kind_of(*wrapped) != Kind::kFresh) return {EALREADY, {}};
-  wrapped->is_bound = is_bound(fd);
-  Twin twin = make_twin(fd, wrapped->is_bound ? Binding::kSame : Binding::kNone);
+  wrapped->has_address = has_address(fd);
+  Twin twin = make_twin(fd, Binding::kSame);
   if (!twin.fd) return {twin.error, twin.text};
   tcp = std::move(twin.fd);
   if (const int error = begin_tcp(tcp.get(), peer); error != 0) return {error, {}};
@@ -307,6 +311,7 @@ void drop_start(int fd, Wrapped& wrapped) {
 
 int connect_by_tls(int fd, const Peer& peer) {
   if (is_broken() || !may_make_connections()) return fail_with(ECONNREFUSED);
+  if (const int error = refusal_of(fd); error != 0) return fail_with(error);
   broker::Call call;
   if (const int error = broker::prepare_call(call); error != 0) return fail_with(error);
   Wrapped* wrapped = nullptr;
@@ -328,8 +333,7 @@ int connect_by_tls(int fd, const Peer& peer) {
 
 int connect_new(int fd, Wrapped* wrapped, const sockaddr* address, socklen_t size) {
   Peer peer;
-  // What is connected already, or listens, is not connected again: Linux says so.
-  if (!is_to_be_wrapped(fd, address, size, peer) || is_in_use(fd)) {
+  if (!is_to_be_wrapped(fd, address, size, peer)) {
     return connect_plainly(fd, wrapped, address, size);
   }
   const int before = errno;
@@ -340,7 +344,14 @@ int connect_new(int fd, Wrapped* wrapped, const sockaddr* address, socklen_t siz
 
 int connect_again(int fd, Wrapped& failed, const sockaddr* address, socklen_t size) {
   if (failed.owes_answer.load()) return tell_end(failed);
-  if (renew(fd, failed) != 0) return -1;
+  const int before = errno;
+  if (const Verdict verdict = renew(fd, failed); verdict.error != 0) {
+    if (Peer peer; !verdict.text.empty() && is_to_be_wrapped(fd, address, size, peer)) {
+      complain(peer.name.view(), peer.address, verdict.text, {});
+    }
+    return fail_with(verdict.error);
+  }
+  errno = before;
   if (is_unspecified(address, size)) return 0;
   return connect_new(fd, &failed, address, size);
 }

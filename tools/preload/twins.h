@@ -9,7 +9,10 @@
 
 namespace preload {
 
-enum class Binding { kSame, kNone };
+//   kSame     of a socket that was never connected: its address and its port
+//   kAddress  of one that was, and whose address the program had chosen: that, and any port
+//   kNone     of one that was, and had none
+enum class Binding { kSame, kAddress, kNone };
 
 // No `fd`: `error` is an errno, and `text` says what cannot be had, unless it is a descriptor or
 // memory.
@@ -20,14 +23,15 @@ struct Twin {
 };
 
 // `fd`: a socket of TCP or MPTCP that neither listens nor is connected. Its twin is of the same
-// family and protocol, with the same options; with Binding::kSame it has its address and port as
-// well. What it has not: the status (take_status), which is FD_CLOEXEC alone; what would defer its
-// connection (TCP_FASTOPEN_CONNECT), for the first bytes are the broker's to write; and what cannot
-// be read (keys of TCP-MD5 and TCP-AO, attached filters).
+// family and protocol, and what decides where packets go and from where is the same, or there is
+// none. Other options are taken as far as they can be; TCP_FASTOPEN_CONNECT is not, for the first
+// bytes are the broker's to write, nor are attached filters, extension headers of IPv6, and keys of
+// TCP-MD5 and TCP-AO. Of a socket that was connected TCP_MAXSEG, TCP_WINDOW_CLAMP, TCP_QUICKACK and
+// SO_INCOMING_CPU are not taken either: the kernel has changed them. It blocks, and has FD_CLOEXEC.
 [[nodiscard]] Twin make_twin(int fd, Binding binding);
 
-// Whether the program has chosen an address or a port of a socket that was never connected.
-[[nodiscard]] bool is_bound(int fd);
+// Whether the program has chosen the address of a socket that was never connected.
+[[nodiscard]] bool has_address(int fd);
 
 // What a connection that is relayed has of its TCP socket's options, where a Unix socket has them.
 void take_options(int tcp, int stream);

@@ -54,7 +54,7 @@ inline constexpr std::size_t kRememberedOptions = 16;
 //   owes_answer  kPending, and after it: connect(2) has not told yet how it ended
 //   local, remote  kListener: local; kPending: remote; kRelayed: both; sin6_family AF_INET or
 //                AF_INET6
-//   is_bound     kPending, kFailed: the program had chosen its address or port
+//   has_address  kPending, kFailed: the program had chosen its address before
 //   is_owner     kListener: this process registered it
 //   is_read_ended   the program has shut it down for reading: 0 is the answer, whoever ended it;
 //                   kListener: it listens no more
@@ -70,7 +70,7 @@ struct Wrapped {
   unsigned descriptors = 0;
   int copy = -1;
   unsigned backlog = 0;
-  bool is_bound = false;
+  bool has_address = false;
   bool is_owner = false;
   std::atomic<bool> is_read_ended = false;
   std::atomic<bool> is_write_ended = false;

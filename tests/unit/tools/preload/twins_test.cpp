@@ -11,6 +11,7 @@
 #include <arpa/inet.h>
 #include <fcntl.h>
 #include <gtest/gtest.h>
+#include <net/if.h>
 #include <netinet/in.h>
 #include <netinet/tcp.h>
 #include <sched.h>
@@ -62,7 +63,7 @@ TEST_P(NumberOfATwin, IsThatOfTheSocket) {
   ASSERT_TRUE(set(fd.get(), test.level, test.name, test.value)) << std::strerror(errno);
   const std::string after = told(fd.get(), test.level, test.name);
   ASSERT_NE(after, before) << "the test sets nothing";
-  const Twin twin = make_twin(fd.get(), Binding::kNone);
+  const Twin twin = make_twin(fd.get(), Binding::kSame);
   ASSERT_TRUE(twin.fd) << twin.text;
   EXPECT_EQ(told(twin.fd.get(), test.level, test.name), after);
 }
@@ -196,7 +197,7 @@ void bind_to_loopback(int fd, in_port_t port = 0) {
 
 void check_bound(int fd) {
   const std::string reuse = told(fd, SOL_SOCKET, SO_REUSEADDR);
-  EXPECT_TRUE(is_bound(fd));
+  EXPECT_TRUE(has_address(fd));
   const Twin twin = make_twin(fd, Binding::kSame);
   ASSERT_TRUE(twin.fd) << twin.text;
   EXPECT_EQ(address_of(twin.fd.get()), address_of(fd));
@@ -207,14 +208,14 @@ void check_bound(int fd) {
 
 TEST(Twin, HasTheAddressAndThePort) {
   const ktls::UniqueFd fd = tcp_socket(AF_INET);
-  EXPECT_FALSE(is_bound(fd.get()));
+  EXPECT_FALSE(has_address(fd.get()));
   ASSERT_NO_FATAL_FAILURE(bind_to_loopback(fd.get()));
   check_bound(fd.get());
 }
 
 TEST(Twin, HasTheAddressOfIpv6) {
   const ktls::UniqueFd fd = tcp_socket(AF_INET6);
-  EXPECT_FALSE(is_bound(fd.get()));
+  EXPECT_FALSE(has_address(fd.get()));
   sockaddr_in6 address{};
   address.sin6_family = AF_INET6;
   address.sin6_addr = in6addr_loopback;
@@ -229,6 +230,110 @@ TEST(Twin, HasTheAddressOfASocketWithoutAPort) {
   ASSERT_TRUE(set(fd.get(), IPPROTO_IP, IP_BIND_ADDRESS_NO_PORT, 1));
   ASSERT_NO_FATAL_FAILURE(bind_to_loopback(fd.get()));
   check_bound(fd.get());
+}
+
+TEST(Twin, HasThePortWhereTheAddressIsAny) {
+  const ktls::UniqueFd fd = tcp_socket(AF_INET);
+  sockaddr_in any{};
+  any.sin_family = AF_INET;
+  ASSERT_EQ(::bind(fd.get(), reinterpret_cast<const sockaddr*>(&any), sizeof any), 0);
+  EXPECT_FALSE(has_address(fd.get()));
+  const Twin twin = make_twin(fd.get(), Binding::kSame);
+  ASSERT_TRUE(twin.fd) << twin.text;
+  EXPECT_EQ(address_of(twin.fd.get()), address_of(fd.get()));
+}
+
+// Listens on the port that the kernel gave it; none: no `fd`.
+ktls::UniqueFd listener(sockaddr_in& address) {
+  ktls::UniqueFd fd = tcp_socket(AF_INET);
+  socklen_t size = sizeof address;
+  address = {};
+  address.sin_family = AF_INET;
+  address.sin_addr.s_addr = htonl(INADDR_LOOPBACK);
+  auto* const plain = reinterpret_cast<sockaddr*>(&address);
+  const bool listens = ::bind(fd.get(), plain, size) == 0 && ::listen(fd.get(), 4) == 0 &&
+                       ::getsockname(fd.get(), plain, &size) == 0;
+  if (!listens) fd.reset();
+  return fd;
+}
+
+bool connect_to(int fd, const sockaddr_in& address) {
+  return ::connect(fd, reinterpret_cast<const sockaddr*>(&address), sizeof address) == 0;
+}
+
+TEST(Twin, OfASocketThatWasConnectedHasTheAddressAlone) {
+  sockaddr_in peer{};
+  const ktls::UniqueFd listening = listener(peer);
+  ASSERT_TRUE(listening);
+  const ktls::UniqueFd fd = tcp_socket(AF_INET);
+  ASSERT_NO_FATAL_FAILURE(bind_to_loopback(fd.get()));
+  ASSERT_TRUE(connect_to(fd.get(), peer));
+  ASSERT_EQ(::shutdown(fd.get(), SHUT_RDWR), 0);
+  const Twin twin = make_twin(fd.get(), Binding::kAddress);
+  ASSERT_TRUE(twin.fd) << twin.text;
+  EXPECT_TRUE(has_address(twin.fd.get()));
+  EXPECT_NE(address_of(twin.fd.get()), address_of(fd.get()));
+  EXPECT_TRUE(connect_to(twin.fd.get(), peer));
+}
+
+// What the kernel has found out of the first connection is nothing that the program chose.
+TEST(Twin, OfASocketThatWasConnectedIsAsFreshAsAnyOther) {
+  sockaddr_in peer{};
+  const ktls::UniqueFd listening = listener(peer);
+  ASSERT_TRUE(listening);
+  const ktls::UniqueFd fd = tcp_socket(AF_INET);
+  ASSERT_TRUE(connect_to(fd.get(), peer));
+  ASSERT_EQ(::shutdown(fd.get(), SHUT_RDWR), 0);
+  const ktls::UniqueFd fresh = tcp_socket(AF_INET);
+  const Twin twin = make_twin(fd.get(), Binding::kNone);
+  ASSERT_TRUE(twin.fd) << twin.text;
+  for (const int name : {TCP_MAXSEG, TCP_WINDOW_CLAMP, TCP_QUICKACK}) {
+    EXPECT_EQ(told(twin.fd.get(), IPPROTO_TCP, name), told(fresh.get(), IPPROTO_TCP, name));
+  }
+  EXPECT_FALSE(has_address(twin.fd.get()));
+}
+
+// A port that a refused connection had, and that is somebody else's by now.
+TEST(Twin, DoesWithoutAPortThatTheSocketHasLost) {
+  sockaddr_in nobody{};
+  ASSERT_TRUE(listener(nobody));  // and closed
+  const ktls::UniqueFd fd = tcp_socket(AF_INET);
+  ASSERT_FALSE(connect_to(fd.get(), nobody));
+  sockaddr_in lost{};
+  socklen_t size = sizeof lost;
+  ASSERT_EQ(::getsockname(fd.get(), reinterpret_cast<sockaddr*>(&lost), &size), 0);
+  if (lost.sin_port == 0) GTEST_SKIP() << "this kernel tells no port that is lost";
+  const ktls::UniqueFd other = tcp_socket(AF_INET);
+  ASSERT_NO_FATAL_FAILURE(bind_to_loopback(other.get(), lost.sin_port));
+  const Twin twin = make_twin(fd.get(), Binding::kSame);
+  ASSERT_TRUE(twin.fd) << twin.text;
+  EXPECT_NE(address_of(twin.fd.get()), address_of(fd.get()));
+}
+
+TEST(Twin, TakesADeviceThatIsGone) {
+  constexpr int kGone = 1'000'000;
+  const ktls::UniqueFd fd = tcp_socket(AF_INET);
+  ASSERT_TRUE(set(fd.get(), SOL_SOCKET, SO_BINDTOIFINDEX, kGone)) << std::strerror(errno);
+  const Twin twin = make_twin(fd.get(), Binding::kSame);
+  ASSERT_TRUE(twin.fd) << twin.text;
+  EXPECT_EQ(told(twin.fd.get(), SOL_SOCKET, SO_BINDTOIFINDEX),
+            told(fd.get(), SOL_SOCKET, SO_BINDTOIFINDEX));
+  sockaddr_in peer{};
+  const ktls::UniqueFd listening = listener(peer);
+  ASSERT_TRUE(listening);
+  EXPECT_FALSE(connect_to(twin.fd.get(), peer));
+}
+
+TEST(Twin, TakesTheInterfaceAndTheDeviceTogether) {
+  const unsigned index = ::if_nametoindex("lo");
+  ASSERT_NE(index, 0U);
+  const ktls::UniqueFd fd = tcp_socket(AF_INET);
+  ASSERT_TRUE(set(fd.get(), IPPROTO_IP, IP_UNICAST_IF, htonl(index)));
+  ASSERT_TRUE(set(fd.get(), SOL_SOCKET, SO_BINDTOIFINDEX, index)) << std::strerror(errno);
+  const Twin twin = make_twin(fd.get(), Binding::kSame);
+  ASSERT_TRUE(twin.fd) << twin.text;
+  EXPECT_EQ(told(twin.fd.get(), IPPROTO_IP, IP_UNICAST_IF),
+            told(fd.get(), IPPROTO_IP, IP_UNICAST_IF));
 }
 
 TEST(Twin, IsNotMadeWhereItsAddressCannotBeHad) {
