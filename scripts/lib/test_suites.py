@@ -151,6 +151,9 @@ SUITES = [
             needs=("vm", "strace", *PRELOAD_NEEDS), timeout_s=VM_TIMEOUT_S, kernel=kernel,
             cpus=2 if kernel == "newest" else 1, environment=REQUIRE_KTLS)
       for kernel, scripts in PRELOAD_IN_GUESTS.items()),
+    Suite("kernel/newest/systemd", ("tests/systemd/units_test.py",),
+          needs=("vm", "openssl", "nsenter"), timeout_s=VM_TIMEOUT_S, kernel="newest",
+          environment=REQUIRE_KTLS),
     Suite("api/vectors", ("tests/api/vectors_test.py",), timeout_s=120),
     Suite("api/records", ("tests/api/records_test.py",), timeout_s=120),
     Suite("api/suites", ("tests/api/suites_test.py",), timeout_s=120),
