@@ -171,28 +171,44 @@ sockaddr_in own_address(int fd) {
   return address;
 }
 
+void bind_client(int client, int which) {
+  sockaddr_in address{};
+  address.sin_family = AF_INET;
+  address.sin_addr.s_addr = htonl(INADDR_LOOPBACK + static_cast<in_addr_t>(which));
+  say("bind", outcome(::bind(client, reinterpret_cast<sockaddr*>(&address), sizeof address)));
+}
+
+sockaddr_in accepted_from(int listening, int client) {
+  sockaddr_in address{};
+  socklen_t size = sizeof address;
+  const int server =
+      must(::accept(listening, reinterpret_cast<sockaddr*>(&address), &size), "accept");
+  char text[INET_ADDRSTRLEN];
+  say("from", ::inet_ntop(AF_INET, &address.sin_addr, text, sizeof text));
+  say("is_its_own", address.sin_port == own_address(client).sin_port);
+  say("talk", talk(client, server));
+  return address;
+}
+
 void bound_client() {
   const int listening = listener();
-  for (const bool is_refused_first : {false, true}) {
+  const int client = tcp_socket(AF_INET);
+  bind_client(client, 1);
+  const in_port_t bound = own_address(client).sin_port;
+  must(start_connect(client, AF_INET, port(0)), "connect");
+  say("port", accepted_from(listening, client).sin_port == bound);
+}
+
+// Which port it has after the first attempt is for the kernel to choose.
+void bound_client_that_was_refused() {
+  const int listening = listener();
+  for (const bool is_bound_before : {true, false}) {
     const int client = tcp_socket(AF_INET);
-    sockaddr_in address{};
-    socklen_t size = sizeof address;
-    address.sin_family = AF_INET;
-    address.sin_addr.s_addr = htonl(INADDR_LOOPBACK + 1);
-    say("bind", outcome(::bind(client, reinterpret_cast<sockaddr*>(&address), sizeof address)));
-    if (is_refused_first) {
-      say("nowhere", outcome(start_connect(client, AF_INET, unserved_port())));
-    }
-    const in_port_t bound = own_address(client).sin_port;
+    if (is_bound_before) bind_client(client, 1);
+    say("nowhere", outcome(start_connect(client, AF_INET, unserved_port())));
+    if (!is_bound_before) bind_client(client, 2);
     must(start_connect(client, AF_INET, port(0)), "connect");
-    const int server =
-        must(::accept(listening, reinterpret_cast<sockaddr*>(&address), &size), "accept");
-    char text[INET_ADDRSTRLEN];
-    say("from", ::inet_ntop(AF_INET, &address.sin_addr, text, sizeof text));
-    say("is_its_own", address.sin_port == own_address(client).sin_port);
-    // Linux chooses another one for the second attempt.
-    if (!is_refused_first) say("port", address.sin_port == bound);
-    say("talk", talk(client, server));
+    accepted_from(listening, client);
   }
 }
 
@@ -275,6 +291,7 @@ std::span<const Case> connect_cases() {
       {"IPv6", ipv6},
       {"IPv4 mapped into IPv6", v4_mapped},
       {"a client with an address of its own", bound_client},
+      {"a client that is bound, and refused at first", bound_client_that_was_refused},
       {"MPTCP", mptcp},
       {"a client that closes before it is accepted", closed_before_accept},
       {"calls on what is no connection", not_a_connection},

@@ -9,8 +9,9 @@ MSG_FASTOPEN alone, `fast-message` and `fast-messages`, the same by sendmsg and 
 libc, `fast-number`, by syscall; `deferred`, connect with TCP_FASTOPEN_CONNECT; `race`, while a
 thread sends at any time; `shared`, while a child does that has had the socket since before;
 `marked`, without the privilege for an option that is set; `repeated`, three times, as long as it
-is refused; `connected` to somebody else before, and `under-way` to him. What it was is told on
-standard output: `connected`, or an error's name.
+is refused; `connected` to somebody else before, `confined`, the same under Landlock (ENOSYS where
+the kernel has no such rules), and `under-way` to him. What it was is told on standard output:
+`connected`, or an error's name.
 """
 
 import contextlib
@@ -54,6 +55,7 @@ def address_of(endpoint):
 def check(answer):
     if answer < 0:
         raise OSError(ctypes.get_errno(), "of the call")
+    return answer
 
 
 def send_messages(sock, endpoint):
@@ -188,6 +190,31 @@ def connect_what_is_connected(sock, endpoint):
         connect_blocking(sock, endpoint)
 
 
+def confine(*ports):
+    """By Landlock, to connections to these ports: linux/landlock.h. OSError where it cannot."""
+    create, add, restrict = (ctypes.c_long(number) for number in (444, 445, 446))
+    connects = 2  # LANDLOCK_ACCESS_NET_CONNECT_TCP
+    none, port_rule = ctypes.c_long(0), ctypes.c_long(2)
+    handled = struct.pack("=QQ", 0, connects)
+    size = ctypes.c_size_t(len(handled))
+    rules = ctypes.c_long(check(_LIBC.syscall(create, handled, size, none)))
+    for port in ports:
+        check(_LIBC.syscall(add, rules, port_rule, struct.pack("=QQ", connects, port), none))
+    no_new_privileges = 38
+    check(_LIBC.prctl(no_new_privileges, 1, 0, 0, 0))
+    check(_LIBC.syscall(restrict, rules, none))
+
+
+def connect_confined(sock, endpoint):
+    with socket.create_server(("127.0.0.1", 0)) as other:
+        try:
+            confine(endpoint[1], other.getsockname()[1])
+        except OSError as error:
+            raise OSError(errno.ENOSYS, "no rules for the network") from error
+        sock.connect(other.getsockname())
+        connect_blocking(sock, endpoint)
+
+
 def connect_what_is_under_way(sock, endpoint):
     """To somebody whose queue is full."""
     with contextlib.ExitStack() as stack:
@@ -210,6 +237,7 @@ WAYS = {
     "marked": connect_marked,
     "repeated": connect_repeatedly,
     "connected": connect_what_is_connected,
+    "confined": connect_confined,
     "under-way": connect_what_is_under_way,
     "fast": lambda sock, endpoint: sock.sendto(SECRET, socket.MSG_FASTOPEN, endpoint),
     "fast-message": lambda sock, endpoint: sock.sendmsg([SECRET], [], socket.MSG_FASTOPEN,

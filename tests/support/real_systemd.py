@@ -42,7 +42,9 @@ def install():
 def drop_in(unit, name, text):
     folder = FOLDER / f"{unit}.d"
     folder.mkdir(exist_ok=True)
-    (folder / f"{name}.conf").write_text(text, encoding="utf-8")
+    path = folder / f"{name}.conf"
+    path.write_text(text, encoding="utf-8")
+    return path
 
 
 class Manager:

@@ -48,9 +48,15 @@ class UnitCase(unittest.TestCase):
     def write(self, service, arguments):
         (SETTINGS / f"{service}.conf").write_text(f"ARGUMENTS={arguments}\n", encoding="utf-8")
 
+    def setUp(self):
+        LOG.write_text("", encoding="utf-8")
+
+    def wait_for_line(self, part):
+        wait_until(lambda: part in LOG.read_text(encoding="utf-8"), part)
+
     def call(self, *words, status=0):
         found, output = self.systemd.call(*words)
-        log = LOG.read_text(encoding="utf-8") if LOG.exists() else ""
+        log = LOG.read_text(encoding="utf-8")
         self.assertEqual(found, status, f"{words}: {output}\n{log}")
 
     def configure(self, listen):
@@ -80,7 +86,7 @@ class Service(UnitCase):
         self.assertEqual(self.systemd.show(SERVICE, "StatusText"), f"serving on 127.0.0.1:{PORT}")
         self.assertNotEqual(Path(f"/proc/{self.process()}").stat().st_uid, 0)
         self.exchange()
-        wait_until(lambda: "tx=kernel rx=kernel" in LOG.read_text(), "the line of the connection")
+        self.wait_for_line("tx=kernel rx=kernel")
 
     def test_a_reload_changes_the_certificate_and_not_the_process(self):
         self.start_service()
@@ -88,12 +94,15 @@ class Service(UnitCase):
         other = certificates(copy=1)
         place(other)
         self.call("reload", SERVICE)
-        wait_until(lambda: " reload " in LOG.read_text(), "the line of the reload")
+        self.wait_for_line(" reload ")
         self.exchange(other)
         self.assertEqual(self.process(), process)
 
     def test_the_watchdog_replaces_one_that_hangs(self):
-        drop_in("ktls-bridge@.service", "watchdog", "[Service]\nWatchdogSec=2s\nRestartSec=100ms\n")
+        path = drop_in("ktls-bridge@.service", "watchdog",
+                       "[Service]\nWatchdogSec=2s\nRestartSec=100ms\n")
+        self.addCleanup(self.systemd.call, "daemon-reload")
+        self.addCleanup(path.unlink)
         self.call("daemon-reload")
         self.start_service()
         process = self.process()

@@ -70,12 +70,13 @@ int state_of(int fd) {
   return ::getsockopt(fd, IPPROTO_TCP, TCP_INFO, &info, &size) == 0 ? info.tcpi_state : -1;
 }
 
-// What Linux answers who connects a TCP socket that listens, is connected or on its way to be; 0:
-// it is none of that. It is asked with an address that is too short for a connection, never with
-// the one that is to be reached by TLS.
+// EISCONN or EALREADY of a TCP socket that listens, is connected or on its way to be; 0: it is none
+// of that. One that was reset has no state that would tell, and is asked to connect by an address
+// that is too short for it, never by the one that is to be reached by TLS.
 int refusal_of(int fd) {
   const int state = state_of(fd);
   if (state == TCP_SYN_SENT || state == TCP_SYN_RECV) return EALREADY;
+  if (state >= 0 && state != TCP_CLOSE) return EISCONN;
   const sa_family_t family = AF_INET;
   const auto* const none = reinterpret_cast<const sockaddr*>(&family);
   // 0: meanwhile another thread's connection has come about.
@@ -211,9 +212,21 @@ int connect_or_wait(int fd, Wrapped& pending, int otherwise) {
   return -1;
 }
 
+// Of a socket that came to nothing. It may have been bound since: when it is dissolved the kernel
+// keeps an address that the program has chosen, and forgets one that it chose itself.
+Binding binding_of(int fd, const Wrapped& failed) {
+  bool has_one = failed.has_address;
+  if (state_of(fd) == TCP_CLOSE) {
+    const sockaddr nobody{.sa_family = AF_UNSPEC, .sa_data = {}};
+    static_cast<void>(::connect(fd, &nobody, sizeof nobody));
+    has_one = has_address(fd);
+  }
+  return has_one ? Binding::kAddress : Binding::kNone;
+}
+
 // The program may try again with a socket that came to nothing, which is another one then.
 Verdict renew(int fd, Wrapped& failed) {
-  const Twin fresh = make_twin(fd, failed.has_address ? Binding::kAddress : Binding::kNone);
+  const Twin fresh = make_twin(fd, binding_of(fd, failed));
   if (!fresh.fd) return {fresh.error, fresh.text};
   take_status(fd, fresh.fd.get());
   const Changing changing;

@@ -28,6 +28,7 @@ struct Twin {
 // bytes are the broker's to write, nor are attached filters, extension headers of IPv6, and keys of
 // TCP-MD5 and TCP-AO. Of a socket that was connected TCP_MAXSEG, TCP_WINDOW_CLAMP, TCP_QUICKACK and
 // SO_INCOMING_CPU are not taken either: the kernel has changed them. It blocks, and has FD_CLOEXEC.
+// What the kernel does not tell of MPTCP (options of IP, before 6.12 or so) a twin cannot have.
 [[nodiscard]] Twin make_twin(int fd, Binding binding);
 
 // Whether the program has chosen the address of a socket that was never connected.
