@@ -21,7 +21,7 @@ import report  # noqa: E402
 import wrap_peers as peers  # noqa: E402
 from error_case import UNAVAILABLE, USAGE, ErrorCase  # noqa: E402
 from shared_certificates import certificates  # noqa: E402
-from watched import BINARY, BUILD, NOBODY, PATIENCE_S, run  # noqa: E402
+from watched import BINARY, BUILD, NOBODY, PATIENCE_S, hear_hangups, run  # noqa: E402
 
 TOLD_PROGRAM = Path(__file__).resolve().parents[1] / "preload" / "told_program.py"
 # Where its cache is empty it compiles the network part of its library.
@@ -334,6 +334,7 @@ class Signals(RunCase):
 
 
     def test_what_was_ignored_or_blocked_before_is_so_in_the_program(self):
+        hear_hangups(self)
         words = ("--connect", "*", "--", "grep", "-E", "^Sig(Blk|Ign)", "/proc/self/status")
         bits = [1 << (number - 1) for number in (signal.SIGUSR1, signal.SIGPIPE, signal.SIGCHLD)]
         for ran, blocked, ignored in ((self.ran, 0, 0),

@@ -17,6 +17,7 @@ import report  # noqa: E402
 import wrap_peers as peers  # noqa: E402
 from exec_case import ExecCase, LOOPS, REQUIRES_KTLS, wait_until  # noqa: E402
 from shared_certificates import certificates  # noqa: E402
+from watched import hear_hangups  # noqa: E402
 from wrap_tls_stream import Truncated  # noqa: E402
 
 # More than the buffers of a socket hold.
@@ -77,6 +78,7 @@ class Programs(ExecCase):
         self.assertNotIn("TCPREMOTEHOST", found)
 
     def test_a_program_has_nothing_of_ours_but_its_connection(self):
+        hear_hangups(self)
         wrap = self.wrap(sys.executable, "-c", DESCRIPTORS)
         with self.connect(wrap) as client:
             told = json.loads(self.all_of(client))
@@ -85,6 +87,7 @@ class Programs(ExecCase):
         self.assertEqual(told["ignored"] >> (signal.SIGHUP - 1) & 1, 0)
 
     def test_signals_that_were_ignored_before_are_ignored_in_the_program(self):
+        hear_hangups(self)
         ignoring = ("sh", "-c", "trap '' PIPE; exec \"$@\"", "sh")
         wrap = self.wrap("grep", "SigIgn", "/proc/self/status", before=ignoring)
         with self.connect(wrap) as client:

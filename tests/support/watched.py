@@ -28,6 +28,13 @@ def wait_until(condition, what, patience=PATIENCE_S):
         time.sleep(0.02)
 
 
+def hear_hangups(case):
+    """For a test of what programs ignore: under nohup(1) SIGHUP is ignored before any of ours is
+    there."""
+    before = signal.signal(signal.SIGHUP, signal.SIG_DFL)
+    case.addCleanup(signal.signal, signal.SIGHUP, before)
+
+
 def idle(watched, patience=PATIENCE_S):
     """How many descriptors it has, when it has closed what it is about to close."""
     seen = []
