@@ -187,10 +187,9 @@ std::string address_of(int fd) {
   return {reinterpret_cast<const char*>(&address), size};
 }
 
-void bind_to_loopback(int fd, in_port_t port = 0) {
+void bind_to_loopback(int fd) {
   sockaddr_in address{};
   address.sin_family = AF_INET;
-  address.sin_port = port;
   address.sin_addr.s_addr = htonl(INADDR_LOOPBACK);
   ASSERT_EQ(::bind(fd, reinterpret_cast<const sockaddr*>(&address), sizeof address), 0);
 }
@@ -293,18 +292,33 @@ TEST(Twin, OfASocketThatWasConnectedIsAsFreshAsAnyOther) {
   EXPECT_FALSE(has_address(twin.fd.get()));
 }
 
-// A port that a refused connection had, and that is somebody else's by now.
+bool bind_to_loopback_port(int fd, in_port_t port) {
+  sockaddr_in address{};
+  address.sin_family = AF_INET;
+  address.sin_port = port;
+  address.sin_addr.s_addr = htonl(INADDR_LOOPBACK);
+  return ::bind(fd, reinterpret_cast<const sockaddr*>(&address), sizeof address) == 0;
+}
+
+// A port that a refused connection had, and that is `other`'s by now: unless another process was
+// faster, which ten ports in a row make unlikely.
 TEST(Twin, DoesWithoutAPortThatTheSocketHasLost) {
   sockaddr_in nobody{};
   ASSERT_TRUE(listener(nobody));  // and closed
-  const ktls::UniqueFd fd = tcp_socket(AF_INET);
-  ASSERT_FALSE(connect_to(fd.get(), nobody));
-  sockaddr_in lost{};
-  socklen_t size = sizeof lost;
-  ASSERT_EQ(::getsockname(fd.get(), reinterpret_cast<sockaddr*>(&lost), &size), 0);
-  if (lost.sin_port == 0) GTEST_SKIP() << "this kernel tells no port that is lost";
-  const ktls::UniqueFd other = tcp_socket(AF_INET);
-  ASSERT_NO_FATAL_FAILURE(bind_to_loopback(other.get(), lost.sin_port));
+  ktls::UniqueFd fd;
+  ktls::UniqueFd other;
+  bool is_taken = false;
+  for (int i = 0; i < 10 && !is_taken; ++i) {
+    fd = tcp_socket(AF_INET);
+    other = tcp_socket(AF_INET);
+    ASSERT_FALSE(connect_to(fd.get(), nobody));
+    sockaddr_in lost{};
+    socklen_t size = sizeof lost;
+    ASSERT_EQ(::getsockname(fd.get(), reinterpret_cast<sockaddr*>(&lost), &size), 0);
+    if (lost.sin_port == 0) GTEST_SKIP() << "this kernel tells no port that is lost";
+    is_taken = bind_to_loopback_port(other.get(), lost.sin_port);
+  }
+  ASSERT_TRUE(is_taken);
   const Twin twin = make_twin(fd.get(), Binding::kSame);
   ASSERT_TRUE(twin.fd) << twin.text;
   EXPECT_NE(address_of(twin.fd.get()), address_of(fd.get()));
