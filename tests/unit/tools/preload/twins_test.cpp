@@ -187,11 +187,12 @@ std::string address_of(int fd) {
   return {reinterpret_cast<const char*>(&address), size};
 }
 
-void bind_to_loopback(int fd) {
+bool bind_to_loopback(int fd, in_port_t port = 0) {
   sockaddr_in address{};
   address.sin_family = AF_INET;
+  address.sin_port = port;
   address.sin_addr.s_addr = htonl(INADDR_LOOPBACK);
-  ASSERT_EQ(::bind(fd, reinterpret_cast<const sockaddr*>(&address), sizeof address), 0);
+  return ::bind(fd, reinterpret_cast<const sockaddr*>(&address), sizeof address) == 0;
 }
 
 void check_bound(int fd) {
@@ -208,7 +209,7 @@ void check_bound(int fd) {
 TEST(Twin, HasTheAddressAndThePort) {
   const ktls::UniqueFd fd = tcp_socket(AF_INET);
   EXPECT_FALSE(has_address(fd.get()));
-  ASSERT_NO_FATAL_FAILURE(bind_to_loopback(fd.get()));
+  ASSERT_TRUE(bind_to_loopback(fd.get()));
   check_bound(fd.get());
 }
 
@@ -227,7 +228,7 @@ TEST(Twin, HasTheAddressOfIpv6) {
 TEST(Twin, HasTheAddressOfASocketWithoutAPort) {
   const ktls::UniqueFd fd = tcp_socket(AF_INET);
   ASSERT_TRUE(set(fd.get(), IPPROTO_IP, IP_BIND_ADDRESS_NO_PORT, 1));
-  ASSERT_NO_FATAL_FAILURE(bind_to_loopback(fd.get()));
+  ASSERT_TRUE(bind_to_loopback(fd.get()));
   check_bound(fd.get());
 }
 
@@ -265,7 +266,7 @@ TEST(Twin, OfASocketThatWasConnectedHasTheAddressAlone) {
   const ktls::UniqueFd listening = listener(peer);
   ASSERT_TRUE(listening);
   const ktls::UniqueFd fd = tcp_socket(AF_INET);
-  ASSERT_NO_FATAL_FAILURE(bind_to_loopback(fd.get()));
+  ASSERT_TRUE(bind_to_loopback(fd.get()));
   ASSERT_TRUE(connect_to(fd.get(), peer));
   ASSERT_EQ(::shutdown(fd.get(), SHUT_RDWR), 0);
   const Twin twin = make_twin(fd.get(), Binding::kAddress);
@@ -292,14 +293,6 @@ TEST(Twin, OfASocketThatWasConnectedIsAsFreshAsAnyOther) {
   EXPECT_FALSE(has_address(twin.fd.get()));
 }
 
-bool bind_to_loopback_port(int fd, in_port_t port) {
-  sockaddr_in address{};
-  address.sin_family = AF_INET;
-  address.sin_port = port;
-  address.sin_addr.s_addr = htonl(INADDR_LOOPBACK);
-  return ::bind(fd, reinterpret_cast<const sockaddr*>(&address), sizeof address) == 0;
-}
-
 // A port that a refused connection had, and that is `other`'s by now: unless another process was
 // faster, which ten ports in a row make unlikely.
 TEST(Twin, DoesWithoutAPortThatTheSocketHasLost) {
@@ -316,7 +309,7 @@ TEST(Twin, DoesWithoutAPortThatTheSocketHasLost) {
     socklen_t size = sizeof lost;
     ASSERT_EQ(::getsockname(fd.get(), reinterpret_cast<sockaddr*>(&lost), &size), 0);
     if (lost.sin_port == 0) GTEST_SKIP() << "this kernel tells no port that is lost";
-    is_taken = bind_to_loopback_port(other.get(), lost.sin_port);
+    is_taken = bind_to_loopback(other.get(), lost.sin_port);
   }
   ASSERT_TRUE(is_taken);
   const Twin twin = make_twin(fd.get(), Binding::kSame);
@@ -352,7 +345,7 @@ TEST(Twin, TakesTheInterfaceAndTheDeviceTogether) {
 
 TEST(Twin, IsNotMadeWhereItsAddressCannotBeHad) {
   const ktls::UniqueFd fd = tcp_socket(AF_INET);
-  ASSERT_NO_FATAL_FAILURE(bind_to_loopback(fd.get()));
+  ASSERT_TRUE(bind_to_loopback(fd.get()));
   ASSERT_EQ(::listen(fd.get(), 1), 0);  // so that nobody shares its port
   const Twin twin = make_twin(fd.get(), Binding::kSame);
   EXPECT_FALSE(twin.fd);
