@@ -273,10 +273,15 @@ class Variants(SizedCase):
                                      None if coding == "identity" else coding)
                     self.assertEqual(response.field("vary"), "Accept-Encoding")
                     self.assertEqual(response.field("content-type"), "text/html; charset=utf-8")
-                    tags.add((coding, response.field("etag").removeprefix("W/")))
+                    tags.add((coding, self.settled(response.field("etag"))))
                 self.assertEqual(len({tag for _, tag in tags}), 4, "a tag for each coding")
                 client.end()
             self.finish(serve)
+
+    @staticmethod
+    def settled(tag):
+        """What becomes of a weak tag where the file stays as it is: it may while the test runs."""
+        return tag.removeprefix("W/").replace('-w"', '"')
 
     def test_ranges_are_of_the_packed_bytes(self):
         for name, flags in data_paths():
