@@ -1,8 +1,8 @@
-"""Debian kernel images for scripts/vm: fetched by a private apt, unpacked into a cache.
+"""Debian's kernels and emulator for scripts/vm: fetched by a private apt, unpacked into a cache.
 
 Nothing is installed on the host: apt works on its own lists and sources, dpkg-deb unpacks.
 A cached kernel is a folder with `vmlinux`, `config`, `modules/NAME.ko`, `builtin` (the names of
-what might be modules but is not) and `image.json`.
+what might be modules but is not) and `image.json`; the emulator one with `tree` and `image.json`.
 """
 
 import contextlib
@@ -19,10 +19,17 @@ import sys
 import tempfile
 import time
 import zlib
+from dataclasses import dataclass
 from pathlib import Path
+from typing import Callable
 
 SUITES = {"6.1": "bookworm", "6.12": "bookworm-backports", "newest": "trixie-backports"}
 META_PACKAGE = "linux-image-cloud-amd64"
+# Programs start in it in about half the time that they take in Debian 12's own qemu 7.2, which
+# lends it its libraries: backports are built on the same release.
+EMULATOR = "qemu"
+EMULATOR_SUITE = "bookworm-backports"
+EMULATOR_PACKAGES = ("qemu-system-x86", "qemu-system-data", "seabios")
 DEFAULT_MIRROR = "http://deb.debian.org/debian"
 KEYRING = Path("/usr/share/keyrings/debian-archive-keyring.gpg")
 FETCH_ATTEMPTS = 4
@@ -52,8 +59,8 @@ def require_tool(name, package):
 
 
 @contextlib.contextmanager
-def kernel_lock(name, exclusive):
-    """Held shared while an image is read, exclusively while it is replaced."""
+def cache_lock(name, exclusive):
+    """Held shared while what has that name is read, exclusively while it is replaced."""
     with open(cache_root() / f"{name}.lock", "w") as lock:
         fcntl.flock(lock, fcntl.LOCK_EX if exclusive else fcntl.LOCK_SH)
         yield
@@ -74,20 +81,34 @@ class Image:
             raise ValueError("another layout")
 
 
+class Emulator:
+    """One unpacked qemu in the cache."""
+
+    def __init__(self, folder):
+        facts = json.loads((folder / "image.json").read_text())
+        self.release = facts["release"]
+        self.version = facts["version"]
+        share = folder / "tree" / "usr" / "share"
+        self.command = [str(folder / "tree" / "usr" / "bin" / "qemu-system-x86_64"),
+                        "-L", str(share / "qemu"), "-L", str(share / "seabios")]
+        if facts["layout"] != LAYOUT:
+            raise ValueError("another layout")
+
+
 def cached(name):
     try:
-        return Image(cache_root() / name)
+        return SOURCES[name].opened(cache_root() / name)
     except (OSError, ValueError, KeyError):
         return None
 
 
 def ensure(name, update=False):
     """Returns the cached image, fetching it where it is missing or `update` finds a newer one."""
-    with kernel_lock(name, exclusive=False):
+    with cache_lock(name, exclusive=False):
         image = cached(name)
     if image and not update:
         return image
-    with kernel_lock(name, exclusive=True):
+    with cache_lock(name, exclusive=True):
         image = cached(name)
         if image and not update:
             return image
@@ -95,6 +116,7 @@ def ensure(name, update=False):
 
 
 def fetch(name, current):
+    source = SOURCES[name]
     for tool, package in (("apt-get", "apt"), ("apt-cache", "apt"), ("dpkg-deb", "dpkg")):
         require_tool(tool, package)
     if not KEYRING.exists():
@@ -102,15 +124,15 @@ def fetch(name, current):
     sweep(name)
     with tempfile.TemporaryDirectory(prefix=f"{name}.partial-", dir=cache_root()) as temporary:
         work = Path(temporary)
-        apt = PrivateApt(work / "apt", SUITES[name])
+        apt = PrivateApt(work / "apt", source.suite)
         apt.update()
-        packages = apt.kernel_packages()
+        packages = source.packages(apt)
         version = packages[0][1]
         if current and current.version == version:
             say(f"{name}: {current.release} ({version}) is current")
             return current
-        say(f"{name}: fetching {version} from {apt.mirror} ({SUITES[name]})")
-        build(apt.download(packages), work, version)
+        say(f"{name}: fetching {version} from {apt.mirror} ({source.suite})")
+        source.build(apt.download(packages), work, version)
         target = cache_root() / name
         if target.exists():
             target.rename(work / "old")
@@ -190,9 +212,10 @@ class PrivateApt:
                     raise
                 say(f"{error}\nvm: trying {mirrors[-1]}")
 
-    def depends(self, package):
+    def field(self, package, name):
+        """The values of that field in what the suite tells of the package."""
         shown = self.run("apt-cache", "show", "--no-all-versions", package).stdout
-        return re.findall(r"^Depends: (.*)$", shown, re.MULTILINE)
+        return re.findall(rf"^{name}: (.*)$", shown, re.MULTILINE)
 
     def kernel_packages(self):
         """(name, version) of every package that the meta package's kernel consists of."""
@@ -200,7 +223,7 @@ class PrivateApt:
             r"(linux-(?:image|binary|modules|base)-\d[^\s,(]*)\s*\(=\s*([^)\s]+)\)")
         found, pending = [], [META_PACKAGE]
         while pending:
-            for line in self.depends(pending.pop(0)):
+            for line in self.field(pending.pop(0), "Depends"):
                 for package in pattern.findall(line):
                     if package not in found:
                         found.append(package)
@@ -208,6 +231,15 @@ class PrivateApt:
         if not found:
             raise VmError(f"{META_PACKAGE} in {self.suite} on {self.mirror} names no kernel: "
                           "is the suite still on this mirror?")
+        return found
+
+    def emulator_packages(self):
+        """(name, version) of what the emulator consists of, the program first."""
+        found = [(name, version) for name in EMULATOR_PACKAGES
+                 for version in self.field(name, "Version")]
+        if len(found) != len(EMULATOR_PACKAGES):
+            raise VmError(f"{self.suite} on {self.mirror} lacks one of "
+                          f"{', '.join(EMULATOR_PACKAGES)}: is the suite still on this mirror?")
         return found
 
     def download(self, packages):
@@ -236,12 +268,20 @@ def host_mirror():
     return DEFAULT_MIRROR
 
 
-def build(archives, work, version):
+def unpack(archives, tree):
+    tree.mkdir(parents=True)
+    for archive in archives:
+        done = subprocess.run(["dpkg-deb", "-x", archive, tree], capture_output=True, text=True,
+                              check=False)
+        if done.returncode:
+            raise VmError(f"{archive.name} cannot be unpacked: {done.stderr.strip()}")
+
+
+def build_kernel(archives, work, version):
     """Unpacks into work/image; the caller renames it into place when all is there."""
     tree, image = work / "tree", work / "image"
     image.mkdir()
-    for archive in archives:
-        subprocess.run(["dpkg-deb", "-x", archive, tree], check=True)
+    unpack(archives, tree)
     kernels = sorted(tree.glob("**/vmlinuz*"))
     folders = [path for path in tree.glob("**/modules/*/kernel")]
     if not kernels or not folders:
@@ -258,6 +298,24 @@ def build(archives, work, version):
     for config in [*tree.glob("**/config-*"), *tree.glob("**/modules/*/config")][:1]:
         shutil.copy(config, image / "config")
     facts = {"layout": LAYOUT, "release": release, "version": version,
+             "packages": [path.name for path in archives]}
+    (image / "image.json").write_text(json.dumps(facts, indent=2) + "\n")
+
+
+def build_emulator(archives, work, version):
+    """The same for the emulator, which has to run here."""
+    image = work / "image"
+    unpack(archives, image / "tree")
+    program = image / "tree" / "usr" / "bin" / "qemu-system-x86_64"
+    try:
+        told = subprocess.run([program, "--version"], capture_output=True, text=True, check=False)
+    except OSError as error:
+        raise VmError(f"the packages of qemu {version} hold no program for this machine: "
+                      f"{error}") from error
+    if told.returncode:
+        raise VmError(f"qemu {version} does not run here: {told.stderr.strip()}\n"
+                      "its libraries come with Debian 12's own: apt-get install qemu-system-x86")
+    facts = {"layout": LAYOUT, "release": " ".join(told.stdout.split()[:4]), "version": version,
              "packages": [path.name for path in archives]}
     (image / "image.json").write_text(json.dumps(facts, indent=2) + "\n")
 
@@ -338,3 +396,26 @@ def decompress_lz4_legacy(data, size):
         output += block.raw[:written]
         offset += length
     return bytes(output)
+
+
+@dataclass(frozen=True)
+class Source:
+    """Where something in the cache comes from.
+
+    suite      of Debian
+    packages   of a PrivateApt, returns [(name, version)]; the first one's version is its own
+    build      (archives, work, version): unpacks into work/image
+    opened     (folder): reads it; OSError, ValueError or KeyError where it is not what it should be
+    """
+
+    suite: str
+    packages: Callable
+    build: Callable
+    opened: Callable
+
+
+SOURCES = {
+    **{name: Source(suite, PrivateApt.kernel_packages, build_kernel, Image)
+       for name, suite in SUITES.items()},
+    EMULATOR: Source(EMULATOR_SUITE, PrivateApt.emulator_packages, build_emulator, Emulator),
+}

@@ -17,7 +17,7 @@ import tempfile
 import time
 from pathlib import Path
 
-from vm_images import VmError, cache_root, kernel_lock, cached, require_tool, say
+from vm_images import EMULATOR, VmError, cache_lock, cache_root, cached, require_tool, say
 
 STATUS_TIMEOUT = 124
 STATUS_CRASH = 125
@@ -41,6 +41,10 @@ KERNEL_OPTIONS = ["console=ttyS0", "panic=-1", "oops=panic", "mitigations=off", 
                   "random.trust_cpu=on",
                   # Self-tests of loaded ciphers would steal the CPU for seconds.
                   "cryptomgr.notests"]
+# cmpxchg16b of TCG breaks the kernel's free lists; la57 walks longer tables.
+CPU = "max,-cx16,-la57"
+# `rep movsb` moves a byte at a time in TCG: without these flags the kernel and libc copy by words.
+NO_BYTEWISE_COPIES = ",-erms,-fsrm"
 ICOUNT_KERNEL_OPTIONS = ["nokaslr", "norandmaps"]
 
 
@@ -274,10 +278,9 @@ class Machine:
     def start(self):
         options = self.options
         write_initramfs(self.work / "initramfs", self.image, options)
-        command = [require_tool("qemu-system-x86_64", "qemu-system-x86"), "-nodefaults",
-                   "-no-user-config", "-display", "none", "-no-reboot", "-cpu",
-                   # cmpxchg16b of TCG breaks the kernel's free lists; la57 walks longer tables.
-                   "max,-cx16,-la57",
+        command = [*emulator(options), "-nodefaults",
+                   "-no-user-config", "-display", "none", "-no-reboot",
+                   "-cpu", CPU + ("" if options.icount else NO_BYTEWISE_COPIES),
                    "-machine", "pc-i440fx-7.1,memory-backend=memory,usb=off,vmport=off",
                    "-object", f"memory-backend-memfd,id=memory,size={options.memory}M,share=on",
                    "-m", str(options.memory), "-smp", str(options.cpus),
@@ -371,6 +374,14 @@ def write_all(fd, data):
         view = view[os.write(fd, view):]
 
 
+def emulator(options):
+    """The words that start qemu. Instructions are counted in Debian 12's own, and on the processor
+    that it has: what was counted once stays comparable."""
+    if options.icount:
+        return [require_tool("qemu-system-x86_64", "qemu-system-x86")]
+    return cached(EMULATOR).command
+
+
 def check_host():
     require_tool("qemu-system-x86_64", "qemu-system-x86")
     if not os.access(VIRTIOFSD, os.X_OK):
@@ -386,7 +397,7 @@ def run(kernel, options):
     for attempt in range(1, BOOT_ATTEMPTS + 1):
         work = Path(tempfile.mkdtemp(prefix="ktls-vm-"))
         try:
-            with kernel_lock(kernel, exclusive=False):
+            with cache_lock(kernel, exclusive=False), cache_lock(EMULATOR, exclusive=False):
                 machine = Machine(cached(kernel), options, work)
                 with machine:
                     machine.start()

@@ -116,6 +116,12 @@ def counts_instructions():
     return False
 
 
+def has_slow_string_instructions_only_where_it_counts():
+    has_them = ["grep", "-qw", "erms", "/proc/cpuinfo"]
+    return vm(command=has_them).returncode == 1 and \
+        vm("--icount", command=has_them).returncode == 0
+
+
 def ends_its_processes_when_terminated():
     with subprocess.Popen([VM, KERNEL, "--", "sh", "-c", "echo started; sleep 100"],
                           stdout=subprocess.PIPE) as script:
@@ -135,6 +141,7 @@ OF_THE_SCRIPT = [returns_the_exit_status, carries_every_byte_on_its_own_stream,
                  ends_with_the_command_whatever_it_left_running,
                  passes_folder_environment_and_arguments, writes_to_the_output_folder_alone,
                  ends_at_the_timeout, reports_a_panic, counts_instructions,
+                 has_slow_string_instructions_only_where_it_counts,
                  ends_its_processes_when_terminated]
 
 
